@@ -1,0 +1,47 @@
+/// Owns `count` elements of plain memory, 64-byte aligned, so that every vector load of a level is aligned with the base.
+///
+/// The one owner of memory in the engine: activations, packed weights, images and codes live in it and are lent out as spans.
+package struct AlignedBuffer<Element: BitwiseCopyable>: ~Copyable, @unchecked Sendable {
+  private let base: UnsafeMutableBufferPointer<Element>
+
+  /// The alignment of the first element, in bytes: one cache line, one 512-bit vector.
+  package static var alignment: Int { 64 }
+
+  /// - Precondition: `count` is not negative and `count * stride` does not overflow.
+  package init(count: Int, repeating value: Element) {
+    self.init(uninitializedCount: count)
+    unsafe base.initialize(repeating: value)
+  }
+
+  /// A buffer with the elements of `span`, in order.
+  package init(copying span: borrowing Span<Element>) {
+    self.init(uninitializedCount: span.count)
+    unsafe span.withUnsafeBufferPointer { source in
+      _ = unsafe base.initialize(fromContentsOf: source)
+    }
+  }
+
+  private init(uninitializedCount count: Int) {
+    precondition(count >= 0, "a buffer cannot hold \(count) elements")
+    let (bytes, overflow) = count.multipliedReportingOverflow(by: MemoryLayout<Element>.stride)
+    precondition(!overflow, "a buffer of \(count) elements does not fit the address space")
+    let raw = UnsafeMutableRawPointer.allocate(byteCount: max(bytes, 1), alignment: Self.alignment)
+    unsafe base = UnsafeMutableBufferPointer(start: raw.bindMemory(to: Element.self, capacity: count), count: count)
+  }
+
+  deinit {
+    unsafe UnsafeMutableRawPointer(base.baseAddress!).deallocate()
+  }
+
+  package var count: Int { unsafe base.count }
+
+  package var span: Span<Element> {
+    @_lifetime(borrow self)
+    get { unsafe _overrideLifetime(base.span, borrowing: self) }
+  }
+
+  package var mutableSpan: MutableSpan<Element> {
+    @_lifetime(&self)
+    mutating get { unsafe _overrideLifetime(base.mutableSpan, mutating: &self) }
+  }
+}

@@ -1,0 +1,4 @@
+/// A tokenizer file that cannot be used, and why.
+package enum TokenizationError: Error {
+  case unreadable(path: String, reason: String)
+}
