@@ -1,7 +1,7 @@
 /// Owns `count` elements of plain memory, 64-byte aligned, so that every vector load of a level is aligned with the base.
 ///
 /// The one owner of memory in the engine: activations, packed weights, images and codes live in it and are lent out as spans.
-package struct AlignedBuffer<Element: BitwiseCopyable>: ~Copyable, @unchecked Sendable {
+@safe package struct AlignedBuffer<Element: BitwiseCopyable>: ~Copyable, @unchecked Sendable {
   private let base: UnsafeMutableBufferPointer<Element>
 
   /// The alignment of the first element, in bytes: one cache line, one 512-bit vector.
@@ -34,6 +34,20 @@ package struct AlignedBuffer<Element: BitwiseCopyable>: ~Copyable, @unchecked Se
   }
 
   package var count: Int { unsafe base.count }
+
+  /// The first element, for handing to a kernel within one call.
+  @unsafe var address: UnsafeMutablePointer<Element> { unsafe base.baseAddress! }
+
+  package subscript(_ index: Int) -> Element {
+    get {
+      precondition(index >= 0 && index < count, "index out of range")
+      return unsafe base[index]
+    }
+    set {
+      precondition(index >= 0 && index < count, "index out of range")
+      unsafe base[index] = newValue
+    }
+  }
 
   package var span: Span<Element> {
     @_lifetime(borrow self)

@@ -8,7 +8,7 @@
 ///
 /// A file that another process truncates while it is mapped raises SIGBUS on access, as with every mmap reader;
 /// the project's own writers replace files by rename and never shorten one in place.
-package final class MappedFile: Sendable {
+@safe package final class MappedFile: Sendable {
   package enum Failure: Error, Equatable {
     /// The system call that failed and its errno text, e.g. `open: No such file or directory`.
     case system(path: String, reason: String)
@@ -20,7 +20,7 @@ package final class MappedFile: Sendable {
 
   package init(path: String) throws(Failure) {
     self.path = path
-    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else { throw .system(path: path, reason: "open: \(Self.reason())") }
     defer { close(descriptor) }
     var status = stat()

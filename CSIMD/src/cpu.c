@@ -1,0 +1,61 @@
+// Which level the CPU and the operating system run: cpuid for the instructions, xgetbv for the saved state.
+#include "csimd.h"
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+
+static uint64_t enabled_state(void) {
+  uint32_t low, high;
+  __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+  return ((uint64_t)high << 32) | low;
+}
+
+csimd_level csimd_best_level(void) {
+  uint32_t a, b, c, d;
+  if (!__get_cpuid(1, &a, &b, &c, &d))
+    return csimd_level_portable;
+  const uint32_t osxsave = 1u << 27, avx = 1u << 28, fma = 1u << 12;
+  if ((c & (osxsave | avx | fma)) != (osxsave | avx | fma))
+    return csimd_level_portable;
+  const uint64_t state = enabled_state();
+  const uint64_t ymm = 0x6, zmm = 0xe6;
+  if ((state & ymm) != ymm || !__get_cpuid_count(7, 0, &a, &b, &c, &d))
+    return csimd_level_portable;
+  const uint32_t avx2 = 1u << 5;
+  if (!(b & avx2))
+    return csimd_level_portable;
+  const uint32_t f = 1u << 16, dq = 1u << 17, bw = 1u << 30, vl = 1u << 31, vnni = 1u << 11;
+  if ((state & zmm) == zmm && (b & (f | dq | bw | vl)) == (f | dq | bw | vl) && (c & vnni))
+    return csimd_level_avx512vnni;
+  uint32_t a1, b1, c1, d1;
+  const uint32_t avxvnni = 1u << 4;
+  if (a >= 1 && __get_cpuid_count(7, 1, &a1, &b1, &c1, &d1) && (a1 & avxvnni))
+    return csimd_level_avxvnni;
+  return csimd_level_avx2;
+}
+
+// A CPU with AVX-512 VNNI need not have AVX-VNNI: the levels are not nested there.
+static int has_avxvnni(void) {
+  uint32_t a, b, c, d;
+  return __get_cpuid_count(7, 0, &a, &b, &c, &d) && a >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 4 & 1);
+}
+
+extern const csimd_kernels csimd_kernels_avx2, csimd_kernels_avxvnni, csimd_kernels_avx512vnni;
+
+const csimd_kernels *csimd_kernels_of(csimd_level level) {
+  const csimd_level best = csimd_best_level();
+  switch (level) {
+  case csimd_level_avx2:
+    return best >= csimd_level_avx2 ? &csimd_kernels_avx2 : NULL;
+  case csimd_level_avxvnni:
+    return best >= csimd_level_avx2 && has_avxvnni() ? &csimd_kernels_avxvnni : NULL;
+  case csimd_level_avx512vnni:
+    return best >= csimd_level_avx512vnni ? &csimd_kernels_avx512vnni : NULL;
+  default:
+    return NULL;
+  }
+}
+#else
+csimd_level csimd_best_level(void) { return csimd_level_portable; }
+const csimd_kernels *csimd_kernels_of(csimd_level level) { return NULL; }
+#endif

@@ -1,0 +1,133 @@
+// The loops around the tiles of an instruction set: a panel of W at a time, blocks of rows of A against it, so that
+// W is read once from memory and A stays in cache. The level defines ROWS, VECTORS (of 16 outputs) and the tiles
+//   tile_u8(rows, product, row, column, panel of W, acc)   acc = the exact sums as floats
+//   tile_f32(rows, args, row, panel of W, acc)
+#pragma once
+
+// Writes act(P + bias) + residual for `count` outputs (at most 16).
+static inline void finish(f32x16 p, const float *bias, csimd_activation activation, const float *residual, size_t count,
+                          float *c) {
+  if (count >= 16) {
+    p = activated(add(p, load(bias)), activation);
+    store(c, residual ? add(p, load(residual)) : p);
+  } else {
+    p = activated(add(p, load_n(bias, count)), activation);
+    store_n(c, residual ? add(p, load_n(residual, count)) : p, count);
+  }
+}
+
+static inline __attribute__((always_inline)) void block_u8_f32(size_t rows, const csimd_gemm_u8_f32_args *x, size_t row,
+                                                               size_t column, const int8_t *w) {
+  f32x16 acc[ROWS][VECTORS];
+  tile_u8(rows, &x->product, row, column, w, acc);
+#pragma clang loop unroll(full)
+  for (size_t v = 0; v < VECTORS; v++) {
+    const size_t at = column + 16 * v;
+    if (at >= x->product.n)
+      break;
+    const size_t count = x->product.n - at < 16 ? x->product.n - at : 16;
+    const f32x16 scale = load_n(x->scale + at, count);
+#pragma clang loop unroll(full)
+    for (size_t r = 0; r < rows; r++) {
+      const size_t i = row + r;
+      const f32x16 by = x->a_scale ? mul(splat(x->a_scale[i]), scale) : scale;
+      finish(mul(acc[r][v], by), x->bias + at, x->activation, x->residual ? x->residual + i * x->ldr + at : NULL, count,
+             x->c + i * x->ldc + at);
+    }
+  }
+}
+
+static inline __attribute__((always_inline)) void block_u8_u8(size_t rows, const csimd_gemm_u8_u8_args *x, size_t row,
+                                                              size_t column, const int8_t *w) {
+  f32x16 acc[ROWS][VECTORS];
+  const size_t n = x->product.n;
+  tile_u8(rows, &x->product, row, column, w, acc);
+#pragma clang loop unroll(full)
+  for (size_t v = 0; v < VECTORS; v++) {
+    const size_t at = column + 16 * v;
+    if (at >= n)
+      break;
+    const size_t count = n - at < 16 ? n - at : 16;
+    const f32x16 scale = load_n(x->scale + at, count), bias = load_n(x->bias + at, count);
+#pragma clang loop unroll(full)
+    for (size_t r = 0; r < rows; r++) {
+      const size_t i = row + r;
+      f32x16 q = add(mul(acc[r][v], scale), bias);
+      if (x->residual)
+        q = add(q, mul(from_u8_n(x->residual + i * n + at, count), splat(x->residual_scale)));
+      uint8_t *c = x->c + (x->c_row ? x->c_row[i] : i * n) + at;
+      if (count == 16)
+        store_u8(c, q);
+      else
+        store_u8_n(c, q, count);
+    }
+  }
+}
+
+static inline __attribute__((always_inline)) void block_f32(size_t rows, const csimd_gemm_f32_args *x, size_t row,
+                                                            size_t column, const float *w) {
+  f32x16 acc[ROWS][VECTORS];
+  tile_f32(rows, x, row, w, acc);
+#pragma clang loop unroll(full)
+  for (size_t v = 0; v < VECTORS; v++) {
+    const size_t at = column + 16 * v;
+    if (at >= x->n)
+      break;
+    const size_t count = x->n - at < 16 ? x->n - at : 16;
+#pragma clang loop unroll(full)
+    for (size_t r = 0; r < rows; r++)
+      finish(acc[r][v], x->bias + at, x->activation, x->residual ? x->residual + (row + r) * x->ldr + at : NULL, count,
+             x->c + (row + r) * x->ldc + at);
+  }
+}
+
+#define FOR_ROW_BLOCKS(m, block)                                                                                       \
+  size_t row = 0;                                                                                                      \
+  for (; row + ROWS <= (m); row += ROWS)                                                                               \
+    block(ROWS);                                                                                                       \
+  switch ((m) - row) {                                                                                                 \
+  case 1:                                                                                                              \
+    block(1);                                                                                                          \
+    break;                                                                                                             \
+  case 2:                                                                                                              \
+    block(2);                                                                                                          \
+    break;                                                                                                             \
+  case 3:                                                                                                              \
+    block(3);                                                                                                          \
+    break;                                                                                                             \
+  case 4:                                                                                                              \
+    block(ROWS > 4 ? 4 : 1);                                                                                           \
+    break;                                                                                                             \
+  case 5:                                                                                                              \
+    block(ROWS > 4 ? 5 : 1);                                                                                           \
+    break;                                                                                                             \
+  }
+
+#define PANEL_LOOP(m, bytes, block)                                                                                    \
+  for (size_t p = first_panel; p < end_panel; p++) {                                                                   \
+    const void *w = (const char *)panels + p * (bytes);                                                                \
+    FOR_ROW_BLOCKS(m, block)                                                                                           \
+  }
+
+enum { PANEL = 16 * VECTORS };
+
+static void gemm_u8_f32(const csimd_gemm_u8_f32_args *x, size_t first_panel, size_t end_panel) {
+  const void *panels = x->product.w;
+#define BLOCK(rows) block_u8_f32(rows, x, row, p *PANEL, w)
+  PANEL_LOOP(x->product.m, PANEL * ((x->product.k + 3) / 4) * 4, BLOCK)
+#undef BLOCK
+}
+
+static void gemm_u8_u8(const csimd_gemm_u8_u8_args *x, size_t first_panel, size_t end_panel) {
+  const void *panels = x->product.w;
+#define BLOCK(rows) block_u8_u8(rows, x, row, p *PANEL, w)
+  PANEL_LOOP(x->product.m, PANEL * ((x->product.k + 3) / 4) * 4, BLOCK)
+#undef BLOCK
+}
+
+static void gemm_f32(const csimd_gemm_f32_args *x, size_t first_panel, size_t end_panel) {
+  const void *panels = x->w;
+#define BLOCK(rows) block_f32(rows, x, row, p *PANEL, w)
+  PANEL_LOOP(x->m, PANEL * x->k * sizeof(float), BLOCK)
+#undef BLOCK
+}

@@ -1,0 +1,70 @@
+// Level avx2: AVX2, FMA. Tile 4 x 16: 8 accumulators, 2 columns, the broadcast, its magnitude and ones of 16 registers.
+// vpmaddubsw multiplies u8 by s8 and adds pairs with saturation to i16. Activations become a - 128 in [-128, 127]; their
+// magnitude is the unsigned side and their sign moves to the weight, which is never -128: a pair is at most
+// 2 * 128 * 127 = 32512 < 32767, so nothing saturates. (128 - a_zero) times the weights' sums puts the offset right.
+#include "csimd.h"
+#include "../shapes.h"
+#include <string.h>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#pragma STDC FP_CONTRACT OFF
+#pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
+
+#include "../vector/f32x16_avx2.h"
+
+enum { ROWS = 4, VECTORS = 1, ATTENTION_VECTORS = 1 };
+
+// sum + four products a lane, for s8 a (with its magnitude) and b.
+static inline __m256i dot4(__m256i sum, __m256i magnitude_a, __m256i a, __m256i b) {
+  const __m256i pairs = _mm256_maddubs_epi16(magnitude_a, _mm256_sign_epi8(b, a));
+  return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+}
+
+static inline __attribute__((always_inline)) void dots_of(size_t count, size_t d, const int8_t *a, const int8_t *b,
+                                                          const int32_t *b_sum, int32_t *sums) {
+  __m256i acc[4] = {_mm256_setzero_si256(), _mm256_setzero_si256(), _mm256_setzero_si256(), _mm256_setzero_si256()};
+  size_t l = 0;
+  for (; l + 32 <= d; l += 32) {
+    const __m256i x = _mm256_loadu_si256((const __m256i *)(a + l)), size = _mm256_abs_epi8(x);
+#pragma clang loop unroll(full)
+    for (size_t q = 0; q < count; q++)
+      acc[q] = dot4(acc[q], size, x, _mm256_loadu_si256((const __m256i *)(b + q * d + l)));
+  }
+#pragma clang loop unroll(full)
+  for (size_t q = 0; q < count; q++) {
+    __m128i half = _mm_add_epi32(_mm256_castsi256_si128(acc[q]), _mm256_extracti128_si256(acc[q], 1));
+    half = _mm_add_epi32(half, _mm_shuffle_epi32(half, 0x4e));
+    sums[q] = _mm_cvtsi128_si32(_mm_add_epi32(half, _mm_shuffle_epi32(half, 0xb1)));
+    for (size_t i = l; i < d; i++)
+      sums[q] += a[i] * b[q * d + i];
+  }
+}
+
+static inline __attribute__((always_inline)) void tile_u8(size_t rows, const csimd_product_u8 *x, size_t row,
+                                                          size_t column, const int8_t *w, f32x16 out[][VECTORS]) {
+  i32x16 acc[ROWS];
+#pragma clang loop unroll(full)
+  for (size_t r = 0; r < rows; r++)
+    acc[r] = times_i32(load_i32(x->w_sum + column), 128 - x->a_zero);
+  const uint8_t *a = x->a + row * x->lda;
+  for (size_t k = 0; k < x->k; k += 4, w += 64) {
+    const __m256i low = _mm256_load_si256((const __m256i *)w), high = _mm256_load_si256((const __m256i *)(w + 32));
+#pragma clang loop unroll(full)
+    for (size_t r = 0; r < rows; r++) {
+      int32_t four;
+      memcpy(&four, a + r * x->lda + k, 4);
+      const __m256i one = _mm256_set1_epi32(four ^ (int32_t)0x80808080), size = _mm256_abs_epi8(one);
+      acc[r].low = dot4(acc[r].low, size, one, low);
+      acc[r].high = dot4(acc[r].high, size, one, high);
+    }
+  }
+#pragma clang loop unroll(full)
+  for (size_t r = 0; r < rows; r++)
+    out[r][0] = to_f32(acc[r]);
+}
+
+#include "../kernels/all.h"
+#pragma clang attribute pop
+
+const csimd_kernels csimd_kernels_avx2 = LEVEL_TABLE;
+#endif

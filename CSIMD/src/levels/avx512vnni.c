@@ -1,0 +1,61 @@
+// Level avx512vnni: AVX-512 F BW DQ VL VNNI. Tile 6 x 64: 24 accumulators, 4 columns, 1 broadcast of 32 registers.
+// vpdpbusd multiplies u8 by s8 and adds four products to an i32 lane without saturation; the sum starts at
+// -a_zero sum_k w[n,k]. |sum| <= 65536 * 255 * 127 < 2^31. Past k the packed weights are zero.
+#include "csimd.h"
+#include "../shapes.h"
+#include <string.h>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#pragma STDC FP_CONTRACT OFF
+#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma"))),             \
+                             apply_to = function)
+
+#include "../vector/f32x16_avx512.h"
+
+enum { ROWS = 6, VECTORS = 4, ATTENTION_VECTORS = 4 };
+
+enum { BYTES = 64 };
+typedef __m512i i8v;
+static inline i8v zero_i8(void) { return _mm512_setzero_si512(); }
+static inline i8v load_i8(const int8_t *p) { return _mm512_loadu_si512(p); }
+static inline i8v flip_sign(i8v v) { return _mm512_xor_si512(v, _mm512_set1_epi8((char)0x80)); }
+static inline i8v accumulate(i8v sum, i8v u, i8v s) { return _mm512_dpbusd_epi32(sum, u, s); }
+static inline int32_t lanes_of(i8v v) { return _mm512_reduce_add_epi32(v); }
+#include "../kernels/dots_unsigned.h"
+
+static inline __attribute__((always_inline)) void tile_u8(size_t rows, const csimd_product_u8 *x, size_t row,
+                                                          size_t column, const int8_t *w, f32x16 out[][VECTORS]) {
+  __m512i acc_i32x16[ROWS][VECTORS];
+#pragma clang loop unroll(full)
+  for (size_t v = 0; v < VECTORS; v++)
+#pragma clang loop unroll(full)
+    for (size_t r = 0; r < rows; r++)
+      acc_i32x16[r][v] = times_i32(load_i32(x->w_sum + column + 16 * v), -x->a_zero);
+  const uint8_t *a = x->a + row * x->lda;
+  for (size_t k = 0; k < x->k; k += 4, w += 64 * VECTORS) {
+    __m512i panel[VECTORS];
+#pragma clang loop unroll(full)
+    for (size_t v = 0; v < VECTORS; v++)
+      panel[v] = _mm512_load_si512(w + 64 * v);
+#pragma clang loop unroll(full)
+    for (size_t r = 0; r < rows; r++) {
+      int32_t four;
+      memcpy(&four, a + r * x->lda + k, 4);
+      const __m512i one = _mm512_set1_epi32(four);
+#pragma clang loop unroll(full)
+      for (size_t v = 0; v < VECTORS; v++)
+        acc_i32x16[r][v] = _mm512_dpbusd_epi32(acc_i32x16[r][v], one, panel[v]);
+    }
+  }
+#pragma clang loop unroll(full)
+  for (size_t r = 0; r < rows; r++)
+#pragma clang loop unroll(full)
+    for (size_t v = 0; v < VECTORS; v++)
+      out[r][v] = _mm512_cvtepi32_ps(acc_i32x16[r][v]);
+}
+
+#include "../kernels/all.h"
+#pragma clang attribute pop
+
+const csimd_kernels csimd_kernels_avx512vnni = LEVEL_TABLE;
+#endif

@@ -1,0 +1,55 @@
+// Level avxvnni: AVX2, FMA, AVX-VNNI. Tile 6 x 16: 12 accumulators, 2 columns, 1 broadcast of 16 registers.
+// vpdpbusd in its VEX form, on 256 bits; operands, offsets and exactness as on avx512vnni.
+#include "csimd.h"
+#include "../shapes.h"
+#include <string.h>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#pragma STDC FP_CONTRACT OFF
+#pragma clang attribute push(__attribute__((target("avx2,fma,avxvnni"))), apply_to = function)
+
+#include "../vector/f32x16_avx2.h"
+
+enum { ROWS = 6, VECTORS = 1, ATTENTION_VECTORS = 1 };
+
+enum { BYTES = 32 };
+typedef __m256i i8v;
+static inline i8v zero_i8(void) { return _mm256_setzero_si256(); }
+static inline i8v load_i8(const int8_t *p) { return _mm256_loadu_si256((const __m256i *)p); }
+static inline i8v flip_sign(i8v v) { return _mm256_xor_si256(v, _mm256_set1_epi8((char)0x80)); }
+static inline i8v accumulate(i8v sum, i8v u, i8v s) { return _mm256_dpbusd_avx_epi32(sum, u, s); }
+static inline int32_t lanes_of(i8v v) {
+  __m128i q = _mm_add_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+  q = _mm_add_epi32(q, _mm_shuffle_epi32(q, 0x4e));
+  return _mm_cvtsi128_si32(_mm_add_epi32(q, _mm_shuffle_epi32(q, 0xb1)));
+}
+#include "../kernels/dots_unsigned.h"
+
+static inline __attribute__((always_inline)) void tile_u8(size_t rows, const csimd_product_u8 *x, size_t row,
+                                                          size_t column, const int8_t *w, f32x16 out[][VECTORS]) {
+  i32x16 acc[ROWS];
+#pragma clang loop unroll(full)
+  for (size_t r = 0; r < rows; r++)
+    acc[r] = times_i32(load_i32(x->w_sum + column), -x->a_zero);
+  const uint8_t *a = x->a + row * x->lda;
+  for (size_t k = 0; k < x->k; k += 4, w += 64) {
+    const __m256i low = _mm256_load_si256((const __m256i *)w), high = _mm256_load_si256((const __m256i *)(w + 32));
+#pragma clang loop unroll(full)
+    for (size_t r = 0; r < rows; r++) {
+      int32_t four;
+      memcpy(&four, a + r * x->lda + k, 4);
+      const __m256i one = _mm256_set1_epi32(four);
+      acc[r].low = _mm256_dpbusd_avx_epi32(acc[r].low, one, low);
+      acc[r].high = _mm256_dpbusd_avx_epi32(acc[r].high, one, high);
+    }
+  }
+#pragma clang loop unroll(full)
+  for (size_t r = 0; r < rows; r++)
+    out[r][0] = to_f32(acc[r]);
+}
+
+#include "../kernels/all.h"
+#pragma clang attribute pop
+
+const csimd_kernels csimd_kernels_avxvnni = LEVEL_TABLE;
+#endif

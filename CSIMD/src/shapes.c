@@ -1,0 +1,29 @@
+// Sizes that the caller allocates by, and packing, which is a copy and the same on every level.
+#include "csimd.h"
+#include "shapes.h"
+#include <string.h>
+
+size_t csimd_packed_bytes_s8(size_t n, size_t k, size_t panel) {
+  return (n + panel - 1) / panel * panel * ((k + 3) / 4) * 4;
+}
+
+size_t csimd_attention_scratch(size_t tokens, size_t width) {
+  return width * csimd_round16(tokens) + tokens * csimd_round16(width) + CSIMD_ATTENTION_ROWS * csimd_round16(tokens);
+}
+
+void csimd_pack_s8(size_t n, size_t k, const int8_t *w, int8_t *out, size_t panel) {
+  for (size_t n0 = 0; n0 < n; n0 += panel)
+    for (size_t k0 = 0; k0 < k; k0 += 4)
+      for (size_t i = 0; i < panel; i++, out += 4) {
+        memset(out, 0, 4);
+        if (n0 + i < n)
+          memcpy(out, w + (n0 + i) * k + k0, k - k0 < 4 ? k - k0 : 4);
+      }
+}
+
+void csimd_pack_f32(size_t n, size_t k, const float *w, float *out, size_t panel) {
+  for (size_t n0 = 0; n0 < n; n0 += panel)
+    for (size_t j = 0; j < k; j++)
+      for (size_t i = 0; i < panel; i++)
+        *out++ = n0 + i < n ? w[(n0 + i) * k + j] : 0;
+}

@@ -1,0 +1,289 @@
+import CSIMD
+
+/// How a u8 activation stands for numbers: value = scale * (q - zero).
+package struct ActivationScale: Codable, Sendable, Equatable {
+  package var scale: Float
+  /// In 0...255.
+  package var zero: Int
+
+  package init(scale: Float, zero: Int) { (self.scale, self.zero) = (scale, zero) }
+
+  /// What ReLU6 leaves: 0...6 over all 256 codes.
+  package static let relu6 = ActivationScale(scale: 6 / 255, zero: 0)
+}
+
+/// A 1x1 convolution in int8, or another one over unrolled windows: u8 in, u8 out, static scales.
+///
+/// y = clamp(round(sum_k (x - zero) W * multiplier + offset [+ residual * residualMultiplier])).
+package final class QuantizedConvolution: Sendable {
+  let matrix: PackedMatrix
+  let inputZero: Int
+  let folded: FoldedScales
+  let residualMultiplier: Float?
+  package let output: ActivationScale
+
+  package var inputs: Int { matrix.inputs }
+  package var outputs: Int { matrix.outputs }
+
+  /// - Parameters:
+  ///   - codes: s8[outputs, inputs] with `scales` f32[outputs]; `bias` f32[outputs].
+  ///   - residual: the scale of what is added before the output is quantised, where something is.
+  package init(
+    codes: Span<Int8>, scales: Span<Float>, bias: Span<Float>, inputs: Int, input: ActivationScale,
+    output: ActivationScale, residual: ActivationScale?, for kernels: KernelSet
+  ) {
+    precondition(scales.count == bias.count, "QuantizedConvolution: shapes disagree")
+    matrix = PackedMatrix(codes: codes, inputs: inputs, outputs: bias.count, for: kernels)
+    inputZero = input.zero
+    let inverse = 1 / output.scale
+    residualMultiplier = residual.map { $0.scale * inverse }
+    let constant = Float(output.zero) - (residual.map { $0.scale * inverse * Float($0.zero) } ?? 0)
+    folded = FoldedScales(scales, bias, input: input, output: output, constant: constant)
+    self.output = output
+  }
+}
+
+/// A depthwise convolution with ReLU6: int8 (u8 in and out, both with ReLU6's scale) or f32.
+package final class DepthwiseConvolution: Sendable {
+  package let channels: Int
+  package let kernel: Int
+  package let stride: Int
+  /// i32[kernel, kernel, channels rounded up to 16] holding s8 codes, or f32 of the same shape; the other is empty.
+  let codes: AlignedBuffer<Int32>
+  let floats: AlignedBuffer<Float>
+  let folded: FoldedScales
+
+  /// - Parameters:
+  ///   - codes: s8[channels, kernel, kernel] with `scales` f32[channels]; `bias` f32[channels].
+  ///   - kernel: 3 or 5.
+  ///   - stride: 1 or 2.
+  package init(codes: Span<Int8>, scales: Span<Float>, bias: Span<Float>, kernel: Int, stride: Int) {
+    precondition(
+      (kernel == 3 || kernel == 5) && (stride == 1 || stride == 2) && codes.count == bias.count * kernel * kernel,
+      "DepthwiseConvolution: shapes disagree")
+    let wide = (bias.count + 15) / 16 * 16
+    var w = AlignedBuffer<Int32>(count: kernel * kernel * wide, repeating: 0)
+    for c in 0..<bias.count {
+      for tap in 0..<kernel * kernel { w[tap * wide + c] = Int32(codes[c * kernel * kernel + tap]) }
+    }
+    self.codes = w
+    floats = AlignedBuffer(count: 0, repeating: 0)
+    folded = FoldedScales(scales, bias, input: .relu6, output: .relu6, constant: 0)
+    (channels, self.kernel, self.stride) = (bias.count, kernel, stride)
+  }
+
+  /// - Parameter weights: f32[channels, kernel, kernel].
+  package init(weights: Span<Float>, bias: Span<Float>, kernel: Int, stride: Int) {
+    precondition(
+      (kernel == 3 || kernel == 5) && (stride == 1 || stride == 2) && weights.count == bias.count * kernel * kernel,
+      "DepthwiseConvolution: shapes disagree")
+    let wide = (bias.count + 15) / 16 * 16
+    var w = AlignedBuffer<Float>(count: kernel * kernel * wide, repeating: 0)
+    for c in 0..<bias.count {
+      for tap in 0..<kernel * kernel { w[tap * wide + c] = weights[c * kernel * kernel + tap] }
+    }
+    codes = AlignedBuffer(count: 0, repeating: 0)
+    floats = w
+    folded = FoldedScales(bias: bias)
+    (channels, self.kernel, self.stride) = (bias.count, kernel, stride)
+  }
+}
+
+/// scales * input / output and bias / output + constant: what turns an exact sum into an output code.
+struct FoldedScales: ~Copyable, Sendable {
+  let multiplier: AlignedBuffer<Float>
+  let offset: AlignedBuffer<Float>
+
+  init(_ scales: Span<Float>, _ bias: Span<Float>, input: ActivationScale, output: ActivationScale, constant: Float) {
+    var multiplier = AlignedBuffer<Float>(count: scales.count, repeating: 0)
+    var offset = AlignedBuffer<Float>(count: scales.count, repeating: 0)
+    for i in 0..<scales.count {
+      multiplier[i] = scales[i] * input.scale / output.scale
+      offset[i] = bias[i] / output.scale + constant
+    }
+    self.multiplier = multiplier
+    self.offset = offset
+  }
+
+  /// The bias alone, for a layer in f32.
+  init(bias: Span<Float>) {
+    multiplier = AlignedBuffer(count: 0, repeating: 0)
+    offset = AlignedBuffer(copying: bias)
+  }
+}
+
+/// Where TensorFlow's SAME padding puts a window: total = max((ceil(n / s) - 1) s + k - n, 0), the smaller half before.
+package struct SamePadding: Sendable, Equatable {
+  package let output: Int
+  package let before: Int
+  package let after: Int
+
+  package init(size: Int, kernel: Int, stride: Int) {
+    output = (size + stride - 1) / stride
+    let total = max((output - 1) * stride + kernel - size, 0)
+    before = total / 2
+    after = total - before
+  }
+}
+
+extension KernelSet {
+  /// Y = the quantised convolution of `rows` rows.
+  ///
+  /// - Parameters:
+  ///   - x: u8[rows, inputs], inputs a multiple of 4.
+  ///   - residual: u8[rows, outputs], where the layer has one.
+  ///   - starts: where each row of the output starts in `y`, for an image with a border; nil for rows that follow.
+  package func convolve(
+    _ layer: QuantizedConvolution, _ x: Span<UInt8>, rows: Int, residual: Span<UInt8>? = nil,
+    starts: RowStarts? = nil, into y: inout AlignedBuffer<UInt8>
+  ) {
+    let (n, k) = (layer.outputs, layer.inputs)
+    let lda = (k + 3) / 4 * 4
+    precondition(layer.matrix.level == level, "the layer was packed for level \(layer.matrix.level.rawValue)")
+    precondition(x.count >= rows * lda && (residual?.count ?? rows * n) >= rows * n, "convolve: shapes disagree")
+    precondition((residual == nil) == (layer.residualMultiplier == nil), "convolve: a residual too many or too few")
+    precondition(layer.matrix.isInt8, "the layer is not int8")
+    if let starts {
+      precondition(starts.rows == rows && starts.width == n && y.count >= starts.end, "convolve: shapes disagree")
+    } else {
+      precondition(y.count >= rows * n, "convolve: shapes disagree")
+    }
+    let args = unsafe csimd_gemm_u8_u8_args(
+      product: csimd_product_u8(
+        m: rows, n: n, k: k, a: x.address, lda: lda, a_zero: Int32(layer.inputZero),
+        w: layer.matrix.codes.address, w_sum: layer.matrix.sums.address),
+      scale: layer.folded.multiplier.address, bias: layer.folded.offset.address, residual: residual?.address,
+      residual_scale: layer.residualMultiplier ?? 0, c: y.address,
+      c_row: starts.map { unsafe UnsafePointer($0.starts.address) })
+    forTiles(rows: rows, outputs: n) { row, count, first, end in
+      var part = unsafe args
+      unsafe part.product.m = count
+      unsafe part.product.a += row * lda
+      unsafe part.residual = args.residual.map { unsafe $0 + row * n }
+      if unsafe part.c_row != nil {
+        unsafe part.c_row += row
+      } else {
+        unsafe part.c += row * n
+      }
+      unsafe table.gemm_u8_u8(&part, first, end)
+    }
+  }
+
+  /// Y = relu6(depthwise(X) + bias) of a square image whose border is in `x` already.
+  ///
+  /// - Parameters:
+  ///   - x: u8[border + side + border, the same, channels].
+  ///   - side: of the input, without its border.
+  ///   - y: u8[output, output, channels].
+  package func depthwise(
+    _ layer: DepthwiseConvolution, _ x: Span<UInt8>, side: Int, into y: inout AlignedBuffer<UInt8>
+  ) {
+    precondition(layer.codes.count > 0, "the layer is not int8")
+    unsafe depthwise(
+      layer, x.count, x.address!, layer.codes.address, side: side, y.count, y.address, table.depthwise_u8)
+  }
+
+  /// The same in f32.
+  package func depthwise(
+    _ layer: DepthwiseConvolution, _ x: Span<Float>, side: Int, into y: inout AlignedBuffer<Float>
+  ) {
+    precondition(layer.floats.count > 0, "the layer is not f32")
+    unsafe depthwise(
+      layer, x.count, x.address!, layer.floats.address, side: side, y.count, y.address, table.depthwise_f32)
+  }
+
+  private func depthwise(
+    _ layer: DepthwiseConvolution, _ available: Int, _ x: UnsafeRawPointer, _ w: UnsafeRawPointer, side: Int,
+    _ room: Int, _ y: UnsafeMutableRawPointer,
+    _ kernel: @convention(c) (UnsafePointer<csimd_depthwise_args>?, Int, Int) -> Void
+  ) {
+    let padding = SamePadding(size: side, kernel: layer.kernel, stride: layer.stride)
+    let bordered = side + padding.before + padding.after
+    let c = layer.channels
+    precondition(
+      available >= bordered * bordered * c && room >= padding.output * padding.output * c,
+      "depthwise: shapes disagree")
+    let args = unsafe csimd_depthwise_args(
+      height: padding.output, width: padding.output, channels: c, kernel: layer.kernel, stride: layer.stride, x: x,
+      row: bordered * c, w: w, scale: layer.folded.multiplier.address, bias: layer.folded.offset.address, y: y)
+    let block = threads == 1 ? padding.output : max(1, padding.output / (4 * threads))
+    parallelFor((padding.output + block - 1) / block) { task in
+      unsafe withUnsafePointer(to: args) {
+        unsafe kernel($0, task * block, min(padding.output, (task + 1) * block))
+      }
+    }
+  }
+
+  /// Writes `value` to the border around a square image, for the window that comes next.
+  package func fillBorder<Element: BitwiseCopyable>(
+    of x: inout AlignedBuffer<Element>, side: Int, channels: Int, padding: SamePadding, with value: Element
+  ) {
+    let bordered = side + padding.before + padding.after
+    let row = bordered * channels
+    precondition(x.count >= bordered * row, "fillBorder: shapes disagree")
+    let p = unsafe x.address
+    unsafe p.update(repeating: value, count: padding.before * row)
+    for y in padding.before..<padding.before + side {
+      unsafe (p + y * row).update(repeating: value, count: padding.before * channels)
+      unsafe (p + (y + 1) * row - padding.after * channels).update(repeating: value, count: padding.after * channels)
+    }
+    unsafe (p + (padding.before + side) * row).update(repeating: value, count: padding.after * row)
+  }
+
+  /// Copies a square image into one with a border; the border is left as it is.
+  package func copyInside<Element: BitwiseCopyable>(
+    _ x: Span<Element>, side: Int, channels: Int, padding: SamePadding, into y: inout AlignedBuffer<Element>
+  ) {
+    let bordered = side + padding.before + padding.after
+    precondition(
+      x.count >= side * side * channels && y.count >= bordered * bordered * channels, "copyInside: shapes disagree")
+    let (from, to) = unsafe (x.address!, y.address + (padding.before * bordered + padding.before) * channels)
+    for row in 0..<side {
+      unsafe (to + row * bordered * channels).update(from: from + row * side * channels, count: side * channels)
+    }
+  }
+
+  /// Unrolls the windows of a square three-channel image: Y[output^2, kernel * kernel * 3 (padded to `columns`)], taps
+  /// in the order row, column, channel.
+  package func unroll<Element: BitwiseCopyable>(
+    _ x: Span<Element>, side: Int, kernel: Int, stride: Int, columns: Int, into y: inout AlignedBuffer<Element>
+  ) {
+    let padding = SamePadding(size: side, kernel: kernel, stride: stride)
+    let bordered = side + padding.before + padding.after
+    precondition(
+      x.count >= bordered * bordered * 3 && columns >= kernel * kernel * 3
+        && y.count >= padding.output * padding.output * columns, "unroll: shapes disagree")
+    let (from, to) = unsafe (x.address!, y.address)
+    for row in 0..<padding.output {
+      for column in 0..<padding.output {
+        let out = unsafe to + (row * padding.output + column) * columns
+        for i in 0..<kernel {
+          let window = unsafe from + ((row * stride + i) * bordered + column * stride) * 3
+          unsafe (out + i * kernel * 3).update(from: window, count: kernel * 3)
+        }
+      }
+    }
+  }
+}
+
+/// Where each pixel of a square image starts inside an image with a border.
+package final class RowStarts: Sendable {
+  let starts: AlignedBuffer<UInt32>
+  let width: Int
+  /// The last element that a row reaches, plus one.
+  let end: Int
+  var rows: Int { starts.count }
+
+  package init(side: Int, channels: Int, padding: SamePadding) {
+    let bordered = side + padding.before + padding.after
+    var starts = AlignedBuffer<UInt32>(count: side * side, repeating: 0)
+    for y in 0..<side {
+      for x in 0..<side {
+        starts[y * side + x] = UInt32(((y + padding.before) * bordered + x + padding.before) * channels)
+      }
+    }
+    self.starts = starts
+    width = channels
+    end = ((side - 1 + padding.before) * bordered + side + padding.before) * channels
+  }
+}

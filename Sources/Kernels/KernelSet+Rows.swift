@@ -1,0 +1,49 @@
+import CSIMD
+
+extension KernelSet {
+  /// Rows that one task of a parallel loop over rows takes.
+  private static var rowsPerTask: Int { 16 }
+
+  /// `body(first, count)` over blocks of rows.
+  func forRowBlocks(_ rows: Int, _ body: (Int, Int) -> Void) {
+    if threads == 1 { return body(0, rows) }
+    let block = Self.rowsPerTask
+    parallelFor((rows + block - 1) / block) { body($0 * block, min(block, rows - $0 * block)) }
+  }
+
+  /// X[i,:] = (X[i,:] - mean) / sqrt(var + epsilon) * weight + bias for `rows` rows, in place.
+  ///
+  /// - Parameter x: f32[rows, k], k the count of `weight`.
+  package func layerNorm(
+    _ x: inout AlignedBuffer<Float>, rows: Int, weight: Span<Float>, bias: Span<Float>, epsilon: Float
+  ) {
+    let k = weight.count
+    precondition(k > 0 && bias.count == k && x.count >= rows * k, "layerNorm: shapes disagree")
+    let (x, weight, bias) = unsafe (x.address, weight.address!, bias.address!)
+    forRowBlocks(rows) { first, count in
+      unsafe table.layernorm(count, k, x + first * k, weight, bias, epsilon, x + first * k)
+    }
+  }
+
+  /// X[i,:] /= max(|X[i,:]|, 1e-12) for `rows` rows of `columns`, in place.
+  package func l2Normalize(_ x: inout AlignedBuffer<Float>, rows: Int, columns: Int) {
+    precondition(x.count >= rows * columns, "l2Normalize: shapes disagree")
+    unsafe table.l2normalize(rows, columns, x.address)
+  }
+
+  /// codes = round-half-even(x * (127 / max |row|)), scale = max |row| / 127, for `rows` rows of `columns`.
+  ///
+  /// - Parameters:
+  ///   - x: f32[rows, columns].
+  ///   - codes: s8[rows, columns].
+  ///   - scales: f32[rows].
+  package func quantizeRows(
+    _ x: Span<Float>, rows: Int, columns: Int, codes: inout AlignedBuffer<Int8>, scales: inout AlignedBuffer<Float>
+  ) {
+    precondition(
+      x.count >= rows * columns && codes.count >= rows * columns && scales.count >= rows,
+      "quantizeRows: shapes disagree")
+    guard rows > 0, columns > 0 else { return }
+    unsafe table.quantize_rows(rows, columns, x.address, columns, codes.address, columns, 0, scales.address)
+  }
+}

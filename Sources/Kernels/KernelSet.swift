@@ -1,0 +1,61 @@
+import CSIMD
+
+/// The kernels of one level and the number of threads that share their work. A value: keep one and pass it on.
+///
+/// Every method checks its shapes against its spans; a mismatch is a programmer's mistake and stops the program.
+/// Matrices are row-major and dense unless a stride is named. Results are the same bits on every
+/// level, but for layers with f32 weights, whose products are fused where the level can.
+package struct KernelSet: Sendable {
+  package let level: Level
+  package let threads: Int
+  let table: csimd_kernels
+
+  /// - Parameter threads: at least 1.
+  package init(level: Level = .best, threads: Int = 1) throws(LevelError) {
+    precondition(threads >= 1, "at least one thread")
+    if level == .portable {
+      table = Portable.kernels
+    } else {
+      guard let kernels = unsafe csimd_kernels_of(level.code) else { throw .unavailable(level) }
+      unsafe table = kernels.pointee
+    }
+    self.level = level
+    self.threads = threads
+  }
+
+  /// - Parameter name: a level's name, as in `FTF_LEVEL`; nil chooses the best.
+  package init(levelName name: String?, threads: Int) throws(LevelError) {
+    guard let name else {
+      try self.init(threads: threads)
+      return
+    }
+    guard let level = Level(rawValue: name) else { throw .unknown(name) }
+    try self.init(level: level, threads: threads)
+  }
+
+  /// The same kernels for one thread: what runs inside an outer loop over images.
+  package var singleThreaded: KernelSet { KernelSet(self, threads: 1) }
+
+  private init(_ other: KernelSet, threads: Int) {
+    level = other.level
+    self.threads = threads
+    table = other.table
+  }
+
+  /// `body(i)` for i in 0..<count, shared among the threads as they come free. `body` must not throw and must write
+  /// only what belongs to its index.
+  package func parallelFor(_ count: Int, _ body: (Int) -> Void) {
+    if threads == 1 || count <= 1 {
+      for i in 0..<count { body(i) }
+      return
+    }
+    withoutActuallyEscaping(body) { escaping in
+      var box = escaping
+      unsafe withUnsafeMutablePointer(to: &box) { pointer in
+        unsafe csimd_parallel_for(count, Int32(threads), pointer) { context, index in
+          unsafe context!.assumingMemoryBound(to: ((Int) -> Void).self).pointee(index)
+        }
+      }
+    }
+  }
+}
