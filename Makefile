@@ -1,6 +1,6 @@
 # make test: everything is built and tested, on a machine that has Swift, git and apt.
 SWIFT ?= swift
-SYSTEM := libomp-dev
+SYSTEM := libomp-dev libjpeg-dev libpng-dev
 
 .PHONY: test system
 

@@ -9,12 +9,32 @@ let settings: [SwiftSetting] = [
 
 let package = Package(
   name: "FastThenFine",
+  products: [
+    .library(name: "FastThenFine", targets: ["FastThenFine"]),
+    .executable(name: "ftf", targets: ["ftf"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
+  ],
   targets: [
     // C intrinsics kernels and the OpenMP drivers. The only unsafe flag of the package is -fopenmp.
     .target(
       name: "CSIMD", path: "CSIMD",
       cSettings: [.unsafeFlags(["-fopenmp"])], linkerSettings: [.linkedLibrary("omp5")]),
     .target(name: "Kernels", dependencies: ["CSIMD"], swiftSettings: settings),
+    .target(name: "Weights", dependencies: ["Kernels"], swiftSettings: settings),
+    .target(name: "Tokenization", swiftSettings: settings),
+    // libjpeg-turbo and libpng behind functions that never longjmp into Swift.
+    .target(name: "CImage", linkerSettings: [.linkedLibrary("jpeg"), .linkedLibrary("png")]),
+    .target(name: "Imaging", dependencies: ["Kernels", "CImage"], swiftSettings: settings),
+    .target(name: "Encoders", dependencies: ["Kernels", "Weights"], swiftSettings: settings),
+    .target(
+      name: "FastThenFine", dependencies: ["Kernels", "Weights", "Imaging", "Tokenization", "Encoders"],
+      swiftSettings: settings),
+    .executableTarget(
+      name: "ftf",
+      dependencies: ["FastThenFine", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+      swiftSettings: settings),
 
     .target(name: "TestSupport", dependencies: ["Kernels"], path: "Tests/TestSupport", swiftSettings: settings),
     .testTarget(name: "KernelsTests", dependencies: ["Kernels", "TestSupport"], swiftSettings: settings),

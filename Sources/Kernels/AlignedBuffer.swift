@@ -1,20 +1,22 @@
 /// Owns `count` elements of plain memory, 64-byte aligned, so that every vector load of a level is aligned with the base.
 ///
-/// The one owner of memory in the engine: activations, packed weights, images and codes live in it and are lent out as spans.
-@safe package struct AlignedBuffer<Element: BitwiseCopyable>: ~Copyable, @unchecked Sendable {
+/// The one owner of memory in the engine: activations, packed weights, images and codes live in it and are lent out as
+/// spans. A class, since a kernel reads one buffer of a workspace while it writes another: the fields of a noncopyable
+/// owner cannot be lent separately. Whoever passes the same buffer as input and output must know that the kernel allows it.
+@safe package final class AlignedBuffer<Element: BitwiseCopyable>: @unchecked Sendable {
   private let base: UnsafeMutableBufferPointer<Element>
 
   /// The alignment of the first element, in bytes: one cache line, one 512-bit vector.
   package static var alignment: Int { 64 }
 
   /// - Precondition: `count` is not negative and `count * stride` does not overflow.
-  package init(count: Int, repeating value: Element) {
+  package convenience init(count: Int, repeating value: Element) {
     self.init(uninitializedCount: count)
     unsafe base.initialize(repeating: value)
   }
 
   /// A buffer with the elements of `span`, in order.
-  package init(copying span: borrowing Span<Element>) {
+  package convenience init(copying span: borrowing Span<Element>) {
     self.init(uninitializedCount: span.count)
     unsafe span.withUnsafeBufferPointer { source in
       _ = unsafe base.initialize(fromContentsOf: source)
@@ -35,8 +37,8 @@
 
   package var count: Int { unsafe base.count }
 
-  /// The first element, for handing to a kernel within one call.
-  @unsafe var address: UnsafeMutablePointer<Element> { unsafe base.baseAddress! }
+  /// The first element, for handing to a kernel or a C function within one call.
+  @unsafe package var address: UnsafeMutablePointer<Element> { unsafe base.baseAddress! }
 
   package subscript(_ index: Int) -> Element {
     get {
@@ -52,10 +54,5 @@
   package var span: Span<Element> {
     @_lifetime(borrow self)
     get { unsafe _overrideLifetime(base.span, borrowing: self) }
-  }
-
-  package var mutableSpan: MutableSpan<Element> {
-    @_lifetime(&self)
-    mutating get { unsafe _overrideLifetime(base.mutableSpan, mutating: &self) }
   }
 }

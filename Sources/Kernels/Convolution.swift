@@ -62,7 +62,7 @@ package final class DepthwiseConvolution: Sendable {
       (kernel == 3 || kernel == 5) && (stride == 1 || stride == 2) && codes.count == bias.count * kernel * kernel,
       "DepthwiseConvolution: shapes disagree")
     let wide = (bias.count + 15) / 16 * 16
-    var w = AlignedBuffer<Int32>(count: kernel * kernel * wide, repeating: 0)
+    let w = AlignedBuffer<Int32>(count: kernel * kernel * wide, repeating: 0)
     for c in 0..<bias.count {
       for tap in 0..<kernel * kernel { w[tap * wide + c] = Int32(codes[c * kernel * kernel + tap]) }
     }
@@ -78,7 +78,7 @@ package final class DepthwiseConvolution: Sendable {
       (kernel == 3 || kernel == 5) && (stride == 1 || stride == 2) && weights.count == bias.count * kernel * kernel,
       "DepthwiseConvolution: shapes disagree")
     let wide = (bias.count + 15) / 16 * 16
-    var w = AlignedBuffer<Float>(count: kernel * kernel * wide, repeating: 0)
+    let w = AlignedBuffer<Float>(count: kernel * kernel * wide, repeating: 0)
     for c in 0..<bias.count {
       for tap in 0..<kernel * kernel { w[tap * wide + c] = weights[c * kernel * kernel + tap] }
     }
@@ -90,13 +90,13 @@ package final class DepthwiseConvolution: Sendable {
 }
 
 /// scales * input / output and bias / output + constant: what turns an exact sum into an output code.
-struct FoldedScales: ~Copyable, Sendable {
+struct FoldedScales: Sendable {
   let multiplier: AlignedBuffer<Float>
   let offset: AlignedBuffer<Float>
 
   init(_ scales: Span<Float>, _ bias: Span<Float>, input: ActivationScale, output: ActivationScale, constant: Float) {
-    var multiplier = AlignedBuffer<Float>(count: scales.count, repeating: 0)
-    var offset = AlignedBuffer<Float>(count: scales.count, repeating: 0)
+    let multiplier = AlignedBuffer<Float>(count: scales.count, repeating: 0)
+    let offset = AlignedBuffer<Float>(count: scales.count, repeating: 0)
     for i in 0..<scales.count {
       multiplier[i] = scales[i] * input.scale / output.scale
       offset[i] = bias[i] / output.scale + constant
@@ -134,8 +134,8 @@ extension KernelSet {
   ///   - residual: u8[rows, outputs], where the layer has one.
   ///   - starts: where each row of the output starts in `y`, for an image with a border; nil for rows that follow.
   package func convolve(
-    _ layer: QuantizedConvolution, _ x: Span<UInt8>, rows: Int, residual: Span<UInt8>? = nil,
-    starts: RowStarts? = nil, into y: inout AlignedBuffer<UInt8>
+    _ layer: QuantizedConvolution, _ x: AlignedBuffer<UInt8>, rows: Int, residual: AlignedBuffer<UInt8>? = nil,
+    starts: RowStarts? = nil, into y: AlignedBuffer<UInt8>
   ) {
     let (n, k) = (layer.outputs, layer.inputs)
     let lda = (k + 3) / 4 * 4
@@ -152,7 +152,7 @@ extension KernelSet {
       product: csimd_product_u8(
         m: rows, n: n, k: k, a: x.address, lda: lda, a_zero: Int32(layer.inputZero),
         w: layer.matrix.codes.address, w_sum: layer.matrix.sums.address),
-      scale: layer.folded.multiplier.address, bias: layer.folded.offset.address, residual: residual?.address,
+      scale: layer.folded.multiplier.address, bias: layer.folded.offset.address, residual: residual.map { unsafe UnsafePointer($0.address) },
       residual_scale: layer.residualMultiplier ?? 0, c: y.address,
       c_row: starts.map { unsafe UnsafePointer($0.starts.address) })
     forTiles(rows: rows, outputs: n) { row, count, first, end in
@@ -176,20 +176,20 @@ extension KernelSet {
   ///   - side: of the input, without its border.
   ///   - y: u8[output, output, channels].
   package func depthwise(
-    _ layer: DepthwiseConvolution, _ x: Span<UInt8>, side: Int, into y: inout AlignedBuffer<UInt8>
+    _ layer: DepthwiseConvolution, _ x: AlignedBuffer<UInt8>, side: Int, into y: AlignedBuffer<UInt8>
   ) {
     precondition(layer.codes.count > 0, "the layer is not int8")
     unsafe depthwise(
-      layer, x.count, x.address!, layer.codes.address, side: side, y.count, y.address, table.depthwise_u8)
+      layer, x.count, x.address, layer.codes.address, side: side, y.count, y.address, table.depthwise_u8)
   }
 
   /// The same in f32.
   package func depthwise(
-    _ layer: DepthwiseConvolution, _ x: Span<Float>, side: Int, into y: inout AlignedBuffer<Float>
+    _ layer: DepthwiseConvolution, _ x: AlignedBuffer<Float>, side: Int, into y: AlignedBuffer<Float>
   ) {
     precondition(layer.floats.count > 0, "the layer is not f32")
     unsafe depthwise(
-      layer, x.count, x.address!, layer.floats.address, side: side, y.count, y.address, table.depthwise_f32)
+      layer, x.count, x.address, layer.floats.address, side: side, y.count, y.address, table.depthwise_f32)
   }
 
   private func depthwise(
@@ -216,7 +216,7 @@ extension KernelSet {
 
   /// Writes `value` to the border around a square image, for the window that comes next.
   package func fillBorder<Element: BitwiseCopyable>(
-    of x: inout AlignedBuffer<Element>, side: Int, channels: Int, padding: SamePadding, with value: Element
+    of x: AlignedBuffer<Element>, side: Int, channels: Int, padding: SamePadding, with value: Element
   ) {
     let bordered = side + padding.before + padding.after
     let row = bordered * channels
@@ -232,12 +232,12 @@ extension KernelSet {
 
   /// Copies a square image into one with a border; the border is left as it is.
   package func copyInside<Element: BitwiseCopyable>(
-    _ x: Span<Element>, side: Int, channels: Int, padding: SamePadding, into y: inout AlignedBuffer<Element>
+    _ x: AlignedBuffer<Element>, side: Int, channels: Int, padding: SamePadding, into y: AlignedBuffer<Element>
   ) {
     let bordered = side + padding.before + padding.after
     precondition(
       x.count >= side * side * channels && y.count >= bordered * bordered * channels, "copyInside: shapes disagree")
-    let (from, to) = unsafe (x.address!, y.address + (padding.before * bordered + padding.before) * channels)
+    let (from, to) = unsafe (x.address, y.address + (padding.before * bordered + padding.before) * channels)
     for row in 0..<side {
       unsafe (to + row * bordered * channels).update(from: from + row * side * channels, count: side * channels)
     }
@@ -246,14 +246,14 @@ extension KernelSet {
   /// Unrolls the windows of a square three-channel image: Y[output^2, kernel * kernel * 3 (padded to `columns`)], taps
   /// in the order row, column, channel.
   package func unroll<Element: BitwiseCopyable>(
-    _ x: Span<Element>, side: Int, kernel: Int, stride: Int, columns: Int, into y: inout AlignedBuffer<Element>
+    _ x: AlignedBuffer<Element>, side: Int, kernel: Int, stride: Int, columns: Int, into y: AlignedBuffer<Element>
   ) {
     let padding = SamePadding(size: side, kernel: kernel, stride: stride)
     let bordered = side + padding.before + padding.after
     precondition(
       x.count >= bordered * bordered * 3 && columns >= kernel * kernel * 3
         && y.count >= padding.output * padding.output * columns, "unroll: shapes disagree")
-    let (from, to) = unsafe (x.address!, y.address)
+    let (from, to) = unsafe (x.address, y.address)
     for row in 0..<padding.output {
       for column in 0..<padding.output {
         let out = unsafe to + (row * padding.output + column) * columns
@@ -276,7 +276,7 @@ package final class RowStarts: Sendable {
 
   package init(side: Int, channels: Int, padding: SamePadding) {
     let bordered = side + padding.before + padding.after
-    var starts = AlignedBuffer<UInt32>(count: side * side, repeating: 0)
+    let starts = AlignedBuffer<UInt32>(count: side * side, repeating: 0)
     for y in 0..<side {
       for x in 0..<side {
         starts[y * side + x] = UInt32(((y + padding.before) * bordered + x + padding.before) * channels)

@@ -20,8 +20,8 @@ extension KernelSet {
   ///   - scratch: f32, `attentionScratch` of the longest sequence.
   ///   - output: f32[rows, width].
   package func attention(
-    qkv: Span<Float>, starts: [Int], heads: Int, width: Int, scratch: inout AlignedBuffer<Float>,
-    into output: inout AlignedBuffer<Float>
+    qkv: Span<Float>, starts: [Int], heads: Int, width: Int, scratch: AlignedBuffer<Float>,
+    into output: AlignedBuffer<Float>
   ) {
     let rows = starts.last!
     let longest = zip(starts, starts.dropFirst()).map { $1 - $0 }.max() ?? 0

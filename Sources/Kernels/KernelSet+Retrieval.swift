@@ -9,7 +9,7 @@ extension KernelSet {
   ///   - scores: f32[m, n], out.
   package func dots(
     _ rows: Span<Int8>, scales: Span<Float>, queries: Span<Int8>, queryScales: Span<Float>, dimension d: Int,
-    into scores: inout AlignedBuffer<Float>
+    into scores: AlignedBuffer<Float>
   ) {
     let (n, m) = (scales.count, queryScales.count)
     precondition(
@@ -27,7 +27,7 @@ extension KernelSet {
 
   /// scores[j, i] = <rows[i], queries[j]>: f32[n, d] and f32[m, d] to f32[m, n].
   package func dots(
-    _ rows: Span<Float>, queries: Span<Float>, dimension d: Int, into scores: inout AlignedBuffer<Float>
+    _ rows: Span<Float>, queries: Span<Float>, dimension d: Int, into scores: AlignedBuffer<Float>
   ) {
     let (n, m) = (rows.count / d, queries.count / d)
     precondition(
@@ -55,7 +55,7 @@ extension KernelSet {
   ///   - fine: f32[guides], out.
   package func interact(
     a: Span<Float>, gram: Span<Float>, gp: Span<Float>, gt: Span<Float>, gg: Float, tau: Float, beta: Float,
-    weights: inout AlignedBuffer<Float>, fine: inout AlignedBuffer<Float>
+    weights: AlignedBuffer<Float>, fine: AlignedBuffer<Float>
   ) {
     let (n, m) = (gp.count, gt.count)
     precondition(

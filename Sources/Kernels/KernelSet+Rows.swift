@@ -15,7 +15,7 @@ extension KernelSet {
   ///
   /// - Parameter x: f32[rows, k], k the count of `weight`.
   package func layerNorm(
-    _ x: inout AlignedBuffer<Float>, rows: Int, weight: Span<Float>, bias: Span<Float>, epsilon: Float
+    _ x: AlignedBuffer<Float>, rows: Int, weight: Span<Float>, bias: Span<Float>, epsilon: Float
   ) {
     let k = weight.count
     precondition(k > 0 && bias.count == k && x.count >= rows * k, "layerNorm: shapes disagree")
@@ -26,7 +26,7 @@ extension KernelSet {
   }
 
   /// X[i,:] /= max(|X[i,:]|, 1e-12) for `rows` rows of `columns`, in place.
-  package func l2Normalize(_ x: inout AlignedBuffer<Float>, rows: Int, columns: Int) {
+  package func l2Normalize(_ x: AlignedBuffer<Float>, rows: Int, columns: Int) {
     precondition(x.count >= rows * columns, "l2Normalize: shapes disagree")
     unsafe table.l2normalize(rows, columns, x.address)
   }
@@ -38,7 +38,7 @@ extension KernelSet {
   ///   - codes: s8[rows, columns].
   ///   - scales: f32[rows].
   package func quantizeRows(
-    _ x: Span<Float>, rows: Int, columns: Int, codes: inout AlignedBuffer<Int8>, scales: inout AlignedBuffer<Float>
+    _ x: Span<Float>, rows: Int, columns: Int, codes: AlignedBuffer<Int8>, scales: AlignedBuffer<Float>
   ) {
     precondition(
       x.count >= rows * columns && codes.count >= rows * columns && scales.count >= rows,

@@ -1,7 +1,7 @@
 import CSIMD
 
 /// A matrix of weights packed for a level: int8, or f32. Never written to a file.
-package struct PackedMatrix: ~Copyable, Sendable {
+package struct PackedMatrix: Sendable {
   let inputs: Int
   let outputs: Int
   let level: Level
@@ -18,7 +18,7 @@ package struct PackedMatrix: ~Copyable, Sendable {
     let bytes = csimd_packed_bytes_s8(outputs, inputs, panel)
     let packed = AlignedBuffer<UInt8>(count: bytes, repeating: 0)
     unsafe kernels.table.pack_s8(outputs, inputs, codes.address, packed.address)
-    var sums = AlignedBuffer<Int32>(count: (outputs + panel - 1) / panel * panel, repeating: 0)
+    let sums = AlignedBuffer<Int32>(count: (outputs + panel - 1) / panel * panel, repeating: 0)
     for row in 0..<outputs {
       var sum: Int32 = 0
       for column in 0..<inputs { sum += Int32(codes[row * inputs + column]) }
@@ -73,7 +73,7 @@ package final class LinearLayer: Sendable {
 }
 
 /// Room for the row-quantised input of a linear layer; reused from layer to layer.
-package struct QuantizedRows: ~Copyable, Sendable {
+package struct QuantizedRows: Sendable {
   let codes: AlignedBuffer<UInt8>
   let scales: AlignedBuffer<Float>
 
@@ -112,8 +112,8 @@ extension KernelSet {
   ///   - quantized: room for the input of an int8 layer: at least `rows` rows of `inputs`.
   ///   - y: f32[rows, outputs].
   package func linear(
-    _ layer: LinearLayer, _ x: Span<Float>, rows: Int, activation: LinearActivation = .none, adding: Bool = false,
-    quantized: borrowing QuantizedRows, into y: inout AlignedBuffer<Float>
+    _ layer: LinearLayer, _ x: AlignedBuffer<Float>, rows: Int, activation: LinearActivation = .none, adding: Bool = false,
+    quantized: QuantizedRows, into y: AlignedBuffer<Float>
   ) {
     let (m, n, k) = (rows, layer.outputs, layer.inputs)
     precondition(layer.matrix.level == level, "the layer was packed for level \(layer.matrix.level.rawValue)")
@@ -122,7 +122,7 @@ extension KernelSet {
     if layer.matrix.isInt8 {
       let stride = QuantizedRows.stride(k)
       precondition(quantized.codes.count >= m * stride && quantized.scales.count >= m, "no room for the quantised rows")
-      let (x, codes, scales) = unsafe (x.address!, quantized.codes.address, quantized.scales.address)
+      let (x, codes, scales) = unsafe (x.address, quantized.codes.address, quantized.scales.address)
       forRowBlocks(m) { first, count in
         unsafe table.quantize_rows(
           count, k, x + first * k, k, codes + first * stride, stride, 0x80, scales + first)
@@ -150,15 +150,15 @@ extension KernelSet {
   ///   - codes: u8[rows, inputs], inputs a multiple of 4.
   ///   - quantized: room for `rows` scales.
   package func linear(
-    _ layer: LinearLayer, codes: Span<UInt8>, scale: Float, zero: Int, rows: Int, quantized: borrowing QuantizedRows,
-    into y: inout AlignedBuffer<Float>
+    _ layer: LinearLayer, codes: AlignedBuffer<UInt8>, scale: Float, zero: Int, rows: Int, quantized: QuantizedRows,
+    into y: AlignedBuffer<Float>
   ) {
     precondition(
       layer.inputs % 4 == 0 && codes.count >= rows * layer.inputs && y.count >= rows * layer.outputs
         && quantized.scales.count >= rows && layer.matrix.level == level, "linear: shapes disagree")
     for row in 0..<rows { unsafe quantized.scales.address[row] = scale }
     unsafe gemm(
-      layer, codes.address!, stride: layer.inputs, zero: zero, quantized.scales.address, rows: rows, .none,
+      layer, codes.address, stride: layer.inputs, zero: zero, quantized.scales.address, rows: rows, .none,
       adding: false, y.address)
   }
 

@@ -9,10 +9,17 @@
 /// A file that another process truncates while it is mapped raises SIGBUS on access, as with every mmap reader;
 /// the project's own writers replace files by rename and never shorten one in place.
 @safe package final class MappedFile: Sendable {
-  package enum Failure: Error, Equatable {
+  package enum Failure: Error, Equatable, CustomStringConvertible {
     /// The system call that failed and its errno text, e.g. `open: No such file or directory`.
     case system(path: String, reason: String)
     case notARegularFile(path: String)
+
+    package var description: String {
+      switch self {
+      case .system(_, let reason): reason
+      case .notARegularFile: "it is not a regular file"
+      }
+    }
   }
 
   package let path: String

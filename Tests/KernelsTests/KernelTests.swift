@@ -46,8 +46,9 @@ let shapes =
         let layer = QuantizedConvolution(
           codes: w.span, scales: scales.span, bias: bias.span, inputs: k, input: input, output: output,
           residual: added, for: kernels)
-        var y = AlignedBuffer<UInt8>(count: m * n + 64, repeating: 77)
-        kernels.convolve(layer, x.span, rows: m, residual: residual.span, into: &y)
+        let y = AlignedBuffer<UInt8>(count: m * n + 64, repeating: 77)
+        kernels.convolve(
+          layer, AlignedBuffer(copying: x.span), rows: m, residual: AlignedBuffer(copying: residual.span), into: y)
         let inverse = 1 / output.scale
         var wrong = 0
         for row in 0..<m {
@@ -77,9 +78,9 @@ let shapes =
         let layer = LinearLayer(
           codes: w.span, scales: [Float](repeating: 1, count: n).span, bias: [Float](repeating: 0, count: n).span,
           inputs: k, for: kernels)
-        var y = AlignedBuffer<Float>(count: m * n, repeating: 0)
+        let y = AlignedBuffer<Float>(count: m * n, repeating: 0)
         let room = QuantizedRows(rows: m, columns: k)
-        kernels.linear(layer, codes: x.span, scale: 1, zero: zero, rows: m, quantized: room, into: &y)
+        kernels.linear(layer, codes: AlignedBuffer(copying: x.span), scale: 1, zero: zero, rows: m, quantized: room, into: y)
         #expect(y.array.allSatisfy { $0 == Float(sum) }, "level \(level)")
       }
     }
@@ -96,8 +97,8 @@ let shapes =
       let kernels = try KernelSet(level: level, threads: 2)
       let layer = LinearLayer(codes: w.span, scales: scales.span, bias: bias.span, inputs: k, for: kernels)
       let room = QuantizedRows(rows: m, columns: k)
-      var y = AlignedBuffer<Float>(count: m * n, repeating: 0.5)
-      kernels.linear(layer, x.span, rows: m, activation: .gelu, adding: true, quantized: room, into: &y)
+      let y = AlignedBuffer<Float>(count: m * n, repeating: 0.5)
+      kernels.linear(layer, AlignedBuffer(copying: x.span), rows: m, activation: .gelu, adding: true, quantized: room, into: y)
       let result = y.array
       #expect(result == expected ?? result, "level \(level), seed \(random.seed)")
       expected = result
@@ -112,8 +113,8 @@ let shapes =
       let kernels = try KernelSet(level: level, threads: 2)
       let layer = LinearLayer(weights: w.span, bias: bias.span, inputs: k, for: kernels)
       let room = QuantizedRows(rows: 0, columns: 0)
-      var y = AlignedBuffer<Float>(count: m * n, repeating: 0)
-      kernels.linear(layer, x.span, rows: m, activation: .relu6, quantized: room, into: &y)
+      let y = AlignedBuffer<Float>(count: m * n, repeating: 0)
+      kernels.linear(layer, AlignedBuffer(copying: x.span), rows: m, activation: .relu6, quantized: room, into: y)
       var worst: Double = 0
       for row in 0..<m {
         for column in 0..<n {
@@ -161,11 +162,11 @@ let windows = [(3, 1), (3, 2), (5, 1), (5, 2)].flatMap { kernel, stride in
       let kernels = try KernelSet(level: level, threads: 2)
       let layer = DepthwiseConvolution(
         codes: w.span, scales: scales.span, bias: bias.span, kernel: k, stride: window.stride)
-      var x = AlignedBuffer<UInt8>(count: bordered * bordered * c, repeating: 0)
-      kernels.copyInside(image.span, side: side, channels: c, padding: padding, into: &x)
+      let x = AlignedBuffer<UInt8>(count: bordered * bordered * c, repeating: 0)
+      kernels.copyInside(AlignedBuffer(copying: image.span), side: side, channels: c, padding: padding, into: x)
       let room = padding.output * padding.output * c
-      var y = AlignedBuffer<UInt8>(count: room + 64, repeating: 77)
-      kernels.depthwise(layer, x.span, side: side, into: &y)
+      let y = AlignedBuffer<UInt8>(count: room + 64, repeating: 77)
+      kernels.depthwise(layer, x, side: side, into: y)
       var wrong = 0
       for row in 0..<padding.output {
         for column in 0..<padding.output {
@@ -197,11 +198,11 @@ let windows = [(3, 1), (3, 2), (5, 1), (5, 2)].flatMap { kernel, stride in
     for level in levels {
       let kernels = try KernelSet(level: level)
       let layer = DepthwiseConvolution(weights: w.span, bias: bias.span, kernel: k, stride: window.stride)
-      var x = AlignedBuffer<Float>(count: bordered * bordered * c, repeating: 9)
-      kernels.fillBorder(of: &x, side: side, channels: c, padding: padding, with: 0)
-      kernels.copyInside(image.span, side: side, channels: c, padding: padding, into: &x)
-      var y = AlignedBuffer<Float>(count: padding.output * padding.output * c, repeating: 0)
-      kernels.depthwise(layer, x.span, side: side, into: &y)
+      let x = AlignedBuffer<Float>(count: bordered * bordered * c, repeating: 9)
+      kernels.fillBorder(of: x, side: side, channels: c, padding: padding, with: 0)
+      kernels.copyInside(AlignedBuffer(copying: image.span), side: side, channels: c, padding: padding, into: x)
+      let y = AlignedBuffer<Float>(count: padding.output * padding.output * c, repeating: 0)
+      kernels.depthwise(layer, x, side: side, into: y)
       var worst: Double = 0
       for row in 0..<padding.output {
         for column in 0..<padding.output {
@@ -237,16 +238,16 @@ let windows = [(3, 1), (3, 2), (5, 1), (5, 2)].flatMap { kernel, stride in
     var expected: [[Float]]?
     for level in levels {
       let kernels = try KernelSet(level: level, threads: 2)
-      var codes = AlignedBuffer<Int8>(count: rows * width, repeating: 0)
-      var scales = AlignedBuffer<Float>(count: rows, repeating: 0)
-      kernels.quantizeRows(x.span, rows: rows, columns: width, codes: &codes, scales: &scales)
-      var normed = AlignedBuffer<Float>(copying: x.span)
-      kernels.layerNorm(&normed, rows: rows, weight: weight.span, bias: bias.span, epsilon: 1e-5)
-      var unit = AlignedBuffer<Float>(copying: x.span)
-      kernels.l2Normalize(&unit, rows: rows, columns: width)
-      var dots = AlignedBuffer<Float>(count: 6 * rows, repeating: 0)
+      let codes = AlignedBuffer<Int8>(count: rows * width, repeating: 0)
+      let scales = AlignedBuffer<Float>(count: rows, repeating: 0)
+      kernels.quantizeRows(x.span, rows: rows, columns: width, codes: codes, scales: scales)
+      let normed = AlignedBuffer<Float>(copying: x.span)
+      kernels.layerNorm(normed, rows: rows, weight: weight.span, bias: bias.span, epsilon: 1e-5)
+      let unit = AlignedBuffer<Float>(copying: x.span)
+      kernels.l2Normalize(unit, rows: rows, columns: width)
+      let dots = AlignedBuffer<Float>(count: 6 * rows, repeating: 0)
       kernels.dots(
-        codes.span, scales: scales.span, queries: t.span, queryScales: tScales.span, dimension: width, into: &dots)
+        codes.span, scales: scales.span, queries: t.span, queryScales: tScales.span, dimension: width, into: dots)
       for row in 0..<rows {
         for q in 0..<6 {
           var sum: Int32 = 0
@@ -254,8 +255,8 @@ let windows = [(3, 1), (3, 2), (5, 1), (5, 2)].flatMap { kernel, stride in
           #expect(dots[q * rows + row] == (tScales[q] * scales[row]) * Float(sum))
         }
       }
-      var floats = AlignedBuffer<Float>(count: rows, repeating: 0)
-      kernels.dots(x.span, queries: weight.span, dimension: width, into: &floats)
+      let floats = AlignedBuffer<Float>(count: rows, repeating: 0)
+      kernels.dots(x.span, queries: weight.span, dimension: width, into: floats)
       #expect(codes.array[..<width].allSatisfy { $0 == 0 } && scales[0] == 0)
       let result = [codes.array.map(Float.init), scales.array, normed.array, unit.array, dots.array, floats.array]
       #expect(result == expected ?? result, "level \(level)")
@@ -274,10 +275,10 @@ let windows = [(3, 1), (3, 2), (5, 1), (5, 2)].flatMap { kernel, stride in
     for level in levels {
       let kernels = try KernelSet(level: level, threads: 2)
       let room = kernels.attentionScratch(tokens: max(first, tokens), headWidth: headWidth)
-      var scratch = AlignedBuffer<Float>(count: room, repeating: 0)
-      var y = AlignedBuffer<Float>(count: rows * width, repeating: 0)
+      let scratch = AlignedBuffer<Float>(count: room, repeating: 0)
+      let y = AlignedBuffer<Float>(count: rows * width, repeating: 0)
       kernels.attention(
-        qkv: qkv.span, starts: [0, first, rows], heads: heads, width: width, scratch: &scratch, into: &y)
+        qkv: qkv.span, starts: [0, first, rows], heads: heads, width: width, scratch: scratch, into: y)
       let result = y.array
       #expect(result == expected ?? result, "level \(level)")
       expected = result

@@ -1,0 +1,28 @@
+#include "exif.h"
+
+static uint32_t read(const uint8_t *p, int bytes, int little) {
+  uint32_t value = 0;
+  for (int i = 0; i < bytes; i++)
+    value |= (uint32_t)p[i] << 8 * (little ? i : bytes - 1 - i);
+  return value;
+}
+
+int cimage_orientation(const uint8_t *tiff, size_t size) {
+  if (size < 8 || tiff[0] != tiff[1] || (tiff[0] != 'I' && tiff[0] != 'M'))
+    return 1;
+  const int little = tiff[0] == 'I';
+  const uint32_t directory = read(tiff + 4, 4, little);
+  if (directory > size || size - directory < 2)
+    return 1;
+  const uint32_t count = read(tiff + directory, 2, little);
+  for (uint32_t i = 0; i < count; i++) {
+    const size_t at = (size_t)directory + 2 + 12 * (size_t)i;
+    if (at + 12 > size)
+      return 1;
+    if (read(tiff + at, 2, little) == 0x0112) {
+      const uint32_t value = read(tiff + at + 8, 2, little);
+      return value >= 1 && value <= 8 ? (int)value : 1;
+    }
+  }
+  return 1;
+}

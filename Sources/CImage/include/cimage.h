@@ -1,0 +1,27 @@
+/// JPEG (libjpeg-turbo) and PNG (libpng) in C, where their longjmp belongs, and the antialiased resize between pixels.
+/// Functions that can fail return 0 on success; the message says why otherwise.
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct cimage {
+  uint8_t *rgb; // u8[height, width, 3], from malloc: free with cimage_free
+  uint32_t width, height;
+  int orientation; // EXIF, 1...8; 1 where the file does not say
+  char message[200];
+} cimage;
+
+/// Decodes to RGB: grey and palettes expanded, CMYK converted, alpha dropped, 16 bits cut to 8. An image of more than
+/// max_pixels is refused before memory is taken; a truncated one is an error.
+int cimage_decode_jpeg(const uint8_t *data, size_t size, uint64_t max_pixels, cimage *out);
+int cimage_decode_png(const uint8_t *data, size_t size, uint64_t max_pixels, cimage *out);
+void cimage_free(cimage *image);
+
+/// rgb: u8[height, width, 3].
+int cimage_write_png(const char *path, const uint8_t *rgb, uint32_t width, uint32_t height);
+int cimage_write_jpeg(const char *path, const uint8_t *rgb, uint32_t width, uint32_t height, int quality);
+
+/// Antialiased bicubic resize (a = -0.5, the kernel stretched by the reduction), columns and then rows, each rounded to
+/// u8: what Pillow computes. rgb: u8[height, width, 3]; out: u8[out_height, out_width, 3].
+int cimage_resize(const uint8_t *rgb, uint32_t width, uint32_t height, uint8_t *out, uint32_t out_width,
+                  uint32_t out_height);

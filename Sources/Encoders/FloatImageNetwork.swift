@@ -1,0 +1,96 @@
+import Kernels
+import Weights
+
+/// EfficientNet-Lite in fp32.
+struct FloatImageNetwork: ImageNetwork {
+  private struct Block: Sendable {
+    var shape: BlockShape
+    var expand: LinearLayer?
+    var depthwise: DepthwiseConvolution
+    var project: LinearLayer
+  }
+
+  private let preprocessing: PreprocessingConfig
+  private let side: Int
+  private let stem: LinearLayer
+  private let blocks: [Block]
+  private let head: LinearLayer
+
+  init(_ model: ModelFile, for kernels: KernelSet) throws {
+    let vision = model.config.vision
+    (preprocessing, side) = (model.config.preprocessing, vision.imageSize)
+    func floats(_ name: String, _ shape: [Int]) throws -> [Float] {
+      try model.weights.floats("\(name).weight", shape: shape)
+    }
+    let kernel = try floats("vision.stem", [vision.stem, 3, 3, 3])
+    let unrolled = ModelFile.unrolledOrder(kernel, outputs: vision.stem)
+    let stemBias = try model.vector("vision.stem.bias", count: vision.stem)
+    stem = LinearLayer(
+      weights: unrolled.span, bias: stemBias.span, inputs: 27, for: kernels)
+    var blocks: [Block] = []
+    for (i, shape) in BlockShape.all(vision).enumerated() {
+      let name = "vision.blocks.\(i)"
+      let (block, inside) = (shape.block, shape.inside)
+      var expand: LinearLayer?
+      if block.expand != 1 {
+        expand = try model.linear("\(name).expand", outputs: inside, inputs: block.input, for: kernels)
+      }
+      let taps = try floats("\(name).depthwise", [inside, block.kernel, block.kernel])
+      let bias = try model.vector("\(name).depthwise.bias", count: inside)
+      let depthwise = DepthwiseConvolution(
+        weights: taps.span, bias: bias.span, kernel: block.kernel, stride: block.stride)
+      let project = try model.linear("\(name).project", outputs: block.output, inputs: inside, for: kernels)
+      blocks.append(Block(shape: shape, expand: expand, depthwise: depthwise, project: project))
+    }
+    self.blocks = blocks
+    head = try model.linear("vision.head", outputs: vision.head, inputs: vision.blocks.last!.output, for: kernels)
+  }
+
+  func run(
+    _ pixels: AlignedBuffer<UInt8>, _ w: ImageWorkspace, with kernels: KernelSet, observe: ((String, [Float]) -> Void)?,
+    patchProjection: LinearLayer
+  ) {
+    normalize(pixels, w)
+    kernels.unroll(w.borderedFloat, side: side, kernel: 3, stride: 2, columns: 27, into: w.unrolledFloat)
+    var rows = w.stemPadding.output * w.stemPadding.output
+    kernels.linear(
+      stem, w.unrolledFloat, rows: rows, activation: .relu6, quantized: w.quantized, into: w.inputFloat)
+    for (i, block) in blocks.enumerated() {
+      let (shape, padding) = (block.shape, block.shape.padding)
+      kernels.fillBorder(of: w.expandedFloat, side: shape.side, channels: shape.inside, padding: padding, with: 0)
+      if let expand = block.expand {
+        kernels.linear(
+          expand, w.inputFloat, rows: rows, activation: .relu6, quantized: w.quantized, into: w.denseFloat)
+        kernels.copyInside(
+          w.denseFloat, side: shape.side, channels: shape.inside, padding: padding, into: w.expandedFloat)
+      } else {
+        kernels.copyInside(
+          w.inputFloat, side: shape.side, channels: shape.inside, padding: padding, into: w.expandedFloat)
+      }
+      kernels.depthwise(block.depthwise, w.expandedFloat, side: shape.side, into: w.filteredFloat)
+      rows = padding.output * padding.output
+      if shape.block.residual {
+        kernels.linear(
+          block.project, w.filteredFloat, rows: rows, adding: true, quantized: w.quantized, into: w.inputFloat)
+      } else {
+        kernels.linear(block.project, w.filteredFloat, rows: rows, quantized: w.quantized, into: w.outputFloat)
+        swap(&w.inputFloat, &w.outputFloat)
+      }
+      observe?("vision.blocks.\(i)", w.inputFloat.array(0..<rows * shape.block.output))
+    }
+    kernels.linear(head, w.inputFloat, rows: rows, activation: .relu6, quantized: w.quantized, into: w.features)
+    kernels.linear(patchProjection, w.features, rows: rows, quantized: w.quantized, into: w.projected)
+  }
+
+  /// (value / 255 - mean) / std inside a border of zeros.
+  private func normalize(_ pixels: AlignedBuffer<UInt8>, _ w: ImageWorkspace) {
+    let framed = side + w.stemPadding.before + w.stemPadding.after
+    let table = (0..<3).map { c in
+      (0..<256).map { (Float($0) / 255 - preprocessing.mean[c]) / preprocessing.std[c] }
+    }
+    for y in 0..<side {
+      let row = ((y + w.stemPadding.before) * framed + w.stemPadding.before) * 3
+      for i in 0..<3 * side { w.borderedFloat[row + i] = table[i % 3][Int(pixels[y * side * 3 + i])] }
+    }
+  }
+}

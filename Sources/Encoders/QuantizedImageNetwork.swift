@@ -1,0 +1,122 @@
+import Kernels
+import Weights
+
+/// EfficientNet-Lite in int8: u8 activations with static scales (ReLU6 outputs 6/255, block outputs calibrated), s8
+/// weights with a scale an output channel. The pixels are the first activation as they are.
+struct QuantizedImageNetwork: ImageNetwork {
+  private struct Block: Sendable {
+    var shape: BlockShape
+    var expand: QuantizedConvolution?
+    /// Where the expansion's pixels lie inside the border.
+    var starts: RowStarts
+    var depthwise: DepthwiseConvolution
+    var project: QuantizedConvolution
+  }
+
+  private let side: Int
+  private let pixel: ActivationScale
+  private let stem: QuantizedConvolution
+  private let blocks: [Block]
+  private let head: QuantizedConvolution
+
+  init(_ model: ModelFile, for kernels: KernelSet) throws {
+    let vision = model.config.vision
+    side = vision.imageSize
+    pixel = try Self.pixelScale(model)
+    func convolution(
+      _ name: String, _ outputs: Int, _ inputs: Int, from input: ActivationScale, to output: ActivationScale,
+      adding residual: ActivationScale? = nil
+    ) throws -> QuantizedConvolution {
+      let (codes, scales) = try model.int8Matrix(name, shape: [outputs, inputs])
+      let bias = try model.vector("\(name).bias", count: outputs)
+      return QuantizedConvolution(
+        codes: codes.span, scales: scales.span, bias: bias.span,
+        inputs: inputs, input: input, output: output, residual: residual, for: kernels)
+    }
+    let (kernel, kernelScales) = try model.int8Matrix("vision.stem", shape: [vision.stem, 3, 3, 3])
+    let unrolled = ModelFile.unrolledOrder(kernel, outputs: vision.stem)
+    let stemBias = try model.vector("vision.stem.bias", count: vision.stem)
+    stem = QuantizedConvolution(
+      codes: unrolled.span, scales: kernelScales.span, bias: stemBias.span, inputs: 27, input: pixel, output: .relu6,
+      residual: nil, for: kernels)
+    var scale = ActivationScale.relu6
+    var blocks: [Block] = []
+    for (i, shape) in BlockShape.all(vision).enumerated() {
+      let name = "vision.blocks.\(i)"
+      let (block, inside) = (shape.block, shape.inside)
+      let output = try Self.blockScale(model, name)
+      var expand: QuantizedConvolution?
+      if block.expand != 1 { expand = try convolution("\(name).expand", inside, block.input, from: scale, to: .relu6) }
+      let (codes, scales) = try model.int8Matrix("\(name).depthwise", shape: [inside, block.kernel, block.kernel])
+      let bias = try model.vector("\(name).depthwise.bias", count: inside)
+      let depthwise = DepthwiseConvolution(
+        codes: codes.span, scales: scales.span, bias: bias.span, kernel: block.kernel, stride: block.stride)
+      let project = try convolution(
+        "\(name).project", block.output, inside, from: .relu6, to: output, adding: block.residual ? scale : nil)
+      let starts = RowStarts(side: shape.side, channels: inside, padding: shape.padding)
+      blocks.append(Block(shape: shape, expand: expand, starts: starts, depthwise: depthwise, project: project))
+      scale = output
+    }
+    self.blocks = blocks
+    head = try convolution("vision.head", vision.head, vision.blocks.last!.output, from: scale, to: .relu6)
+  }
+
+  /// The scale at which a pixel is its own code: 1 / (255 std), zero point 255 mean.
+  private static func pixelScale(_ model: ModelFile) throws -> ActivationScale {
+    let p = model.config.preprocessing
+    let zero = (p.mean[0] * 255).rounded()
+    guard Set(p.mean).count == 1, Set(p.std).count == 1, abs(p.mean[0] * 255 - zero) < 1e-3, (0...255).contains(zero)
+    else {
+      throw WeightsError.badConfig(
+        path: model.path,
+        reason: "the mean and std of its pixels differ by channel or are no whole grey level; use --precision fp32")
+    }
+    return ActivationScale(scale: 1 / (255 * p.std[0]), zero: Int(zero))
+  }
+
+  private static func blockScale(_ model: ModelFile, _ name: String) throws -> ActivationScale {
+    guard let scale = model.config.activations?[name] else {
+      throw WeightsError.badConfig(path: model.path, reason: "the config has no scale for the output of \(name)")
+    }
+    guard scale.scale > 0, scale.scale.isFinite, (0...255).contains(scale.zero) else {
+      throw WeightsError.badConfig(path: model.path, reason: "the config has an impossible scale for the output of \(name)")
+    }
+    return scale
+  }
+
+  func run(
+    _ pixels: AlignedBuffer<UInt8>, _ w: ImageWorkspace, with kernels: KernelSet, observe: ((String, [Float]) -> Void)?,
+    patchProjection: LinearLayer
+  ) {
+    precondition(observe == nil, "an int8 network has no float outputs to observe")
+    kernels.fillBorder(of: w.bordered, side: side, channels: 3, padding: w.stemPadding, with: UInt8(pixel.zero))
+    kernels.copyInside(pixels, side: side, channels: 3, padding: w.stemPadding, into: w.bordered)
+    kernels.unroll(w.bordered, side: side, kernel: 3, stride: 2, columns: 28, into: w.unrolled)
+    var rows = w.stemPadding.output * w.stemPadding.output
+    kernels.convolve(stem, w.unrolled, rows: rows, into: w.input)
+    for block in blocks {
+      let (shape, padding) = (block.shape, block.shape.padding)
+      kernels.fillBorder(of: w.expanded, side: shape.side, channels: shape.inside, padding: padding, with: 0)
+      if let expand = block.expand {
+        kernels.convolve(expand, w.input, rows: rows, starts: block.starts, into: w.expanded)
+      } else {
+        kernels.copyInside(
+          w.input, side: shape.side, channels: shape.inside, padding: padding, into: w.expanded)
+      }
+      kernels.depthwise(block.depthwise, w.expanded, side: shape.side, into: w.filtered)
+      rows = padding.output * padding.output
+      if shape.block.residual {
+        kernels.convolve(block.project, w.filtered, rows: rows, residual: w.input, into: w.output)
+      } else {
+        kernels.convolve(block.project, w.filtered, rows: rows, into: w.output)
+      }
+      swap(&w.input, &w.output)
+    }
+    kernels.convolve(head, w.input, rows: rows, into: w.headCodes)
+    let relu6 = ActivationScale.relu6
+    for i in 0..<rows * head.outputs { w.features[i] = relu6.scale * Float(w.headCodes[i]) }
+    kernels.linear(
+      patchProjection, codes: w.headCodes, scale: relu6.scale, zero: relu6.zero, rows: rows,
+      quantized: w.quantized, into: w.projected)
+  }
+}

@@ -1,0 +1,142 @@
+import CImage
+import Foundation
+import Kernels
+
+/// An image that cannot be used or written, and why. The path is part of every message.
+package enum ImagingError: Error, Equatable, CustomStringConvertible {
+  case unreadable(path: String, reason: String)
+  case unwritable(path: String)
+
+  package var description: String {
+    switch self {
+    case .unreadable(let path, let reason): "\(path): not a usable image: \(reason)"
+    case .unwritable(let path): "\(path): the image cannot be written"
+    }
+  }
+}
+
+/// u8[height, width, 3], R, G, B.
+package struct RGBImage: Sendable {
+  package let width: Int
+  package let height: Int
+  package let pixels: AlignedBuffer<UInt8>
+
+  /// - Parameter pixels: u8[height, width, 3].
+  package init(width: Int, height: Int, pixels: AlignedBuffer<UInt8>) {
+    precondition(width > 0 && height > 0 && pixels.count == width * height * 3, "RGBImage: shapes disagree")
+    (self.width, self.height, self.pixels) = (width, height, pixels)
+  }
+
+  /// More than this is refused before memory is taken for it: half a gigabyte of pixels.
+  package static let mostPixels = 178_956_970
+  /// Endings, in lower case, of the files that a folder is searched for.
+  package static let endings: Set<String> = ["jpg", "jpeg", "png"]
+
+  /// Reads a JPEG or PNG file, by what it holds and not by its name, and turns it as its EXIF orientation says.
+  package init(path: String) throws(ImagingError) {
+    let data: Data
+    do {
+      data = try Data(contentsOf: URL(fileURLWithPath: path), options: .mappedIfSafe)
+    } catch {
+      let exists = FileManager.default.fileExists(atPath: path)
+      throw .unreadable(path: path, reason: exists ? "the file cannot be read" : "there is no such file")
+    }
+    try self.init(data: data, path: path)
+  }
+
+  /// - Parameter path: what an error names.
+  package init(data: Data, path: String) throws(ImagingError) {
+    guard !data.isEmpty else { throw .unreadable(path: path, reason: "the file is empty") }
+    let isJPEG = data.starts(with: [0xff, 0xd8])
+    guard isJPEG || data.starts(with: [0x89, 0x50, 0x4e, 0x47]) else {
+      throw .unreadable(path: path, reason: "it is neither a JPEG nor a PNG file")
+    }
+    var decoded = unsafe cimage()
+    defer { unsafe cimage_free(&decoded) }
+    let failed = unsafe data.withUnsafeBytes { bytes in
+      let base = unsafe bytes.bindMemory(to: UInt8.self).baseAddress
+      let decode = unsafe isJPEG ? cimage_decode_jpeg : cimage_decode_png
+      return unsafe decode(base, bytes.count, UInt64(Self.mostPixels), &decoded)
+    }
+    guard failed == 0 else {
+      let reason = unsafe withUnsafeBytes(of: decoded.message) { unsafe String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+      throw .unreadable(path: path, reason: reason.isEmpty ? "it cannot be decoded" : reason)
+    }
+    let (width, height) = unsafe (Int(decoded.width), Int(decoded.height))
+    let pixels = unsafe AlignedBuffer(copying: Span(_unsafeStart: UnsafePointer(decoded.rgb), count: width * height * 3))
+    self = unsafe RGBImage(width: width, height: height, pixels: pixels).oriented(Int(decoded.orientation))
+  }
+
+  /// Turned and mirrored from an EXIF orientation to how it is meant to be seen.
+  func oriented(_ orientation: Int) -> RGBImage {
+    guard (2...8).contains(orientation) else { return self }
+    let swapped = orientation >= 5
+    let (w, h) = swapped ? (height, width) : (width, height)
+    let turned = AlignedBuffer<UInt8>(count: pixels.count, repeating: 0)
+    for y in 0..<h {
+      for x in 0..<w {
+        let (fromX, fromY): (Int, Int) =
+          switch orientation {
+          case 2: (w - 1 - x, y)
+          case 3: (w - 1 - x, h - 1 - y)
+          case 4: (x, h - 1 - y)
+          case 5: (y, x)
+          case 6: (y, w - 1 - x)
+          case 7: (h - 1 - y, w - 1 - x)
+          default: (h - 1 - y, x)
+          }
+        for c in 0..<3 { turned[(y * w + x) * 3 + c] = pixels[(fromY * width + fromX) * 3 + c] }
+      }
+    }
+    return RGBImage(width: w, height: h, pixels: turned)
+  }
+
+  /// Antialiased bicubic resize; see `cimage_resize`.
+  package func resized(width newWidth: Int, height newHeight: Int) -> RGBImage {
+    if newWidth == width && newHeight == height { return self }
+    let out = AlignedBuffer<UInt8>(count: newWidth * newHeight * 3, repeating: 0)
+    let failed = unsafe cimage_resize(
+      pixels.address, UInt32(width), UInt32(height), out.address, UInt32(newWidth), UInt32(newHeight))
+    precondition(failed == 0, "no memory to resize an image")
+    return RGBImage(width: newWidth, height: newHeight, pixels: out)
+  }
+
+  package func cropped(x: Int, y: Int, width newWidth: Int, height newHeight: Int) -> RGBImage {
+    precondition(x >= 0 && y >= 0 && x + newWidth <= width && y + newHeight <= height, "cropped: outside of the image")
+    if newWidth == width && newHeight == height { return self }
+    let out = AlignedBuffer<UInt8>(count: newWidth * newHeight * 3, repeating: 0)
+    for row in 0..<newHeight {
+      for i in 0..<newWidth * 3 { out[row * newWidth * 3 + i] = pixels[((row + y) * width + x) * 3 + i] }
+    }
+    return RGBImage(width: newWidth, height: newHeight, pixels: out)
+  }
+
+  /// The shorter side becomes `side`, the other keeps the aspect (rounded half to even); then the centre is cut out.
+  package func centred(resizeTo: Int, cropTo: Int) -> RGBImage {
+    guard width != resizeTo || height != resizeTo || cropTo != resizeTo else { return self }
+    // What lies far from the centre of a long strip would be resized only to be cut off.
+    let reach = 8 * min(width, height)
+    if max(width, height) > reach {
+      let (w, h) = (min(width, reach), min(height, reach))
+      return cropped(x: (width - w) / 2, y: (height - h) / 2, width: w, height: h)
+        .centred(resizeTo: resizeTo, cropTo: cropTo)
+    }
+    let scale = Double(resizeTo) / Double(min(width, height))
+    func length(_ n: Int) -> Int { max(resizeTo, Int((Double(n) * scale).rounded(.toNearestOrEven))) }
+    let resized = resized(width: length(width), height: length(height))
+    return resized.cropped(
+      x: (resized.width - cropTo) / 2, y: (resized.height - cropTo) / 2, width: cropTo, height: cropTo)
+  }
+
+  package func write(png path: String) throws(ImagingError) {
+    guard unsafe cimage_write_png(path, pixels.address, UInt32(width), UInt32(height)) == 0 else {
+      throw .unwritable(path: path)
+    }
+  }
+
+  package func write(jpeg path: String, quality: Int) throws(ImagingError) {
+    guard unsafe cimage_write_jpeg(path, pixels.address, UInt32(width), UInt32(height), Int32(quality)) == 0 else {
+      throw .unwritable(path: path)
+    }
+  }
+}

@@ -1,0 +1,220 @@
+import Foundation
+import Kernels
+
+/// What a model is: everything an encoder, a tokenizer and an interaction need to know beside the tensors. Stored as
+/// JSON (snake_case keys) beside the weights that are converted, and in the metadata of a `.ftf` file.
+package struct ModelConfig: Codable, Sendable, Equatable {
+  package static let format = "fast-then-fine"
+
+  package var format: String
+  package var name: String
+  /// Length of g, t and of every row of P and W.
+  package var dimension: Int
+  package var vision: VisionConfig
+  package var text: TextConfig
+  package var preprocessing: PreprocessingConfig
+  package var interaction: InteractionConfig
+  /// What the weights of a `.ftf` file hold; absent in a source.
+  package var precision: Precision?
+  /// Scales of the block outputs that ReLU6 does not bound, by layer name; for int8.
+  package var activations: [String: ActivationScale]?
+  /// How many images calibrated the activations.
+  package var calibrationImages: Int?
+}
+
+package enum Precision: String, Codable, Sendable, CaseIterable {
+  case fp32
+  case int8
+}
+
+/// EfficientNet-Lite (arXiv 1905.11946): stem 3x3 stride 2, inverted bottlenecks, 1x1 head; ReLU6, SAME padding.
+package struct VisionConfig: Codable, Sendable, Equatable {
+  package struct Block: Codable, Sendable, Equatable {
+    /// Of the depthwise convolution: 3 or 5.
+    package var kernel: Int
+    /// 1 or 2.
+    package var stride: Int
+    /// Channels inside the block as a multiple of its input; 1 has no expanding convolution.
+    package var expand: Int
+    package var input: Int
+    package var output: Int
+    package var residual: Bool
+  }
+
+  package var architecture: String
+  /// Side of the square input, in pixels.
+  package var imageSize: Int
+  /// Channels of the stem.
+  package var stem: Int
+  package var blocks: [Block]
+  /// Channels of the head.
+  package var head: Int
+  /// Of the batch norms, which are folded at conversion.
+  package var normEpsilon: Float
+  package var activation: String
+  package var padding: String
+
+  /// Side of the patch grid: N = grid * grid.
+  package var grid: Int {
+    blocks.reduce((imageSize + 1) / 2) { ($0 + $1.stride - 1) / $1.stride }
+  }
+}
+
+/// BERT: bidirectional, post-norm, mean pooling over all tokens.
+package struct TextConfig: Codable, Sendable, Equatable {
+  package var architecture: String
+  package var layers: Int
+  package var width: Int
+  package var heads: Int
+  /// Width of the feed-forward layers.
+  package var hidden: Int
+  package var activation: String
+  package var normEpsilon: Float
+  package var vocabulary: Int
+  /// Rows of the table of positions.
+  package var positions: Int
+  /// Longest input in tokens, special ones included.
+  package var contextLength: Int
+  package var pooling: String
+  package var lowercase: Bool
+}
+
+/// From pixels of any size to the encoder's input.
+package struct PreprocessingConfig: Codable, Sendable, Equatable {
+  /// `shortest_edge`: the shorter side becomes `resizeTo`, the other keeps the aspect; then the centre is cropped.
+  package var resize: String
+  package var resizeTo: Int
+  package var cropTo: Int
+  package var interpolation: String
+  /// Per channel R, G, B: `(value / 255 - mean) / std`.
+  package var mean: [Float]
+  package var std: [Float]
+}
+
+/// The defaults of the rerank that travel with a model.
+package struct InteractionConfig: Codable, Sendable, Equatable {
+  package enum Mode: String, Codable, Sendable, CaseIterable {
+    /// The sentence guides.
+    case balanced
+    /// Every word guides; their scores are averaged.
+    case words
+    /// The mean over the words of the best patch.
+    case maxsim
+    /// No fine score.
+    case none
+  }
+  package enum Fusion: String, Codable, Sendable, CaseIterable {
+    /// Scores are fused as they are.
+    case raw
+    /// Both scores are normalised over the candidates of the query (mean 0, deviation 1) first.
+    case z
+  }
+
+  package var mode: Mode
+  package var candidates: Int
+  package var tau: Float
+  package var beta: Float
+  package var lambda: Float
+  package var fusion: Fusion
+
+  package init(mode: Mode, candidates: Int, tau: Float, beta: Float, lambda: Float, fusion: Fusion) {
+    (self.mode, self.candidates, self.tau) = (mode, candidates, tau)
+    (self.beta, self.lambda, self.fusion) = (beta, lambda, fusion)
+  }
+}
+
+extension ModelConfig {
+  /// Reads and checks a config.
+  ///
+  /// - Parameter path: what an error names.
+  package init(json: Data, path: String) throws(WeightsError) {
+    let decoder = JSONDecoder()
+    decoder.keyDecodingStrategy = .convertFromSnakeCase
+    do {
+      self = try decoder.decode(ModelConfig.self, from: json)
+    } catch let DecodingError.keyNotFound(key, context) {
+      let place = (context.codingPath + [key]).map(\.stringValue).joined(separator: ".")
+      throw .badConfig(path: path, reason: "the config has no '\(place)'")
+    } catch let DecodingError.typeMismatch(_, context) {
+      throw .badConfig(path: path, reason: "the config's '\(Self.place(context))' has another type than expected")
+    } catch let DecodingError.dataCorrupted(context) {
+      throw .badConfig(path: path, reason: "the config's '\(Self.place(context))' cannot be read: \(context.debugDescription)")
+    } catch {
+      throw .badConfig(path: path, reason: "the config cannot be read: \(error.localizedDescription)")
+    }
+    if let reason = contradiction { throw .badConfig(path: path, reason: "the config \(reason)") }
+  }
+
+  private static func place(_ context: DecodingError.Context) -> String {
+    context.codingPath.map(\.stringValue).joined(separator: ".")
+  }
+
+  package func json() -> String {
+    let encoder = JSONEncoder()
+    encoder.keyEncodingStrategy = .convertToSnakeCase
+    encoder.outputFormatting = [.sortedKeys]
+    // Encoding values of this type cannot fail: they are finite numbers, strings and arrays of them.
+    return String(decoding: try! encoder.encode(self), as: UTF8.self)
+  }
+
+  /// What the config says that cannot be, or that no encoder here computes.
+  private var contradiction: String? {
+    let extent = 1...65536
+    func bad(_ name: String, _ value: Any) -> String { "has \(name) \(value), which no encoder here computes" }
+    if format != Self.format { return "is of format '\(format)', not '\(Self.format)'" }
+    if vision.architecture != "efficientnet_lite" { return bad("vision.architecture", vision.architecture) }
+    if vision.activation != "relu6" { return bad("vision.activation", vision.activation) }
+    if vision.padding != "same" { return bad("vision.padding", vision.padding) }
+    if text.architecture != "bert" { return bad("text.architecture", text.architecture) }
+    if text.activation != "gelu" { return bad("text.activation", text.activation) }
+    if text.pooling != "mean" { return bad("text.pooling", text.pooling) }
+    if preprocessing.resize != "shortest_edge" { return bad("preprocessing.resize", preprocessing.resize) }
+    if preprocessing.interpolation != "bicubic" { return bad("preprocessing.interpolation", preprocessing.interpolation) }
+    for (name, value) in [
+      ("dimension", dimension), ("vision.stem", vision.stem), ("vision.head", vision.head), ("text.width", text.width),
+      ("text.heads", text.heads), ("text.hidden", text.hidden), ("text.positions", text.positions),
+    ] where !extent.contains(value) { return bad(name, value) }
+    if !(1...1 << 24).contains(text.vocabulary) { return bad("text.vocabulary", text.vocabulary) }
+    if !(1...256).contains(text.layers) { return bad("text.layers", text.layers) }
+    if !(8...2048).contains(vision.imageSize) { return bad("vision.image_size", vision.imageSize) }
+    if !(1...256).contains(vision.blocks.count) { return bad("vision.blocks", "of \(vision.blocks.count)") }
+    if text.width % text.heads != 0 { return "has text.width \(text.width), which \(text.heads) heads do not divide" }
+    if !(3...text.positions).contains(text.contextLength) { return bad("text.context_length", text.contextLength) }
+    if preprocessing.cropTo != vision.imageSize || preprocessing.resizeTo < preprocessing.cropTo
+      || preprocessing.resizeTo > 4096
+    {
+      return "resizes to \(preprocessing.resizeTo) and crops to \(preprocessing.cropTo) for images of \(vision.imageSize)"
+    }
+    if preprocessing.mean.count != 3 || preprocessing.std.count != 3 || !preprocessing.std.allSatisfy({ $0 > 0 }) {
+      return "needs three means and three positive stds"
+    }
+    if !interaction.isUsable { return "has an interaction outside its ranges: tau > 0, beta and lambda in 0...1" }
+    return blockContradiction
+  }
+
+  private var blockContradiction: String? {
+    var channels = vision.stem
+    for (i, block) in vision.blocks.enumerated() {
+      let at = "has vision.blocks[\(i)]"
+      if block.input != channels { return "\(at) with input \(block.input) after an output of \(channels)" }
+      if block.kernel != 3 && block.kernel != 5 { return "\(at) with kernel \(block.kernel); 3 and 5 are computed" }
+      if block.stride != 1 && block.stride != 2 { return "\(at) with stride \(block.stride); 1 and 2 are computed" }
+      if !(1...16).contains(block.expand) || !(1...4096).contains(block.output) || !(1...4096).contains(block.input) {
+        return "\(at) with widths that no encoder here computes"
+      }
+      if block.residual && (block.stride != 1 || block.input != block.output) { return "\(at) with an impossible residual" }
+      channels = block.output
+    }
+    for channels in [vision.stem, vision.head] + vision.blocks.map(\.output) where channels % 4 != 0 {
+      return "has a layer of \(channels) channels; multiples of 4 are computed"
+    }
+    return nil
+  }
+}
+
+extension InteractionConfig {
+  /// tau > 0 and finite, beta and lambda in 0...1, candidates at least 1.
+  package var isUsable: Bool {
+    tau > 0 && tau.isFinite && (0...1).contains(beta) && (0...1).contains(lambda) && candidates >= 1
+  }
+}

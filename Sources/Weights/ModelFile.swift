@@ -1,0 +1,73 @@
+import Foundation
+import Kernels
+
+/// A `.ftf` file: a safetensors container whose metadata holds the config and the vocabulary.
+///
+/// Linear and 1x1 weights are [outputs, inputs], as PyTorch saves them. `T` is a layer of this table.
+///
+/// | tensor | shape |
+/// |---|---|
+/// | `vision.stem.{weight,bias}` | [stem, 3, 3, 3], [stem] |
+/// | `vision.blocks.I.{expand,project}.{weight,bias}` | [outputs, inputs], [outputs]; expand only where it is not 1 |
+/// | `vision.blocks.I.depthwise.{weight,bias}` | [channels, kernel, kernel], [channels] |
+/// | `vision.head.{weight,bias}` | [head, inputs], [head] |
+/// | `vision.{projection,patch_projection}.{weight,bias}` | [dimension, head], [dimension] |
+/// | `text.token_embedding.weight` | [vocabulary, width] |
+/// | `text.position_embedding` | [context, width], token type 0 added in |
+/// | `text.embedding_norm.{weight,bias}` | [width] |
+/// | `text.blocks.I.qkv.{weight,bias}` | [3 width, width], [3 width]: queries, keys, values |
+/// | `text.blocks.I.attention_out.{weight,bias}` | [width, width], [width] |
+/// | `text.blocks.I.mlp_in.{weight,bias}` | [hidden, width], [hidden] |
+/// | `text.blocks.I.mlp_out.{weight,bias}` | [width, hidden], [width] |
+/// | `text.blocks.I.norm{1,2}.{weight,bias}` | [width] |
+/// | `text.{projection,word_projection}.{weight,bias}` | [dimension, width], [dimension] |
+///
+/// Batch norms are folded. In an int8 file a matrix `T.weight` is I8 with `T.weight_scale` F32, one a row.
+package final class ModelFile: Sendable {
+  package let path: String
+  package let config: ModelConfig
+  /// Word pieces, one a line, in order of their ids.
+  package let vocabulary: [String]
+  package let weights: SafeTensors
+  package var precision: Precision { config.precision! }
+
+  package init(path: String) throws(WeightsError) {
+    self.path = path
+    weights = try SafeTensors(path: path)
+    guard let json = weights.metadata["config"], let words = weights.metadata["vocabulary"] else {
+      throw .badConfig(path: path, reason: "is not a .ftf model; make one with 'ftf convert'")
+    }
+    config = try ModelConfig(json: Data(json.utf8), path: path)
+    guard config.precision != nil else { throw .badConfig(path: path, reason: "the config does not say its precision") }
+    vocabulary = try Self.lines(of: words, count: config.text.vocabulary, path: path)
+  }
+
+  static func lines(of text: String, count: Int, path: String) throws(WeightsError) -> [String] {
+    var lines = text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
+    if lines.last == "" { lines.removeLast() }
+    guard lines.count == count else {
+      throw .badConfig(path: path, reason: "the vocabulary has \(lines.count) words, the config asks for \(count)")
+    }
+    return lines
+  }
+
+  /// A matrix or kernel of the model, in whichever precision the file holds it.
+  package func matrix(_ name: String, rows: Int, shape: [Int]) throws(WeightsError) -> StoredMatrix {
+    guard let tensor = weights.tensors["\(name).weight"] else {
+      throw .missingTensor(path: path, tensor: "\(name).weight")
+    }
+    if tensor.type == .i8 {
+      return .int8(
+        codes: try weights.codes("\(name).weight", shape: shape),
+        scales: try weights.floats("\(name).weight_scale", shape: [rows]))
+    }
+    return .fp32(try weights.floats("\(name).weight", shape: shape))
+  }
+}
+
+/// The values of a matrix as a file holds them.
+package enum StoredMatrix: Sendable {
+  case fp32([Float])
+  /// value = scale of its row * code.
+  case int8(codes: [Int8], scales: [Float])
+}

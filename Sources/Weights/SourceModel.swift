@@ -1,0 +1,146 @@
+import Foundation
+import Kernels
+
+/// A trained model as it comes (config.json, model.safetensors, vocab.txt), brought to the canonical names and shapes of
+/// `ModelFile` with its batch norms folded, all in fp32.
+package struct SourceModel: Sendable {
+  package var config: ModelConfig
+  package var vocabulary: String
+  /// By canonical name.
+  package var tensors: [String: Values] = [:]
+
+  package struct Values: Sendable {
+    package var shape: [Int]
+    package var floats: [Float]
+  }
+
+  /// - Parameter directory: with config.json, model.safetensors and vocab.txt.
+  package init(directory: String) throws(WeightsError) {
+    func read(_ name: String) throws(WeightsError) -> Data {
+      do {
+        return try Data(contentsOf: URL(fileURLWithPath: "\(directory)/\(name)"))
+      } catch {
+        throw .unreadable(path: "\(directory)/\(name)", reason: "a model is a folder with config.json, model.safetensors and vocab.txt")
+      }
+    }
+    let path = "\(directory)/config.json"
+    config = try ModelConfig(json: read("config.json"), path: path)
+    config.precision = .fp32
+    config.activations = nil
+    vocabulary = String(decoding: try read("vocab.txt"), as: UTF8.self)
+    _ = try ModelFile.lines(of: vocabulary, count: config.text.vocabulary, path: "\(directory)/vocab.txt")
+    let source = try SafeTensors(path: "\(directory)/model.safetensors")
+    try readVision(source)
+    try readText(source)
+  }
+
+  private mutating func set(_ name: String, _ shape: [Int], _ floats: [Float]) {
+    tensors[name] = Values(shape: shape, floats: floats)
+  }
+
+  private mutating func copy(
+    _ source: SafeTensors, _ from: String, to name: String, outputs: Int, inputs: Int
+  ) throws(WeightsError) {
+    set("\(name).weight", [outputs, inputs], try source.floats("\(from).weight", shape: [outputs, inputs]))
+    set("\(name).bias", [outputs], try source.floats("\(from).bias", shape: [outputs]))
+  }
+
+  // MARK: Vision
+
+  /// W' = W gamma / sqrt(var + eps), b' = beta - mean gamma / sqrt(var + eps), in double precision.
+  private mutating func fold(
+    _ source: SafeTensors, _ name: String, outputs: Int, shape: [Int], as canonical: [Int]
+  ) throws(WeightsError) {
+    var weight = try source.floats("\(name).conv.weight", shape: shape)
+    let gamma = try source.floats("\(name).norm.weight", shape: [outputs])
+    let beta = try source.floats("\(name).norm.bias", shape: [outputs])
+    let mean = try source.floats("\(name).norm.running_mean", shape: [outputs])
+    let variance = try source.floats("\(name).norm.running_var", shape: [outputs])
+    var bias = beta
+    let size = weight.count / outputs
+    for row in 0..<outputs {
+      guard variance[row] >= 0 else {
+        throw .badValue(path: source.path, tensor: "\(name).norm.running_var", reason: "holds a negative variance")
+      }
+      let factor = Double(gamma[row]) / (Double(variance[row]) + Double(config.vision.normEpsilon)).squareRoot()
+      for i in row * size..<(row + 1) * size { weight[i] = Float(Double(weight[i]) * factor) }
+      bias[row] = Float(Double(beta[row]) - Double(mean[row]) * factor)
+    }
+    set("\(name).weight", canonical, weight)
+    set("\(name).bias", [outputs], bias)
+  }
+
+  private mutating func readVision(_ source: SafeTensors) throws(WeightsError) {
+    let vision = config.vision
+    try fold(source, "vision.stem", outputs: vision.stem, shape: [vision.stem, 3, 3, 3], as: [vision.stem, 3, 3, 3])
+    for (i, block) in vision.blocks.enumerated() {
+      let name = "vision.blocks.\(i)"
+      let inside = block.input * block.expand
+      if block.expand != 1 {
+        try fold(
+          source, "\(name).expand", outputs: inside, shape: [inside, block.input, 1, 1], as: [inside, block.input])
+      }
+      let k = block.kernel
+      try fold(source, "\(name).depthwise", outputs: inside, shape: [inside, 1, k, k], as: [inside, k, k])
+      try fold(
+        source, "\(name).project", outputs: block.output, shape: [block.output, inside, 1, 1],
+        as: [block.output, inside])
+    }
+    let last = vision.blocks.last!.output
+    try fold(source, "vision.head", outputs: vision.head, shape: [vision.head, last, 1, 1], as: [vision.head, last])
+    for name in ["vision.projection", "vision.patch_projection"] {
+      try copy(source, name, to: name, outputs: config.dimension, inputs: vision.head)
+    }
+  }
+
+  // MARK: Text
+
+  private mutating func readText(_ source: SafeTensors) throws(WeightsError) {
+    let text = config.text
+    let width = text.width
+    let words = try source.floats("text.embeddings.word_embeddings.weight", shape: [text.vocabulary, width])
+    set("text.token_embedding.weight", [text.vocabulary, width], words)
+    var positions = try source.floats("text.embeddings.position_embeddings.weight", shape: [text.positions, width])
+    let types = try source.floats("text.embeddings.token_type_embeddings.weight", shape: [2, width])
+    positions.removeLast((text.positions - text.contextLength) * width)
+    for i in positions.indices { positions[i] += types[i % width] }
+    set("text.position_embedding", [text.contextLength, width], positions)
+    try norm(source, "text.embeddings.LayerNorm", to: "text.embedding_norm")
+    for i in 0..<text.layers {
+      let (from, to) = ("text.encoder.layer.\(i)", "text.blocks.\(i)")
+      var weight: [Float] = []
+      var bias: [Float] = []
+      for part in ["query", "key", "value"] {
+        weight += try source.floats("\(from).attention.self.\(part).weight", shape: [width, width])
+        bias += try source.floats("\(from).attention.self.\(part).bias", shape: [width])
+      }
+      set("\(to).qkv.weight", [3 * width, width], weight)
+      set("\(to).qkv.bias", [3 * width], bias)
+      try copy(source, "\(from).attention.output.dense", to: "\(to).attention_out", outputs: width, inputs: width)
+      try norm(source, "\(from).attention.output.LayerNorm", to: "\(to).norm1")
+      try copy(source, "\(from).intermediate.dense", to: "\(to).mlp_in", outputs: text.hidden, inputs: width)
+      try copy(source, "\(from).output.dense", to: "\(to).mlp_out", outputs: width, inputs: text.hidden)
+      try norm(source, "\(from).output.LayerNorm", to: "\(to).norm2")
+    }
+    for name in ["text.projection", "text.word_projection"] {
+      try copy(source, name, to: name, outputs: config.dimension, inputs: width)
+    }
+  }
+
+  private mutating func norm(_ source: SafeTensors, _ from: String, to name: String) throws(WeightsError) {
+    let width = config.text.width
+    set("\(name).weight", [width], try source.floats("\(from).weight", shape: [width]))
+    set("\(name).bias", [width], try source.floats("\(from).bias", shape: [width]))
+  }
+
+  // MARK: Writing
+
+  package func write(fp32 path: String) throws(WeightsError) {
+    try write(tensors.map { StoredTensor($0.key, shape: $0.value.shape, .f32($0.value.floats)) }, config, to: path)
+  }
+
+  func write(_ stored: [StoredTensor], _ config: ModelConfig, to path: String) throws(WeightsError) {
+    let metadata = ["format": ModelConfig.format, "config": config.json(), "vocabulary": vocabulary]
+    try SafeTensors.write(stored, metadata: metadata, to: path)
+  }
+}

@@ -1,0 +1,85 @@
+import ArgumentParser
+import Encoders
+import FastThenFine
+import Foundation
+
+struct Embed: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Encode images or sentences to .npy files.",
+    discussion: "Example: ftf embed small.ftf --text 'a bridge over a river' -o t.npy")
+
+  @Argument(help: "The model file.")
+  var model: String
+
+  @Option(parsing: .upToNextOption, help: "Images.")
+  var image: [String] = []
+
+  @Option(parsing: .upToNextOption, help: "Sentences.")
+  var text: [String] = []
+
+  @Flag(help: "Sentences from stdin, one a line.")
+  var stdin = false
+
+  @Option(name: .shortAndLong, help: "f32 [n, d], rows of unit norm.")
+  var output: String
+
+  @Option(help: "f32 [n, N, d], the patches of each image.")
+  var patches: String?
+
+  @Option(help: "f32 [n, M, d], the word pieces of each sentence; rows past a sentence's end are zero.")
+  var tokens: String?
+
+  @OptionGroup var machine: Machine
+
+  func validate() throws {
+    let sources = [!image.isEmpty, !text.isEmpty, stdin].filter { $0 }.count
+    if sources != 1 { throw ValidationError("give one of --image, --text and --stdin") }
+    if patches != nil && image.isEmpty { throw ValidationError("--patches needs --image") }
+    if tokens != nil && !image.isEmpty { throw ValidationError("--tokens needs --text or --stdin") }
+  }
+
+  func run() throws {
+    let engine = try machine.engine(model)
+    if image.isEmpty {
+      var sentences = text
+      if stdin { while let line = readLine() { sentences.append(line) } }
+      try write(engine.encode(texts: sentences), engine.dimension)
+    } else {
+      try write(engine.encode(imagePaths: image).map { try $0.get() }, engine)
+    }
+  }
+
+  private func write(_ images: [EncodedImage], _ engine: Engine) throws {
+    let d = engine.dimension
+    try NPY.write(images.flatMap(\.global), shape: [images.count, d], to: output)
+    if let patches {
+      try NPY.write(images.flatMap(\.patches), shape: [images.count, engine.images.patches, d], to: patches)
+    }
+  }
+
+  private func write(_ texts: [EncodedText], _ d: Int) throws {
+    try NPY.write(texts.flatMap(\.sentence), shape: [texts.count, d], to: output)
+    if let tokens {
+      let longest = texts.map(\.words.count).max() ?? 0
+      let padded = texts.flatMap { $0.words + [Float](repeating: 0, count: longest - $0.words.count) }
+      try NPY.write(padded, shape: [texts.count, longest / d, d], to: tokens)
+    }
+  }
+}
+
+/// NumPy's format, version 1.0: magic, version, u16 header length, a Python dict padded to 64 bytes, little-endian data.
+enum NPY {
+  static func write(_ values: [Float], shape: [Int], to path: String) throws {
+    let extents = shape.map(String.init).joined(separator: ", ") + (shape.count == 1 ? "," : "")
+    var header = "{'descr': '<f4', 'fortran_order': False, 'shape': (\(extents)), }"
+    header += String(repeating: " ", count: 63 - (10 + header.utf8.count) % 64) + "\n"
+    var data = Data([0x93] + Array("NUMPY".utf8) + [1, 0, UInt8(header.utf8.count % 256), UInt8(header.utf8.count / 256)])
+    data.append(Data(header.utf8))
+    unsafe values.withUnsafeBytes { unsafe data.append(contentsOf: $0) }
+    do {
+      try data.write(to: URL(fileURLWithPath: path), options: .atomic)
+    } catch {
+      throw Failure("\(path): cannot be written: \(error.localizedDescription)")
+    }
+  }
+}

@@ -1,0 +1,64 @@
+import ArgumentParser
+import FastThenFine
+import Foundation
+
+/// The command. One line on stderr says what went wrong and what to do; the exit code is 2 for usage, 1 for failure.
+@main
+struct FTF: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "ftf",
+    abstract: "Find overhead images by sentence or picture: fast recall, then a fine rerank that says why.",
+    subcommands: [Convert.self, Info.self, Embed.self])
+
+  static func main() {
+    do {
+      var command = try parseAsRoot()
+      try command.run()
+    } catch let error as Failure {
+      report("ftf: \(error.message)")
+      Foundation.exit(1)
+    } catch {
+      let code = exitCode(for: error)
+      if code.isSuccess {
+        print(fullMessage(for: error))
+        Foundation.exit(0)
+      }
+      if code == .validationFailure {
+        report(fullMessage(for: error))
+        Foundation.exit(2)
+      }
+      report("ftf: \(error)")
+      Foundation.exit(1)
+    }
+  }
+}
+
+/// A failure with the one line that the user sees.
+struct Failure: Error {
+  var message: String
+  init(_ message: String) { self.message = message }
+}
+
+/// One line on stderr.
+func report(_ line: String) { FileHandle.standardError.write(Data((line + "\n").utf8)) }
+
+/// What every verb that computes takes.
+struct Machine: ParsableArguments {
+  @Option(help: "Threads; all cores by default.")
+  var threads: Int?
+
+  @Option(help: "Instruction-set level, as FTF_LEVEL; the best one by default.")
+  var level: String?
+
+  func validate() throws {
+    if let threads, !(1...1024).contains(threads) { throw ValidationError("--threads takes 1 to 1024") }
+  }
+
+  func engine(_ path: String) throws -> Engine { try Engine(path: path, level: level, threads: threads) }
+}
+
+/// One JSON object on stdout.
+func printJSON(_ object: [String: Any]) throws {
+  let data = try JSONSerialization.data(withJSONObject: object, options: [.sortedKeys, .withoutEscapingSlashes])
+  print(String(decoding: data, as: UTF8.self))
+}
