@@ -1,12 +1,33 @@
 # make test: everything is built and tested, on a machine that has Swift, git and apt.
+# make check DATA=DIR: the full model and RSICD (DIR/weights/ftf-lite2, DIR/data/rsicd) against PyTorch, by hand.
 SWIFT ?= swift
 SYSTEM := libomp-dev libjpeg-dev libpng-dev
+DATA ?= ../shared
+FTF := .build/release/ftf
+CHECK := .build/check
+PYTHON := .venv/bin/python -B
 
-.PHONY: test system
+.PHONY: test check release goldens system
 
 test: system
 	$(SWIFT) build --build-tests -Xswiftc -warnings-as-errors
-	$(SWIFT) test --skip-build --parallel
+	$(SWIFT) test --skip-build
+
+release: system
+	$(SWIFT) build -c release --product ftf
+
+check: release .venv
+	mkdir -p $(CHECK)
+	$(PYTHON) Models/check.py $(DATA)/weights/ftf-lite2 $(DATA)/data/rsicd/captions.jsonl $(DATA)/data/rsicd/images $(CHECK)
+	$(FTF) convert $(DATA)/weights/ftf-lite2 -o $(CHECK)/fp32.ftf --precision fp32
+	FTF_CHECK=$(abspath $(CHECK)) FTF_CHECK_IMAGES=$(abspath $(DATA))/data/rsicd/images $(SWIFT) test --filter CheckTests
+
+goldens: .venv
+	$(PYTHON) Models/goldens.py Tests/Goldens
+
+.venv:
+	python3 -m venv .venv
+	.venv/bin/pip install -q torch==2.13.0+cpu -r Models/requirements.txt
 
 system:
 	@sh Tests/system-packages.sh $(SYSTEM)

@@ -36,8 +36,14 @@ let package = Package(
       dependencies: ["FastThenFine", .product(name: "ArgumentParser", package: "swift-argument-parser")],
       swiftSettings: settings),
 
-    .target(name: "TestSupport", dependencies: ["Kernels"], path: "Tests/TestSupport", swiftSettings: settings),
+    .target(
+      name: "TestSupport", dependencies: ["Kernels", "Weights"], path: "Tests/TestSupport", swiftSettings: settings),
     .testTarget(name: "KernelsTests", dependencies: ["Kernels", "TestSupport"], swiftSettings: settings),
+    .testTarget(name: "WeightsTests", dependencies: ["Weights", "TestSupport"], swiftSettings: settings),
+    .testTarget(name: "ImagingTests", dependencies: ["Imaging", "Weights", "TestSupport"], swiftSettings: settings),
+    .testTarget(name: "EncodersTests", dependencies: ["FastThenFine", "TestSupport"], swiftSettings: settings),
+    // Needs a full model and a data set: make check.
+    .testTarget(name: "CheckTests", dependencies: ["FastThenFine", "TestSupport"], swiftSettings: settings),
   ],
   swiftLanguageModes: [.v6]
 )

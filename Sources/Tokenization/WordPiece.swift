@@ -132,7 +132,7 @@ package struct WordPiece: Sendable {
       .flatMap { Array($0.properties.lowercaseMapping.unicodeScalars) }
   }
 
-  /// NUL, the replacement character and everything of category C but tab and line ends.
+  /// NUL, the replacement character and everything of categories Cc, Cf and Co but tab and line ends.
   private static func isRemoved(_ scalar: Unicode.Scalar) -> Bool {
     switch scalar {
     case "\t", "\n", "\r": return false
@@ -141,7 +141,7 @@ package struct WordPiece: Sendable {
     }
     if scalar.isASCII { return scalar.value < 32 || scalar.value == 127 }
     switch scalar.properties.generalCategory {
-    case .control, .format, .privateUse, .unassigned, .surrogate: return true
+    case .control, .format, .privateUse, .surrogate: return true
     default: return false
     }
   }
