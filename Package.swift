@@ -28,8 +28,9 @@ let package = Package(
     .target(name: "CImage", linkerSettings: [.linkedLibrary("jpeg"), .linkedLibrary("png")]),
     .target(name: "Imaging", dependencies: ["Kernels", "CImage"], swiftSettings: settings),
     .target(name: "Encoders", dependencies: ["Kernels", "Weights"], swiftSettings: settings),
+    .target(name: "Retrieval", dependencies: ["Kernels", "Weights"], swiftSettings: settings),
     .target(
-      name: "FastThenFine", dependencies: ["Kernels", "Weights", "Imaging", "Tokenization", "Encoders"],
+      name: "FastThenFine", dependencies: ["Kernels", "Weights", "Imaging", "Tokenization", "Encoders", "Retrieval"],
       swiftSettings: settings),
     .executableTarget(
       name: "ftf",

@@ -17,12 +17,44 @@ struct Convert: ParsableCommand {
   @Option(help: "fp32 or int8.")
   var precision: Precision = .int8
 
+  @Option(help: "Folder of images like those to be searched; int8 takes the scales of its activations from them.")
+  var calibrate: String?
+
+  @Option(help: "How many of them to use, evenly spaced over the sorted names.")
+  var calibrationImages = 300
+
   @OptionGroup var machine: Machine
+
+  func validate() throws {
+    if precision == .int8 && calibrate == nil {
+      throw ValidationError("int8 needs --calibrate DIR, a folder of images like those to be searched; or --precision fp32")
+    }
+    if calibrationImages < 1 { throw ValidationError("--calibration-images takes 1 or more") }
+  }
 
   func run() throws {
     let model = try SourceModel(directory: source)
-    try model.write(fp32: output)
-    report("wrote \(output): \(model.config.name), \(precision.rawValue)")
+    switch precision {
+    case .fp32: try model.write(fp32: output)
+    case .int8: try convertToInt8(model)
+    }
+    let bytes = try FileManager.default.attributesOfItem(atPath: output)[.size] as? Int ?? 0
+    report("wrote \(output): \(model.config.name), \(precision.rawValue), \(bytes / 1_000_000) MB")
+  }
+
+  private func convertToInt8(_ model: SourceModel) throws {
+    let all = try imagePaths([calibrate!])
+    let count = min(calibrationImages, all.count)
+    let chosen = (0..<count).map { all[$0 * all.count / count] }
+    let whole = output + ".fp32"
+    defer { try? FileManager.default.removeItem(atPath: whole) }
+    try model.write(fp32: whole)
+    let progress = Progress("calibration images", total: count)
+    let calibration = Calibration(try machine.engine(whole), imagePaths: chosen, progress: progress.add)
+    progress.finish()
+    for failure in calibration.failures { report("ftf: \(failure); left out") }
+    guard calibration.images > 0 else { throw Failure("\(calibrate!): no image could be read, so nothing was calibrated") }
+    try model.write(int8: output, activations: calibration.activations, calibrationImages: calibration.images)
   }
 }
 

@@ -8,7 +8,7 @@ struct FTF: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "ftf",
     abstract: "Find overhead images by sentence or picture: fast recall, then a fine rerank that says why.",
-    subcommands: [Convert.self, Info.self, Embed.self])
+    subcommands: [Convert.self, Info.self, Embed.self, Eval.self])
 
   static func main() {
     do {

@@ -1,0 +1,59 @@
+import Encoders
+import Foundation
+import Imaging
+import Kernels
+import Synchronization
+import Weights
+
+/// Finds the scales of the activations that ReLU6 does not bound, by running images through the model in fp32.
+package struct Calibration: Sendable {
+  /// By layer name, as `SourceModel.write(int8:)` takes them.
+  package let activations: [String: ActivationScale]
+  /// How many images were used.
+  package let images: Int
+  /// The images that could not be read.
+  package let failures: [ImagingError]
+
+  /// A range covers this share of the values on either side: the rare outliers beyond it are clipped, so that the
+  /// others keep a finer step.
+  static let coverage = 0.9999
+
+  /// - Parameters:
+  ///   - engine: of an fp32 model.
+  ///   - paths: images like those that will be searched.
+  package init(_ engine: Engine, imagePaths paths: [String], progress: (Int) -> Void) {
+    let single = engine.kernels.singleThreaded
+    let ranges = Mutex([String: [(low: Float, high: Float)]]())
+    let failed = Mutex([ImagingError]())
+    engine.kernels.parallelFor(paths.count) { i in
+      do {
+        let image = try engine.prepared(RGBImage(path: paths[i]))
+        _ = engine.images.encode(image.pixels, with: single) { name, values in
+          let range = Self.range(of: values)
+          ranges.withLock { $0[name, default: []].append(range) }
+        }
+      } catch {
+        failed.withLock { $0.append(error as! ImagingError) }
+      }
+      progress(1)
+    }
+    failures = failed.withLock { $0 }
+    images = paths.count - failures.count
+    activations = ranges.withLock { $0.mapValues(Self.scale) }
+  }
+
+  /// The values that leave 1 - coverage of all on either side, at least one value.
+  private static func range(of values: [Float]) -> (low: Float, high: Float) {
+    let sorted = values.sorted()
+    let skipped = Int(Double(sorted.count) * (1 - coverage))
+    return (sorted[skipped], sorted[sorted.count - 1 - skipped])
+  }
+
+  /// 256 codes from the least to the greatest value of all images; zero is always one of them.
+  private static func scale(_ ranges: [(low: Float, high: Float)]) -> ActivationScale {
+    let low = min(0, ranges.map(\.low).min()!)
+    let high = max(0, ranges.map(\.high).max()!)
+    let step = max((high - low) / 255, .leastNormalMagnitude)
+    return ActivationScale(scale: step, zero: Int((-low / step).rounded()).clamped(to: 0...255))
+  }
+}

@@ -1,0 +1,104 @@
+import Kernels
+import Weights
+
+/// One of the items that recall found.
+package struct Candidate: Sendable, Equatable {
+  /// Where it is, in the caller's terms; of two equal scores the lower comes first.
+  package var item: Int
+  /// s_c, the recall score.
+  package var recall: Float
+  /// Its place in recall, from 0.
+  package var recallRank: Int
+  /// s after fusion, or s_c where nothing was reranked.
+  package var score: Float
+}
+
+/// Keeps the best `limit` of what it is shown: by score, ties by the lower item.
+package struct TopList: Sendable {
+  private let limit: Int
+  /// A heap with the worst at its root.
+  private var heap: [(score: Float, item: Int)] = []
+
+  package init(limit: Int) {
+    precondition(limit >= 0)
+    self.limit = limit
+    heap.reserveCapacity(limit)
+  }
+
+  @inline(__always)
+  private static func isWorse(_ a: (score: Float, item: Int), _ b: (score: Float, item: Int)) -> Bool {
+    a.score < b.score || (a.score == b.score && a.item > b.item)
+  }
+
+  @inline(__always)
+  package mutating func insert(_ score: Float, _ item: Int) {
+    if heap.count == limit {
+      guard limit > 0, Self.isWorse(heap[0], (score, item)) else { return }
+      heap[0] = (score, item)
+      siftDown()
+    } else {
+      heap.append((score, item))
+      siftUp()
+    }
+  }
+
+  private mutating func siftUp() {
+    var child = heap.count - 1
+    while child > 0, Self.isWorse(heap[child], heap[(child - 1) / 2]) {
+      heap.swapAt(child, (child - 1) / 2)
+      child = (child - 1) / 2
+    }
+  }
+
+  private mutating func siftDown() {
+    var parent = 0
+    while true {
+      var worst = parent
+      for child in [2 * parent + 1, 2 * parent + 2] where child < heap.count && Self.isWorse(heap[child], heap[worst]) {
+        worst = child
+      }
+      if worst == parent { return }
+      heap.swapAt(parent, worst)
+      parent = worst
+    }
+  }
+
+  /// Best first.
+  package func candidates() -> [Candidate] {
+    heap.sorted { Self.isWorse($1, $0) }.enumerated().map {
+      Candidate(item: $1.item, recall: $1.score, recallRank: $0, score: $1.score)
+    }
+  }
+}
+
+/// Stage 1: the `limit` best of f32 scores, ties by the lower index.
+package func recall(_ scores: Span<Float>, limit: Int) -> [Candidate] {
+  var list = TopList(limit: min(limit, scores.count))
+  for i in 0..<scores.count { list.insert(scores[i], i) }
+  return list.candidates()
+}
+
+/// Stage 2: s = (1 - lambda) s_c + lambda s_f over the candidates, best first, ties by the lower item.
+///
+/// With `fusion` z both scores are normalised over these candidates first: mean 0, deviation 1 (n - 1); scores that are
+/// all equal become 0.
+///
+/// - Parameter fine: s_f of each candidate.
+package func fused(_ candidates: [Candidate], fine: [Float], _ interaction: InteractionConfig) -> [Candidate] {
+  precondition(candidates.count == fine.count)
+  var (coarse, fine) = (candidates.map(\.recall), fine)
+  if interaction.fusion == .z { (coarse, fine) = (standardized(coarse), standardized(fine)) }
+  var result = candidates
+  for i in result.indices {
+    result[i].score = (1 - interaction.lambda) * coarse[i] + interaction.lambda * fine[i]
+  }
+  return result.sorted { $0.score > $1.score || ($0.score == $1.score && $0.item < $1.item) }
+}
+
+private func standardized(_ x: [Float]) -> [Float] {
+  guard x.count > 1 else { return x.map { _ in 0 } }
+  let mean = x.reduce(0, +) / Float(x.count)
+  let variance = x.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / Float(x.count - 1)
+  let deviation = variance.squareRoot()
+  return x.map { deviation > 0 ? ($0 - mean) / deviation : 0 }
+}
