@@ -1,7 +1,7 @@
 # make test: everything is built and tested, on a machine that has Swift, git and apt.
 # make check DATA=DIR: the full model and RSICD (DIR/weights/ftf-lite2, DIR/data/rsicd) against PyTorch, by hand.
 SWIFT ?= swift
-SYSTEM := libomp-dev libjpeg-dev libpng-dev
+SYSTEM := libomp-dev libjpeg-dev libpng-dev libsqlite3-dev
 DATA ?= ../shared
 FTF := .build/release/ftf
 CHECK := .build/check

@@ -14,7 +14,8 @@ let package = Package(
     .executable(name: "ftf", targets: ["ftf"]),
   ],
   dependencies: [
-    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
   ],
   targets: [
     // C intrinsics kernels and the OpenMP drivers. The only unsafe flag of the package is -fopenmp.
@@ -30,7 +31,10 @@ let package = Package(
     .target(name: "Encoders", dependencies: ["Kernels", "Weights"], swiftSettings: settings),
     .target(name: "Retrieval", dependencies: ["Kernels", "Weights"], swiftSettings: settings),
     .target(
-      name: "FastThenFine", dependencies: ["Kernels", "Weights", "Imaging", "Tokenization", "Encoders", "Retrieval"],
+      name: "Index", dependencies: ["Kernels", .product(name: "GRDB", package: "GRDB.swift")], swiftSettings: settings),
+    .target(
+      name: "FastThenFine",
+      dependencies: ["Kernels", "Weights", "Imaging", "Tokenization", "Encoders", "Retrieval", "Index"],
       swiftSettings: settings),
     .executableTarget(
       name: "ftf",

@@ -1,6 +1,7 @@
 import Encoders
 import Foundation
 import Imaging
+import Index
 import Kernels
 import Synchronization
 import Tokenization
@@ -37,6 +38,13 @@ public final class Engine: Sendable {
   package static func kernels(level: String?, threads: Int?) throws -> KernelSet {
     let name = level ?? ProcessInfo.processInfo.environment["FTF_LEVEL"]
     return try KernelSet(levelName: name, threads: threads ?? ProcessInfo.processInfo.activeProcessorCount)
+  }
+
+  /// What an index remembers of the model that built it.
+  package var identity: ModelIdentity {
+    ModelIdentity(
+      name: model.config.name, path: URL(fileURLWithPath: model.path).standardizedFileURL.path,
+      fingerprint: model.fingerprint, dimension: dimension)
   }
 
   /// Length of every vector.

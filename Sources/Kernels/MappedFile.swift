@@ -59,5 +59,41 @@
     get { unsafe _overrideLifetime(base.bytes, borrowing: self) }
   }
 
+  /// The plain value at a byte offset, aligned or not, little-endian.
+  package func load<T: FixedWidthInteger & BitwiseCopyable>(at offset: Int, as type: T.Type) -> T {
+    precondition(offset >= 0 && offset <= count - MemoryLayout<T>.size, "load: outside of the file")
+    return T(littleEndian: unsafe base.loadUnaligned(fromByteOffset: offset, as: T.self))
+  }
+
+  /// Elements in place, at an offset that their alignment divides.
+  @_lifetime(borrow self)
+  package func span<T: BitwiseCopyable>(at offset: Int, count elements: Int) -> Span<T> {
+    let (bytes, overflow) = elements.multipliedReportingOverflow(by: MemoryLayout<T>.stride)
+    precondition(
+      offset >= 0 && elements >= 0 && !overflow && offset <= count && bytes <= count - offset
+        && offset % MemoryLayout<T>.alignment == 0, "span: outside of the file")
+    guard elements > 0 else { return Span() }
+    let part = unsafe UnsafeRawBufferPointer(rebasing: base[offset..<offset + bytes])
+    return unsafe _overrideLifetime(Span(_unsafeElements: part.bindMemory(to: T.self)), borrowing: self)
+  }
+
+  /// Elements, copied.
+  package func array<T: BitwiseCopyable>(at offset: Int, count elements: Int) -> [T] {
+    let span: Span<T> = span(at: offset, count: elements)
+    return unsafe span.withUnsafeBufferPointer { unsafe Array($0) }
+  }
+
+  /// Copies elements to a buffer.
+  package func copy<T: BitwiseCopyable>(
+    at offset: Int, count elements: Int, into buffer: AlignedBuffer<T>, from index: Int
+  ) {
+    let bytes = elements * MemoryLayout<T>.stride
+    precondition(
+      offset >= 0 && elements >= 0 && offset <= count && bytes <= count - offset && index >= 0
+        && index + elements <= buffer.count, "copy: outside of the file or the buffer")
+    guard elements > 0 else { return }
+    unsafe UnsafeMutableRawPointer(buffer.address + index).copyMemory(from: base.baseAddress! + offset, byteCount: bytes)
+  }
+
   private static func reason() -> String { unsafe String(cString: strerror(errno)) }
 }

@@ -30,6 +30,7 @@ package final class ModelFile: Sendable {
   package let vocabulary: [String]
   package let weights: SafeTensors
   package var precision: Precision { config.precision! }
+  package var fingerprint: String { weights.fingerprint }
 
   package init(path: String) throws(WeightsError) {
     self.path = path

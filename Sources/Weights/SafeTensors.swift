@@ -50,17 +50,25 @@ package final class SafeTensors: Sendable {
       throw .unreadable(path: path, reason: "\(error)")
     }
     self.file = file
-    let bytes = file.bytes
-    guard bytes.byteCount >= 8 else { throw .malformed(path: path, reason: "it has \(bytes.byteCount) bytes") }
-    let length = bytes.load64(at: 0)
-    guard length <= UInt64(min(Self.longestHeader, bytes.byteCount - 8)) else {
-      throw .malformed(path: path, reason: "its header claims \(length) bytes of \(bytes.byteCount)")
+    guard file.count >= 8 else { throw .malformed(path: path, reason: "it has \(file.count) bytes") }
+    let length = file.load(at: 0, as: UInt64.self)
+    guard length <= UInt64(min(Self.longestHeader, file.count - 8)) else {
+      throw .malformed(path: path, reason: "its header claims \(length) bytes of \(file.count)")
     }
     let start = 8 + Int(length)
-    guard let header = Self.object(bytes.extracting(8..<start)) else {
+    guard let header = Self.object(file.bytes.extracting(8..<start)) else {
       throw .malformed(path: path, reason: "its header is not a JSON object")
     }
-    (tensors, metadata) = try Self.parse(header, path: path, start: start, end: bytes.byteCount)
+    (tensors, metadata) = try Self.parse(header, path: path, start: start, end: file.count)
+  }
+
+  /// A 64-bit hash of the whole file, in hexadecimal: the same for the same bytes, on every machine.
+  package var fingerprint: String {
+    var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+    let words = file.count / 8
+    for i in 0..<words { hash = (hash ^ file.load(at: 8 * i, as: UInt64.self)) &* 0x100_0000_01b3 ^ (hash >> 29) }
+    for i in 8 * words..<file.count { hash = (hash ^ UInt64(file.load(at: i, as: UInt8.self))) &* 0x100_0000_01b3 }
+    return String(hash, radix: 16)
   }
 
   private static func object(_ bytes: RawSpan) -> [String: Any]? {
@@ -117,16 +125,15 @@ package final class SafeTensors: Sendable {
   /// The tensor's values as f32, all finite.
   package func floats(_ name: String, shape: [Int]) throws(WeightsError) -> [Float] {
     let tensor = try tensor(name, shape: shape)
-    let file = file
-    let bytes = file.bytes.extracting(tensor.bytes)
+    let start = tensor.bytes.lowerBound
     var values = [Float](repeating: 0, count: tensor.count)
     switch tensor.type {
     case .f32:
-      for i in 0..<values.count { values[i] = Float(bitPattern: bytes.load32(at: 4 * i)) }
+      for i in 0..<values.count { values[i] = Float(bitPattern: file.load(at: start + 4 * i, as: UInt32.self)) }
     case .f16:
-      for i in 0..<values.count { values[i] = Self.single(half: bytes.load16(at: 2 * i)) }
+      for i in 0..<values.count { values[i] = Self.single(half: file.load(at: start + 2 * i, as: UInt16.self)) }
     case .bf16:
-      for i in 0..<values.count { values[i] = Float(bitPattern: UInt32(bytes.load16(at: 2 * i)) << 16) }
+      for i in 0..<values.count { values[i] = Float(bitPattern: UInt32(file.load(at: start + 2 * i, as: UInt16.self)) << 16) }
     case .i8:
       throw .badType(path: path, tensor: name, expected: "floats", found: "I8")
     }
@@ -142,9 +149,7 @@ package final class SafeTensors: Sendable {
     guard tensor.type == .i8 else {
       throw .badType(path: path, tensor: name, expected: "I8", found: tensor.type.rawValue)
     }
-    let file = file
-    let bytes = file.bytes.extracting(tensor.bytes)
-    let codes = unsafe bytes.withUnsafeBytes { unsafe [Int8]($0.bindMemory(to: Int8.self)) }
+    let codes: [Int8] = file.array(at: tensor.bytes.lowerBound, count: tensor.count)
     guard !codes.contains(-128) else { throw .badValue(path: path, tensor: name, reason: "holds -128") }
     return codes
   }
@@ -161,17 +166,5 @@ package final class SafeTensors: Sendable {
     case 31: return Float(bitPattern: sign | 0x7f80_0000 | fraction << 13)
     default: return Float(bitPattern: sign | (exponent + 112) << 23 | fraction << 13)
     }
-  }
-}
-
-extension RawSpan {
-  func load16(at offset: Int) -> UInt16 {
-    UInt16(littleEndian: unsafe unsafeLoadUnaligned(fromByteOffset: offset, as: UInt16.self))
-  }
-  func load32(at offset: Int) -> UInt32 {
-    UInt32(littleEndian: unsafe unsafeLoadUnaligned(fromByteOffset: offset, as: UInt32.self))
-  }
-  func load64(at offset: Int) -> UInt64 {
-    UInt64(littleEndian: unsafe unsafeLoadUnaligned(fromByteOffset: offset, as: UInt64.self))
   }
 }

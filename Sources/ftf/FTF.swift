@@ -8,7 +8,7 @@ struct FTF: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "ftf",
     abstract: "Find overhead images by sentence or picture: fast recall, then a fine rerank that says why.",
-    subcommands: [Convert.self, Info.self, Embed.self, Eval.self])
+    subcommands: [Convert.self, Info.self, Embed.self, IndexVerb.self, Search.self, Eval.self])
 
   static func main() {
     do {
@@ -23,6 +23,7 @@ struct FTF: ParsableCommand {
         print(fullMessage(for: error))
         Foundation.exit(0)
       }
+      if let code = error as? ExitCode { Foundation.exit(code.rawValue) }
       if code == .validationFailure {
         report(fullMessage(for: error))
         Foundation.exit(2)

@@ -34,6 +34,11 @@ final class Progress: Sendable {
     state.withLock { show(line($0.done), ending: "\n") }
   }
 
+  /// A line of its own that the progress does not overwrite.
+  func report(_ text: String) {
+    state.withLock { _ in show(text, ending: "\n") }
+  }
+
   private func line(_ done: Int) -> String {
     let seconds = (ContinuousClock.now - start) / .seconds(1)
     let rate = Double(done) / max(seconds, 1e-9)

@@ -1,0 +1,57 @@
+import Foundation
+import Imaging
+import Kernels
+
+/// Pictures of where the interaction looked: the weights over the patch grid laid over the image.
+package enum HeatMap {
+  /// Writes `FOLDER/<rank>.png` and `FOLDER/<rank>.json` (path, query, score and the grid of w) for every result.
+  package static func write(_ answer: SearchAnswer, _ query: String, to folder: String, with engine: Engine) throws {
+    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+    let side = engine.model.config.vision.grid
+    for result in answer.results {
+      guard let weights = result.weights else { continue }
+      let image = engine.prepared(try RGBImage(path: result.name))
+      try overlay(weights, side: side, on: image).write(png: "\(folder)/\(result.rank).png")
+      let grid = (0..<side).map { row in weights[row * side..<(row + 1) * side].map(Double.init) }
+      let object: [String: Any] = [
+        "rank": result.rank, "path": result.name, "query": query, "score": Double(result.score), "grid": grid,
+      ]
+      let json = try JSONSerialization.data(withJSONObject: object, options: [.sortedKeys, .withoutEscapingSlashes])
+      try json.write(to: URL(fileURLWithPath: "\(folder)/\(result.rank).json"))
+    }
+  }
+
+  /// The image with the weights over it: cold where they are least, hot where they are greatest, smooth between.
+  ///
+  /// - Parameter weights: f32[side, side] over the whole of `image`.
+  package static func overlay(_ weights: [Float], side: Int, on image: RGBImage) -> RGBImage {
+    let (least, most) = (weights.min()!, weights.max()!)
+    let range = max(most - least, .leastNormalMagnitude)
+    let heat = weights.map { ($0 - least) / range }
+    let pixels = AlignedBuffer<UInt8>(count: image.pixels.count, repeating: 0)
+    for y in 0..<image.height {
+      for x in 0..<image.width {
+        let h = bilinear(
+          heat, side, (Float(y) + 0.5) / Float(image.height) * Float(side) - 0.5,
+          (Float(x) + 0.5) / Float(image.width) * Float(side) - 0.5)
+        // The hotter, the more of the colour: what was not looked at stays as it is, a little darker.
+        let opacity = 0.15 + 0.5 * h
+        for (c, colour) in [255 * min(1, 2 * h), 255 * max(0, 1.4 * h - 0.5), 90 * (1 - h)].enumerated() {
+          let i = (y * image.width + x) * 3 + c
+          pixels[i] = UInt8(min(max((1 - opacity) * Float(image.pixels[i]) + opacity * colour, 0), 255))
+        }
+      }
+    }
+    return RGBImage(width: image.width, height: image.height, pixels: pixels)
+  }
+
+  private static func bilinear(_ grid: [Float], _ side: Int, _ y: Float, _ x: Float) -> Float {
+    let (y, x) = (min(max(y, 0), Float(side - 1)), min(max(x, 0), Float(side - 1)))
+    let (y0, x0) = (Int(y), Int(x))
+    let (y1, x1) = (min(y0 + 1, side - 1), min(x0 + 1, side - 1))
+    let (fy, fx) = (y - Float(y0), x - Float(x0))
+    let top = grid[y0 * side + x0] * (1 - fx) + grid[y0 * side + x1] * fx
+    let bottom = grid[y1 * side + x0] * (1 - fx) + grid[y1 * side + x1] * fx
+    return top * (1 - fy) + bottom * fy
+  }
+}

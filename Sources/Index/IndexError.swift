@@ -1,0 +1,22 @@
+/// An index that cannot be used, and why. Every message names the file and the way out.
+package enum IndexError: Error, Equatable, CustomStringConvertible {
+  case notAnIndex(path: String)
+  case unreadable(path: String, reason: String)
+  case unwritable(path: String, reason: String)
+  case damaged(path: String, reason: String)
+  /// The index was built by another model than the one that is asked to extend or search it.
+  case otherModel(path: String, index: String, given: String)
+  case newerFormat(path: String, found: String)
+
+  package var description: String {
+    switch self {
+    case .notAnIndex(let path): "\(path): is not an index; make one with 'ftf index \(path) FOLDER'"
+    case .unreadable(let path, let reason): "\(path): cannot be read: \(reason)"
+    case .unwritable(let path, let reason): "\(path): cannot be written: \(reason)"
+    case .damaged(let path, let reason): "\(path): is damaged: \(reason); build the index again"
+    case .otherModel(let path, let index, let given):
+      "\(path): was built by another model (\(index)) than \(given); give that model, or build another index"
+    case .newerFormat(let path, let found): "\(path): has format \(found), which this version does not read"
+    }
+  }
+}

@@ -1,0 +1,16 @@
+import Foundation
+import Synchronization
+
+/// Ctrl-C, as a flag: what is under way is finished and stored, and nothing that was reported done is lost. A second
+/// Ctrl-C ends at once.
+enum Interrupt {
+  private static let pressed = Atomic(false)
+
+  static func watch() {
+    signal(SIGINT) { _ in
+      if Interrupt.pressed.exchange(true, ordering: .relaxed) { _exit(130) }
+    }
+  }
+
+  static var isPressed: Bool { pressed.load(ordering: .relaxed) }
+}

@@ -1,0 +1,115 @@
+import ArgumentParser
+import FastThenFine
+import Foundation
+import Imaging
+import Index
+import Weights
+
+struct Search: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Search an index by sentence or picture.",
+    discussion: """
+      Example: ftf search archive.ftfindex --text 'a bridge over a wide river' --top 5 --explain why
+      A picture finds images like it, or, with --over captions, the sentences that describe it.
+      """)
+
+  @Argument(help: "The folder of the index.")
+  var index: String
+
+  @Option(help: "A sentence.")
+  var text: String?
+
+  @Option(help: "A picture.")
+  var image: String?
+
+  @Flag(help: "Sentences from stdin, one a line.")
+  var stdin = false
+
+  @Option(help: "How many results.")
+  var top = 10
+
+  @Option(help: "What is searched: images or captions.")
+  var over: Target = .images
+
+  @Option(help: "Folder to write a heat map and its grid to for every result: where the sentence was found.")
+  var explain: String?
+
+  @Flag(help: "Leave the rerank out.")
+  var recallOnly = false
+
+  @Option(help: "The model file; by default the one that built the index.")
+  var model: String?
+
+  @Flag(help: "JSON on stdout, an object a query.")
+  var json = false
+
+  @OptionGroup var rerank: RerankOptions
+  @OptionGroup var machine: Machine
+
+  enum Target: String, ExpressibleByArgument, CaseIterable {
+    case images, captions
+    var kind: ItemKind { self == .images ? .image : .caption }
+  }
+
+  func validate() throws {
+    if [text != nil, image != nil, stdin].filter({ $0 }).count != 1 {
+      throw ValidationError("give one of --text, --image and --stdin")
+    }
+    if top < 1 { throw ValidationError("--top takes 1 or more") }
+    if explain != nil && (image != nil || over == .captions || recallOnly) {
+      throw ValidationError("--explain shows where a sentence was found in images; it needs --text or --stdin and the rerank")
+    }
+  }
+
+  func run() throws {
+    let catalog = try Catalog(path: index)
+    guard model != nil || FileManager.default.fileExists(atPath: catalog.model.path) else {
+      throw Failure("\(catalog.model.path): the model that built \(index) is gone; name it with --model")
+    }
+    let engine = try machine.engine(model ?? catalog.model.path)
+    let interaction = try rerank.interaction(engine.model.config.interaction)
+    let archive = try Archive(catalog, engine: engine, searching: over.kind)
+    guard archive.count > 0 else { throw Failure("\(index): holds no \(over.rawValue); add some with 'ftf index'") }
+    if let image {
+      let answer = try archive.search(image: RGBImage(path: image), top: top, interaction, recallOnly: recallOnly)
+      return try show(image, answer)
+    }
+    var number = 0
+    func answer(_ sentence: String) throws {
+      number += 1
+      let answer = try archive.search(text: sentence, top: top, interaction, recallOnly: recallOnly)
+      try show(sentence, answer)
+      if let explain {
+        try HeatMap.write(answer, sentence, to: stdin ? "\(explain)/\(number)" : explain, with: engine)
+      }
+    }
+    if let text { return try answer(text) }
+    while let line = readLine() { try answer(line) }
+  }
+
+  private func show(_ query: String, _ answer: SearchAnswer) throws {
+    if json {
+      return try printJSON([
+        "query": query, "encode_ms": answer.encodeMilliseconds, "recall_ms": answer.recallMilliseconds,
+        "rerank_ms": answer.rerankMilliseconds,
+        "results": answer.results.map { result in
+          [
+            "rank": result.rank, "id": result.id, (over == .images ? "path" : "caption"): result.name,
+            "score": result.score, "recall_score": result.recallScore, "recall_rank": result.recallRank,
+            "attributes": [String: String](),
+          ] as [String: Any]
+        },
+      ])
+    }
+    print(query)
+    for result in answer.results {
+      let numbers = String(
+        format: "%3d  %7.4f  (recall %.4f, rank %d)  ", result.rank, result.score, result.recallScore, result.recallRank)
+      print(numbers + result.name)
+    }
+    print(
+      String(
+        format: "encode %.2f ms, recall %.2f ms, rerank %.2f ms", answer.encodeMilliseconds, answer.recallMilliseconds,
+        answer.rerankMilliseconds))
+  }
+}
