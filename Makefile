@@ -7,11 +7,15 @@ FTF := .build/release/ftf
 CHECK := .build/check
 PYTHON := .venv/bin/python -B
 
-.PHONY: test check release goldens system
+.PHONY: test sanitize check release goldens system
 
 test: system
 	$(SWIFT) build --build-tests -Xswiftc -warnings-as-errors
 	$(SWIFT) test --skip-build
+
+# The same tests under the address sanitizer.
+sanitize: system
+	ASAN_OPTIONS=detect_leaks=0 $(SWIFT) test --sanitize=address --scratch-path .build-asan
 
 release: system
 	$(SWIFT) build -c release --product ftf

@@ -47,6 +47,9 @@ let package = Package(
     .testTarget(name: "WeightsTests", dependencies: ["Weights", "TestSupport"], swiftSettings: settings),
     .testTarget(name: "ImagingTests", dependencies: ["Imaging", "Weights", "TestSupport"], swiftSettings: settings),
     .testTarget(name: "EncodersTests", dependencies: ["FastThenFine", "TestSupport"], swiftSettings: settings),
+    .testTarget(name: "RetrievalTests", dependencies: ["Retrieval", "TestSupport"], swiftSettings: settings),
+    .testTarget(name: "IndexTests", dependencies: ["Index", "TestSupport"], swiftSettings: settings),
+    .testTarget(name: "CommandTests", dependencies: ["ftf", "TestSupport"], swiftSettings: settings),
     // Needs a full model and a data set: make check.
     .testTarget(name: "CheckTests", dependencies: ["FastThenFine", "TestSupport"], swiftSettings: settings),
   ],

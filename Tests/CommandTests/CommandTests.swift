@@ -1,0 +1,172 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// The built command, run as a user runs it.
+private let executable = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent()
+  .appendingPathComponent("ftf").path
+
+private struct Outcome {
+  var code: Int32
+  var output: String
+  var error: String
+  var objects: [[String: Any]] {
+    output.split(separator: "\n").compactMap { try? JSONSerialization.jsonObject(with: Data($0.utf8)) as? [String: Any] }
+  }
+}
+
+private func ftf(_ arguments: String..., input: String = "") throws -> Outcome {
+  let process = Process()
+  process.executableURL = URL(fileURLWithPath: executable)
+  process.arguments = arguments
+  let (output, error, stdin) = (Pipe(), Pipe(), Pipe())
+  (process.standardOutput, process.standardError, process.standardInput) = (output, error, stdin)
+  try process.run()
+  try stdin.fileHandleForWriting.write(contentsOf: Data(input.utf8))
+  try stdin.fileHandleForWriting.close()
+  let text = output.fileHandleForReading.readDataToEndOfFile()
+  let errors = error.fileHandleForReading.readDataToEndOfFile()
+  process.waitUntilExit()
+  return Outcome(
+    code: process.terminationStatus, output: String(decoding: text, as: UTF8.self),
+    error: String(decoding: errors, as: UTF8.self))
+}
+
+/// A folder with a tiny model of random weights, which finds nothing but proves the way of the data.
+@Suite struct Commands {
+  let folder: TemporaryFolder
+  let tiny = "\(Goldens.folder)/tiny"
+  let images = "\(Goldens.folder)/images"
+  let model: String
+
+  init() throws {
+    folder = try TemporaryFolder()
+    model = "\(folder.path)/tiny.ftf"
+    let made = try ftf("convert", tiny, "-o", model, "--precision", "int8", "--calibrate", images)
+    try #require(made.code == 0, "\(made.error)")
+  }
+
+  /// One line on stderr that names `file`, and exit 1.
+  private func expectFailure(_ outcome: Outcome, naming file: String, saying words: String = "") {
+    #expect(outcome.code == 1, "\(outcome.error)")
+    let lines = outcome.error.split(separator: "\n").filter { $0.hasPrefix("ftf: ") }
+    #expect(lines.count == 1 && outcome.error.contains(file) && (words.isEmpty || outcome.error.contains(words)), "\(outcome.error)")
+  }
+
+  @Test func anArchiveIsIndexedSearchedAndExplained() throws {
+    let index = "\(folder.path)/index"
+    let made = try ftf("index", index, images, "--model", model, "--json")
+    #expect(made.code == 0 && made.objects.first?["indexed"] as? Int == 17, "\(made.error)")
+    let again = try ftf("index", index, images, "--json")
+    #expect(again.objects.first?["unchanged"] as? Int == 17 && again.objects.first?["indexed"] as? Int == 0)
+
+    let found = try ftf("search", index, "--stdin", "--top", "5", "--json", "--explain", "\(folder.path)/why", input: "a river\ntwo ships\n")
+    #expect(found.code == 0 && found.objects.count == 2, "\(found.error)")
+    let answer = found.objects[0]
+    let results = answer["results"] as! [[String: Any]]
+    #expect(answer["query"] as? String == "a river" && results.count == 5)
+    for key in ["encode_ms", "recall_ms", "rerank_ms"] { #expect(answer[key] as! Double >= 0) }
+    for key in ["rank", "id", "path", "score", "recall_score", "recall_rank", "attributes"] {
+      #expect(results[0][key] != nil, "\(key)")
+    }
+    let grid = try JSONSerialization.jsonObject(with: Data(contentsOf: URL(fileURLWithPath: "\(folder.path)/why/2/5.json"))) as! [String: Any]
+    let weights = (grid["grid"] as! [[Double]]).flatMap { $0 }
+    #expect(weights.count == 49 && abs(weights.reduce(0, +) - 1) < 1e-4)
+    #expect(FileManager.default.fileExists(atPath: "\(folder.path)/why/1/1.png"))
+
+    let plain = try ftf("search", index, "--text", "a river", "--recall-only", "--json")
+    let scores = (plain.objects[0]["results"] as! [[String: Any]]).map { $0["recall_score"] as! Double }
+    #expect(scores == scores.sorted(by: >) && scores.count == 10)
+    let alike = try ftf("search", index, "--image", "\(images)/exact.png", "--top", "1", "--json")
+    #expect(((alike.objects[0]["results"] as! [[String: Any]])[0]["path"] as! String).hasSuffix("/exact.png"))
+  }
+
+  @Test func everyLevelGivesTheSameAnswer() throws {
+    let index = "\(folder.path)/index"
+    #expect(try ftf("index", index, images, "--model", model).code == 0)
+    let info = try ftf("info", "--json")
+    let levels = info.objects[0]["levels"] as! [String]
+    var expected: [String]?
+    for level in levels {
+      let other = "\(folder.path)/\(level)"
+      #expect(try ftf("index", other, images, "--model", model, "--level", level).code == 0)
+      let found = try ftf("search", other, "--text", "a river with ships", "--json", "--level", level)
+      let answers = (found.objects[0]["results"] as! [[String: Any]]).map { "\($0["path"]!) \($0["score"]!)" }
+      #expect(answers == expected ?? answers, "\(level)")
+      expected = answers
+    }
+  }
+
+  @Test func brokenImagesAreNamedAndCostNoOtherItsResult() throws {
+    let mixed = "\(folder.path)/mixed"
+    try FileManager.default.createDirectory(atPath: mixed, withIntermediateDirectories: true)
+    try FileManager.default.copyItem(atPath: "\(images)/rgb.jpg", toPath: "\(mixed)/good.jpg")
+    try Data().write(to: URL(fileURLWithPath: "\(mixed)/empty.png"))
+    try Data(contentsOf: URL(fileURLWithPath: "\(images)/exact.png")).prefix(900).write(to: URL(fileURLWithPath: "\(mixed)/cut.png"))
+    let index = "\(folder.path)/index"
+    let made = try ftf("index", index, mixed, "--model", model, "--json")
+    #expect(made.code == 1)
+    #expect(made.error.contains("\(mixed)/empty.png") && made.error.contains("\(mixed)/cut.png"), "\(made.error)")
+    #expect(made.objects[0]["indexed"] as? Int == 1 && made.objects[0]["failed"] as? Int == 2)
+    let again = try ftf("index", index, mixed, "--json")
+    #expect(again.code == 0 && again.objects[0]["known_bad"] as? Int == 2)
+    try FileManager.default.removeItem(atPath: "\(mixed)/cut.png")
+    try FileManager.default.copyItem(atPath: "\(images)/exact.png", toPath: "\(mixed)/cut.png")
+    #expect(try ftf("index", index, mixed, "--json").objects[0]["indexed"] as? Int == 1)
+    try FileManager.default.removeItem(atPath: "\(mixed)/good.jpg")
+    #expect(try ftf("index", index, mixed, "--json").objects[0]["removed"] as? Int == 1)
+    #expect(try ftf("index", "remove", index, "\(mixed)/cut.png").code == 0)
+    expectFailure(try ftf("search", index, "--text", "a river"), naming: index, saying: "no images")
+  }
+
+  @Test func badWeightsConfigsAndModelsAreNamed() throws {
+    let cut = try folder.file("cut.ftf", Data(contentsOf: URL(fileURLWithPath: model)).prefix(20000))
+    expectFailure(try ftf("info", cut), naming: cut, saying: "get the file again")
+    expectFailure(try ftf("info", "\(folder.path)/none.ftf"), naming: "none.ftf", saying: "No such file")
+    expectFailure(try ftf("info", "\(tiny)/model.safetensors"), naming: "model.safetensors", saying: "ftf convert")
+    let source = "\(folder.path)/source"
+    try FileManager.default.copyItem(atPath: tiny, toPath: source)
+    let config = try String(contentsOfFile: "\(source)/config.json", encoding: .utf8)
+    _ = try folder.file("source/config.json", Data(config.replacingOccurrences(of: "\"head\": 40", with: "\"head\": 44").utf8))
+    expectFailure(try ftf("convert", source, "-o", "\(folder.path)/x.ftf", "--precision", "fp32"), naming: source, saying: "shape")
+    expectFailure(try ftf("convert", folder.path, "-o", "\(folder.path)/x.ftf", "--precision", "fp32"), naming: "config.json")
+  }
+
+  @Test func foldersCaptionsLevelsAndForeignIndexesAreNamed() throws {
+    let empty = "\(folder.path)/empty"
+    try FileManager.default.createDirectory(atPath: empty, withIntermediateDirectories: true)
+    expectFailure(try ftf("index", "\(folder.path)/i", empty, "--model", model), naming: empty, saying: "holds no")
+    expectFailure(try ftf("info", "--level", "sse9"), naming: "sse9", saying: "portable")
+    expectFailure(try ftf("search", empty, "--text", "x"), naming: empty, saying: "ftf index")
+
+    let captions = try folder.file(
+      "captions.jsonl", Data("{\"filename\": \"rgb.jpg\", \"split\": \"val\", \"captions\": [\"a river\", \"water\"]}\nnot json\n".utf8))
+    let index = "\(folder.path)/index"
+    let made = try ftf("index", index, images, "--model", model, "--captions", captions, "--json")
+    #expect(made.code == 1 && made.error.contains("\(captions):2") && made.objects[0]["captions"] as? Int == 2, "\(made.error)")
+    expectFailure(
+      try ftf("eval", model, "--images", images, "--captions", captions), naming: "\(captions):2", saying: "captions")
+    let told = try ftf("search", index, "--image", "\(images)/rgb.jpg", "--over", "captions", "--json")
+    #expect((told.objects[0]["results"] as! [[String: Any]]).count == 2)
+
+    let other = "\(folder.path)/other.ftf"
+    #expect(try ftf("convert", tiny, "-o", other, "--precision", "fp32").code == 0)
+    expectFailure(try ftf("search", index, "--text", "x", "--model", other), naming: index, saying: "another model")
+    expectFailure(try ftf("index", index, images, "--model", other), naming: index, saying: "another model")
+  }
+
+  @Test func wrongUseExitsWithTwoAndEmbedKeepsTheOrder() throws {
+    #expect(try ftf("search", "x").code == 2)
+    #expect(try ftf("frobnicate").code == 2)
+    #expect(try ftf("convert", tiny, "-o", "x.ftf").code == 2)
+    #expect(try ftf("search", "x", "--text", "a", "--beta", "2").code != 0)
+    #expect(try ftf("--help").code == 0)
+    let (a, b) = ("\(folder.path)/a.npy", "\(folder.path)/b.npy")
+    #expect(try ftf("embed", model, "--stdin", "-o", a, "--tokens", b, input: "a river\ntwo ships\n").code == 0)
+    let data = try Data(contentsOf: URL(fileURLWithPath: a))
+    #expect(data.count == 128 + 2 * 24 * 4 && String(decoding: data.prefix(128), as: UTF8.self).contains("(2, 24)"))
+    #expect(try Data(contentsOf: URL(fileURLWithPath: b)).count == 128 + 2 * 2 * 24 * 4)
+    expectFailure(
+      try ftf("embed", model, "--image", "\(images)/rgb.jpg", "\(folder.path)/none.jpg", "-o", a), naming: "none.jpg")
+  }
+}
