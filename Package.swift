@@ -36,9 +36,10 @@ let package = Package(
       name: "FastThenFine",
       dependencies: ["Kernels", "Weights", "Imaging", "Tokenization", "Encoders", "Retrieval", "Index"],
       swiftSettings: settings),
+    .target(name: "Profiling", dependencies: ["FastThenFine"], path: "Profiling", swiftSettings: settings),
     .executableTarget(
       name: "ftf",
-      dependencies: ["FastThenFine", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+      dependencies: ["FastThenFine", "Profiling", .product(name: "ArgumentParser", package: "swift-argument-parser")],
       swiftSettings: settings),
 
     .target(

@@ -149,6 +149,10 @@ typedef struct csimd_kernels {
   /// w = softmax(a / tau); v = sum_j w_j p_j; u = (1 - beta) g + beta v / |v|; fine = <u / |u|, t>.
   /// No vector is formed: <v, t> = sum_j w_j a_j, |v|^2 = w^T gram w, <g, v> = sum_j w_j gp_j.
   void (*interaction)(const csimd_interaction_args *args);
+
+  /// The int8 ceiling of a core: the multiply-adds of `rounds` rounds on registers alone, of which it returns the number.
+  /// NULL for portable.
+  uint64_t (*peak_s8)(size_t rounds);
 } csimd_kernels;
 
 /// The best level this CPU and operating system run.

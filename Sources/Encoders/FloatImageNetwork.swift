@@ -47,7 +47,7 @@ struct FloatImageNetwork: ImageNetwork {
   }
 
   func run(
-    _ pixels: AlignedBuffer<UInt8>, _ w: ImageWorkspace, with kernels: KernelSet, observe: ((String, [Float]) -> Void)?,
+    _ pixels: AlignedBuffer<UInt8>, _ w: ImageWorkspace, with kernels: KernelSet, probe: ImageProbe?,
     patchProjection: LinearLayer
   ) {
     normalize(pixels, w)
@@ -57,7 +57,7 @@ struct FloatImageNetwork: ImageNetwork {
       stem, w.unrolledFloat, rows: rows, activation: .relu6, quantized: w.quantized, into: w.inputFloat)
     for (i, block) in blocks.enumerated() {
       let (shape, padding) = (block.shape, block.shape.padding)
-      kernels.fillBorder(of: w.expandedFloat, side: shape.side, channels: shape.inside, padding: padding, with: 0)
+      kernels.fillBorder(of: w.expandedFloat, side: shape.side, channels: shape.inside, padding: padding, byte: 0)
       if let expand = block.expand {
         kernels.linear(
           expand, w.inputFloat, rows: rows, activation: .relu6, quantized: w.quantized, into: w.denseFloat)
@@ -76,9 +76,10 @@ struct FloatImageNetwork: ImageNetwork {
         kernels.linear(block.project, w.filteredFloat, rows: rows, quantized: w.quantized, into: w.outputFloat)
         swap(&w.inputFloat, &w.outputFloat)
       }
-      observe?("vision.blocks.\(i)", w.inputFloat.array(0..<rows * shape.block.output))
+      probe?.output?("vision.blocks.\(i)", w.inputFloat.array(0..<rows * shape.block.output))
     }
     kernels.linear(head, w.inputFloat, rows: rows, activation: .relu6, quantized: w.quantized, into: w.features)
+    kernels.columnMeans(w.features, rows: rows, columns: head.outputs, into: w.mean)
     kernels.linear(patchProjection, w.features, rows: rows, quantized: w.quantized, into: w.projected)
   }
 

@@ -28,32 +28,41 @@ package final class ImageEncoder: Sendable {
 
   /// - Parameters:
   ///   - pixels: u8[side, side, 3], RGB.
-  ///   - observe: is given the name and values of every block's output; fp32 models only.
+  ///   - probe: what is told of the pass while it runs.
   package func encode(
-    _ pixels: AlignedBuffer<UInt8>, with kernels: KernelSet, observe: ((String, [Float]) -> Void)? = nil
+    _ pixels: AlignedBuffer<UInt8>, with kernels: KernelSet, probe: ImageProbe? = nil
   ) -> EncodedImage {
     precondition(pixels.count == side * side * 3, "encode: the image has another size")
     let workspace = idle.withLock { $0.popLast() } ?? ImageWorkspace(config)
     defer { idle.withLock { $0.append(workspace) } }
     let (n, d, head) = (patches, config.dimension, config.vision.head)
-    network.run(pixels, workspace, with: kernels, observe: observe, patchProjection: patchProjection)
-    for c in 0..<head {
-      var sum: Float = 0
-      for j in 0..<n { sum += workspace.features[j * head + c] }
-      workspace.mean[c] = sum / Float(n)
-    }
+    network.run(pixels, workspace, with: kernels, probe: probe, patchProjection: patchProjection)
+    probe?.layer?("vision.patch_projection", n * d * head)
     kernels.linear(projection, workspace.mean, rows: 1, quantized: workspace.quantized, into: workspace.global)
     kernels.l2Normalize(workspace.global, rows: 1, columns: d)
     kernels.l2Normalize(workspace.projected, rows: n, columns: d)
+    probe?.layer?("vision.projection", d * head)
     return EncodedImage(global: workspace.global.array(0..<d), patches: workspace.projected.array(0..<n * d))
   }
 }
 
-/// The convolutions of one precision: pixels to `features` and `projected` of the workspace.
+/// What is told of a forward pass while it runs.
+package struct ImageProbe {
+  /// The name and values of every block's output; fp32 models only.
+  package var output: ((String, [Float]) -> Void)?
+  /// The name and multiply-adds of every layer that has just been computed.
+  package var layer: ((String, Int) -> Void)?
+
+  package init(output: ((String, [Float]) -> Void)? = nil, layer: ((String, Int) -> Void)? = nil) {
+    (self.output, self.layer) = (output, layer)
+  }
+}
+
+/// The convolutions of one precision: pixels to `mean` and `projected` (before L2) of the workspace.
 protocol ImageNetwork: Sendable {
   func run(
     _ pixels: AlignedBuffer<UInt8>, _ w: ImageWorkspace, with kernels: KernelSet,
-    observe: ((String, [Float]) -> Void)?, patchProjection: LinearLayer)
+    probe: ImageProbe?, patchProjection: LinearLayer)
 }
 
 /// One block's shape, worked out once.
@@ -89,6 +98,7 @@ final class ImageWorkspace: @unchecked Sendable {
   /// [N, head].
   let headCodes: AlignedBuffer<UInt8>
   let features: AlignedBuffer<Float>
+  /// f32[head].
   let mean: AlignedBuffer<Float>
   /// f32[d] and f32[N, d].
   let global, projected: AlignedBuffer<Float>
@@ -115,7 +125,7 @@ final class ImageWorkspace: @unchecked Sendable {
     (inputFloat, outputFloat) = (floats(outside), floats(outside))
     (denseFloat, expandedFloat, filteredFloat) = (floats(expansion), floats(expansion), floats(filter))
     headCodes = codes(n * vision.head)
-    features = AlignedBuffer(count: n * vision.head, repeating: 0)
+    features = floats(n * vision.head)
     mean = AlignedBuffer(count: vision.head, repeating: 0)
     global = AlignedBuffer(count: config.dimension, repeating: 0)
     projected = AlignedBuffer(count: n * config.dimension, repeating: 0)

@@ -85,36 +85,41 @@ struct QuantizedImageNetwork: ImageNetwork {
   }
 
   func run(
-    _ pixels: AlignedBuffer<UInt8>, _ w: ImageWorkspace, with kernels: KernelSet, observe: ((String, [Float]) -> Void)?,
+    _ pixels: AlignedBuffer<UInt8>, _ w: ImageWorkspace, with kernels: KernelSet, probe: ImageProbe?,
     patchProjection: LinearLayer
   ) {
-    precondition(observe == nil, "an int8 network has no float outputs to observe")
-    kernels.fillBorder(of: w.bordered, side: side, channels: 3, padding: w.stemPadding, with: UInt8(pixel.zero))
+    precondition(probe?.output == nil, "an int8 network has no float outputs to observe")
+    kernels.fillBorder(of: w.bordered, side: side, channels: 3, padding: w.stemPadding, byte: UInt8(pixel.zero))
     kernels.copyInside(pixels, side: side, channels: 3, padding: w.stemPadding, into: w.bordered)
     kernels.unroll(w.bordered, side: side, kernel: 3, stride: 2, columns: 28, into: w.unrolled)
     var rows = w.stemPadding.output * w.stemPadding.output
     kernels.convolve(stem, w.unrolled, rows: rows, into: w.input)
-    for block in blocks {
+    probe?.layer?("vision.stem", rows * stem.inputs * stem.outputs)
+    for (i, block) in blocks.enumerated() {
       let (shape, padding) = (block.shape, block.shape.padding)
-      kernels.fillBorder(of: w.expanded, side: shape.side, channels: shape.inside, padding: padding, with: 0)
+      kernels.fillBorder(of: w.expanded, side: shape.side, channels: shape.inside, padding: padding, byte: 0)
       if let expand = block.expand {
         kernels.convolve(expand, w.input, rows: rows, starts: block.starts, into: w.expanded)
+        probe?.layer?("vision.blocks.\(i).expand", rows * expand.inputs * expand.outputs)
       } else {
         kernels.copyInside(
           w.input, side: shape.side, channels: shape.inside, padding: padding, into: w.expanded)
       }
       kernels.depthwise(block.depthwise, w.expanded, side: shape.side, into: w.filtered)
       rows = padding.output * padding.output
+      probe?.layer?("vision.blocks.\(i).depthwise", rows * shape.inside * shape.block.kernel * shape.block.kernel)
       if shape.block.residual {
         kernels.convolve(block.project, w.filtered, rows: rows, residual: w.input, into: w.output)
       } else {
         kernels.convolve(block.project, w.filtered, rows: rows, into: w.output)
       }
+      probe?.layer?("vision.blocks.\(i).project", rows * shape.inside * shape.block.output)
       swap(&w.input, &w.output)
     }
     kernels.convolve(head, w.input, rows: rows, into: w.headCodes)
+    probe?.layer?("vision.head", rows * head.inputs * head.outputs)
     let relu6 = ActivationScale.relu6
-    for i in 0..<rows * head.outputs { w.features[i] = relu6.scale * Float(w.headCodes[i]) }
+    kernels.columnMeans(w.headCodes, rows: rows, columns: head.outputs, scale: relu6.scale, into: w.mean)
     kernels.linear(
       patchProjection, codes: w.headCodes, scale: relu6.scale, zero: relu6.zero, rows: rows,
       quantized: w.quantized, into: w.projected)

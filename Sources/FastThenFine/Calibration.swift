@@ -28,10 +28,11 @@ package struct Calibration: Sendable {
     engine.kernels.parallelFor(paths.count) { i in
       do {
         let image = try engine.prepared(RGBImage(path: paths[i]))
-        _ = engine.images.encode(image.pixels, with: single) { name, values in
+        let probe = ImageProbe(output: { name, values in
           let range = Self.range(of: values)
           ranges.withLock { $0[name, default: []].append(range) }
-        }
+        })
+        _ = engine.images.encode(image.pixels, with: single, probe: probe)
       } catch {
         failed.withLock { $0.append(error as! ImagingError) }
       }

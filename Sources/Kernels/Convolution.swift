@@ -1,5 +1,11 @@
 import CSIMD
 
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
 /// How a u8 activation stands for numbers: value = scale * (q - zero).
 package struct ActivationScale: Codable, Sendable, Equatable {
   package var scale: Float
@@ -214,20 +220,22 @@ extension KernelSet {
     }
   }
 
-  /// Writes `value` to the border around a square image, for the window that comes next.
+  /// Writes `byte` to every byte of the border around a square image, for the window that comes next.
   package func fillBorder<Element: BitwiseCopyable>(
-    of x: AlignedBuffer<Element>, side: Int, channels: Int, padding: SamePadding, with value: Element
+    of x: AlignedBuffer<Element>, side: Int, channels: Int, padding: SamePadding, byte: UInt8
   ) {
     let bordered = side + padding.before + padding.after
-    let row = bordered * channels
-    precondition(x.count >= bordered * row, "fillBorder: shapes disagree")
-    let p = unsafe x.address
-    unsafe p.update(repeating: value, count: padding.before * row)
-    for y in padding.before..<padding.before + side {
-      unsafe (p + y * row).update(repeating: value, count: padding.before * channels)
-      unsafe (p + (y + 1) * row - padding.after * channels).update(repeating: value, count: padding.after * channels)
+    let pixel = channels * MemoryLayout<Element>.stride
+    let row = bordered * pixel
+    precondition(x.count >= bordered * bordered * channels, "fillBorder: shapes disagree")
+    let p = unsafe UnsafeMutableRawPointer(x.address)
+    unsafe memset(p, Int32(byte), padding.before * row + padding.before * pixel)
+    for y in padding.before..<padding.before + side - 1 {
+      // The right border of a row and the left one of the next lie side by side.
+      unsafe memset(p + y * row + (padding.before + side) * pixel, Int32(byte), (padding.after + padding.before) * pixel)
     }
-    unsafe (p + (padding.before + side) * row).update(repeating: value, count: padding.after * row)
+    let last = (padding.before + side - 1) * row + (padding.before + side) * pixel
+    unsafe memset(p + last, Int32(byte), bordered * row - last)
   }
 
   /// Copies a square image into one with a border; the border is left as it is.

@@ -46,4 +46,30 @@ extension KernelSet {
     guard rows > 0, columns > 0 else { return }
     unsafe table.quantize_rows(rows, columns, x.address, columns, codes.address, columns, 0, scales.address)
   }
+
+  /// Y[c] = scale * (sum_i X[i,c]) / rows for u8[rows, columns]; the sum is exact.
+  package func columnMeans(
+    _ x: AlignedBuffer<UInt8>, rows: Int, columns: Int, scale: Float, into y: AlignedBuffer<Float>
+  ) {
+    precondition(rows > 0 && x.count >= rows * columns && y.count >= columns, "columnMeans: shapes disagree")
+    let (x, y) = unsafe (x.address, y.address)
+    for first in stride(from: 0, to: columns, by: 16) {
+      let count = min(16, columns - first)
+      var sum = SIMD16<Int32>()
+      for row in 0..<rows { unsafe sum = sum &+ .load(x + row * columns + first, count: count) }
+      unsafe (F32x16(sum) * (scale / Float(rows))).store(y + first, count: count)
+    }
+  }
+
+  /// Y[c] = (sum_i X[i,c]) / rows for f32[rows, columns].
+  package func columnMeans(_ x: AlignedBuffer<Float>, rows: Int, columns: Int, into y: AlignedBuffer<Float>) {
+    precondition(rows > 0 && x.count >= rows * columns && y.count >= columns, "columnMeans: shapes disagree")
+    let (x, y) = unsafe (x.address, y.address)
+    for first in stride(from: 0, to: columns, by: 16) {
+      let count = min(16, columns - first)
+      var sum = F32x16()
+      for row in 0..<rows { unsafe sum += .load(x + row * columns + first, count: count) }
+      unsafe (sum / Float(rows)).store(y + first, count: count)
+    }
+  }
 }

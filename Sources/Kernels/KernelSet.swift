@@ -58,4 +58,17 @@ package struct KernelSet: Sendable {
       }
     }
   }
+
+  /// The int8 multiply-adds a second that one core reaches on registers alone: what no product can exceed. Nil for
+  /// `portable`.
+  package func peakInt8() -> Double? {
+    guard let peak = table.peak_s8 else { return nil }
+    var best = 0.0
+    for _ in 0..<5 {
+      let start = ContinuousClock.now
+      let operations = peak(2_000_000)
+      best = max(best, Double(operations) / ((ContinuousClock.now - start) / .seconds(1)))
+    }
+    return best
+  }
 }

@@ -20,7 +20,8 @@ enum Portable {
     attention: { unsafe attention($0!.pointee) },
     dots_s8: { unsafe dots($0, $1!, $2!, $3, $4!, $5!, $6, $7!, $8) },
     dots_f32: { unsafe dots($0, $1!, $2, $3!, $4, $5!, $6) },
-    interaction: { unsafe interaction($0!.pointee) })
+    interaction: { unsafe interaction($0!.pointee) },
+    peak_s8: nil)
 
   // MARK: GEMM
 

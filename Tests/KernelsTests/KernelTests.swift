@@ -199,7 +199,7 @@ let windows = [(3, 1), (3, 2), (5, 1), (5, 2)].flatMap { kernel, stride in
       let kernels = try KernelSet(level: level)
       let layer = DepthwiseConvolution(weights: w.span, bias: bias.span, kernel: k, stride: window.stride)
       let x = AlignedBuffer<Float>(count: bordered * bordered * c, repeating: 9)
-      kernels.fillBorder(of: x, side: side, channels: c, padding: padding, with: 0)
+      kernels.fillBorder(of: x, side: side, channels: c, padding: padding, byte: 0)
       kernels.copyInside(AlignedBuffer(copying: image.span), side: side, channels: c, padding: padding, into: x)
       let y = AlignedBuffer<Float>(count: padding.output * padding.output * c, repeating: 0)
       kernels.depthwise(layer, x, side: side, into: y)

@@ -1,5 +1,5 @@
 // Every kernel over f32x16, and the table of the level that includes this. Before it the level defines f32x16, i32x16,
-// ROWS, VECTORS, ATTENTION_VECTORS, dots_of and tile_u8; after it, LEVEL_TABLE is the table.
+// ROWS, VECTORS, ATTENTION_VECTORS, dots_of, tile_u8, i8r, PEAK_MACS, peak_splat and peak_step; after it, LEVEL_TABLE is the table.
 #pragma once
 #include "../vector/functions.h"
 #include "rows.h"
@@ -9,6 +9,7 @@
 #include "tile_f32.h"
 #include "gemm.h"
 #include "depthwise.h"
+#include "peak.h"
 
 static void pack_s8(size_t n, size_t k, const int8_t *w, void *out) { csimd_pack_s8(n, k, w, out, PANEL); }
 
@@ -31,4 +32,5 @@ static void pack_f32(size_t n, size_t k, const float *w, float *out) { csimd_pac
       .dots_s8 = dots_s8,                                                                                              \
       .dots_f32 = dots_f32,                                                                                            \
       .interaction = interaction,                                                                                      \
+      .peak_s8 = peak_s8,                                                                                              \
   }

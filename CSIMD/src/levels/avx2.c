@@ -63,6 +63,13 @@ static inline __attribute__((always_inline)) void tile_u8(size_t rows, const csi
     out[r][0] = to_f32(acc[r]);
 }
 
+enum { PEAK_MACS = 32 };
+typedef __m256i i8r;
+static inline i8r peak_splat(int8_t x) { return _mm256_set1_epi8(x); }
+static inline i8r peak_step(i8r sum, i8r a, i8r b) {
+  return _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_maddubs_epi16(a, b), _mm256_set1_epi16(1)));
+}
+
 #include "../kernels/all.h"
 #pragma clang attribute pop
 

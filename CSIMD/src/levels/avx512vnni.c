@@ -54,6 +54,13 @@ static inline __attribute__((always_inline)) void tile_u8(size_t rows, const csi
       out[r][v] = _mm512_cvtepi32_ps(acc_i32x16[r][v]);
 }
 
+enum { PEAK_MACS = 64 };
+typedef __m512i i8r;
+static inline i8r peak_splat(int8_t x) { return _mm512_set1_epi8(x); }
+static inline i8r peak_step(i8r sum, i8r a, i8r b) {
+  return _mm512_dpbusd_epi32(sum, a, b);
+}
+
 #include "../kernels/all.h"
 #pragma clang attribute pop
 

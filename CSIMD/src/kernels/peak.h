@@ -1,0 +1,21 @@
+// The instruction of the int8 tile on registers, in as many independent sums as the tile has: what no product can exceed.
+// The level defines peak_step(sum, a, b) and i8r, a register of int8, with PEAK_MACS multiply-adds a step.
+#pragma once
+
+static uint64_t peak_s8(size_t rounds) {
+  enum { SUMS = 12 };
+  i8r sums[SUMS], a = peak_splat(3), b = peak_splat(5);
+  for (size_t s = 0; s < SUMS; s++)
+    sums[s] = peak_splat((int8_t)s);
+  for (size_t i = 0; i < rounds; i++) {
+#pragma clang loop unroll(full)
+    for (size_t s = 0; s < SUMS; s++)
+      sums[s] = peak_step(sums[s], a, b);
+    // Keeps the sums from being computed once for all rounds.
+    __asm__ volatile("" : "+v"(a), "+v"(b));
+  }
+#pragma clang loop unroll(full)
+  for (size_t s = 0; s < SUMS; s++)
+    __asm__ volatile("" : : "v"(sums[s]));
+  return (uint64_t)rounds * SUMS * PEAK_MACS;
+}

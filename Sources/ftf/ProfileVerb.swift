@@ -1,0 +1,67 @@
+import ArgumentParser
+import FastThenFine
+import Foundation
+import Profiling
+
+struct ProfileVerb: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "profile", abstract: "Time a model on this machine, part by part, against the ceiling of its cores.",
+    discussion: "Example: ftf profile small.ftf --layers")
+
+  @Argument(help: "The model file; the default model without it.")
+  var model: String?
+
+  @Flag(help: "Show every layer of the image encoder.")
+  var layers = false
+
+  @Option(help: "How often each part is timed.")
+  var rounds = 60
+
+  @Flag(help: "JSON on stdout.")
+  var json = false
+
+  @OptionGroup var machine: Machine
+
+  func validate() throws {
+    if rounds < 5 { throw ValidationError("--rounds takes 5 or more") }
+  }
+
+  func run() throws {
+    let engine = try machine.engine(try model ?? defaultModel())
+    let profile = Profile(engine, rounds: rounds)
+    if json { return try printJSON(object(profile, engine)) }
+    let name = engine.model.config.name
+    print("\(name), \(engine.model.precision.rawValue), level \(engine.kernels.level.rawValue)")
+    if let peak = profile.peak { print(String(format: "int8 ceiling of one core: %.0f GMAC/s", peak / 1e9)) }
+    print("                                                     median ms   quartiles      GMAC/s  % of ceiling")
+    if layers { for timing in profile.layers { print(line(timing, profile.peak)) } }
+    for timing in profile.parts { print(line(timing, profile.peak)) }
+    print(String(format: "images, %d side by side: %.0f a second", engine.kernels.threads, profile.imagesPerSecond))
+  }
+
+  private func line(_ timing: Profile.Timing, _ peak: Double?) -> String {
+    var line = timing.name.padding(toLength: 52, withPad: " ", startingAt: 0)
+    line += String(format: "%9.3f  %.3f-%.3f", timing.median, timing.quartiles.0, timing.quartiles.1)
+    guard let operations = timing.operations else { return line }
+    let rate = Double(operations) / timing.median / 1e6
+    line = line.padding(toLength: 76, withPad: " ", startingAt: 0) + String(format: "%9.1f", rate)
+    if let peak { line += String(format: "%12.1f", 100 * rate * 1e9 / peak) }
+    return line
+  }
+
+  private func object(_ profile: Profile, _ engine: Engine) -> [String: Any] {
+    func object(_ timing: Profile.Timing) -> [String: Any] {
+      var object: [String: Any] = [
+        "name": timing.name, "median_ms": timing.median, "quartiles_ms": [timing.quartiles.0, timing.quartiles.1],
+      ]
+      if let operations = timing.operations { object["macs"] = operations }
+      return object
+    }
+    return [
+      "model": engine.model.config.name, "precision": engine.model.precision.rawValue,
+      "level": engine.kernels.level.rawValue, "threads": engine.kernels.threads, "peak_macs_per_second": profile.peak ?? 0,
+      "layers": profile.layers.map(object), "parts": profile.parts.map(object),
+      "images_per_second": profile.imagesPerSecond,
+    ]
+  }
+}
