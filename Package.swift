@@ -36,10 +36,11 @@ let package = Package(
       name: "FastThenFine",
       dependencies: ["Kernels", "Weights", "Imaging", "Tokenization", "Encoders", "Retrieval", "Index"],
       swiftSettings: settings),
+    .target(name: "Demo", dependencies: ["FastThenFine"], swiftSettings: settings),
     .target(name: "Profiling", dependencies: ["FastThenFine"], path: "Profiling", swiftSettings: settings),
     .executableTarget(
       name: "ftf",
-      dependencies: ["FastThenFine", "Profiling", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+      dependencies: ["FastThenFine", "Demo", "Profiling", .product(name: "ArgumentParser", package: "swift-argument-parser")],
       swiftSettings: settings),
 
     .target(

@@ -1,0 +1,135 @@
+import ArgumentParser
+import Demo
+import FastThenFine
+import Foundation
+import Imaging
+import Index
+import Synchronization
+import Weights
+
+struct DemoVerb: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "demo",
+    abstract: "The main job from end to end: index images, answer sentences, write a page that shows what was found and where.",
+    discussion: "Example: ftf demo; or, on images of your own: ftf demo ~/imagery --output my-demo")
+
+  @Argument(help: "A folder of images; without it the demo draws its own scenes.")
+  var images: String?
+
+  @Option(help: "The folder to write to.")
+  var output = "demo"
+
+  @Option(parsing: .upToNextOption, help: "Sentences to answer instead of the demo's own.")
+  var text: [String] = []
+
+  @Option(help: "The model file; the default model without it.")
+  var model: String?
+
+  @OptionGroup var machine: Machine
+
+  private static let questions = [
+    "planes parked near the terminal of an airport", "a baseball field with green grass and brown sand",
+    "white waves wash a sandy beach", "a bridge over a wide river", "dense houses in a residential area",
+    "a yellow desert with dunes", "farmland divided into green and brown fields", "a dense green forest",
+    "many cars parked in a parking lot", "a football field surrounded by a red track", "a pond surrounded by green trees",
+    "many white boats docked in a port", "a winding river", "white storage tanks in rows",
+  ]
+
+  func run() throws {
+    let engine = try machine.engine(try model ?? defaultModel())
+    try FileManager.default.createDirectory(atPath: output, withIntermediateDirectories: true)
+    let folder = try images ?? drawScenes(engine)
+    let catalog = try Catalog(path: "\(output)/index", creating: engine.identity)
+    try catalog.check(engine.identity)
+    try catalog.removeLeftovers()
+    var indexing = Indexing(engine: engine, catalog: catalog)
+    try indexing.removeMissing(below: [folder], keeping: [])
+    try indexing.add(imagePaths([folder]))
+    let archive = try Archive(catalog, engine: engine, searching: .image)
+    guard archive.count > 0 else { throw Failure("\(folder): no image could be indexed") }
+
+    var page = DemoPage(engine: engine, output: output)
+    for question in text.isEmpty ? Self.questions : text {
+      let before = try archive.search(text: question, top: 5, engine.model.config.interaction, recallOnly: true)
+      let after = try archive.search(text: question, top: 5, engine.model.config.interaction)
+      show(question, after)
+      try page.add(question, before: before, after: after)
+    }
+    if images == nil { page.precision = try precision(archive) }
+    try page.write(title: images.map { "FastThenFine on \($0)" } ?? "FastThenFine on \(archive.count) drawn scenes")
+    print("\nOpen \(URL(fileURLWithPath: output).appendingPathComponent("index.html").path)")
+  }
+
+  private func show(_ question: String, _ answer: SearchAnswer) {
+    print("\n\(question)")
+    for result in answer.results {
+      let name = URL(fileURLWithPath: result.name).lastPathComponent
+      print(String(format: "  %d  %7.3f  (recall %.3f, rank %2d)  ", result.rank, result.score, result.recallScore, result.recallRank) + name)
+    }
+    let milliseconds = (answer.encodeMilliseconds, answer.recallMilliseconds, answer.rerankMilliseconds)
+    print(String(format: "     encode %.2f ms, recall %.2f ms, rerank %.2f ms", milliseconds.0, milliseconds.1, milliseconds.2))
+  }
+
+  /// Draws the scenes, their captions and their boxes; returns their folder.
+  private func drawScenes(_ engine: Engine) throws -> String {
+    let folder = "\(output)/scenes"
+    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+    let each = 15
+    let total = SceneKind.allCases.count * each
+    let progress = Progress("scenes drawn", total: total)
+    let lines = Mutex([String](repeating: "", count: total))
+    let failure = Mutex<(any Error)?>(nil)
+    engine.kernels.parallelFor(total) { i in
+      let scene = SceneKind.allCases[i / each].scene(i % each)
+      do {
+        try scene.image.write(jpeg: "\(folder)/\(scene.name)", quality: 92)
+        let line = try Self.captionLine(scene)
+        lines.withLock { $0[i] = line }
+      } catch {
+        failure.withLock { $0 = error }
+      }
+      progress.add(1)
+    }
+    progress.finish()
+    if let error = failure.withLock({ $0 }) { throw error }
+    let text = lines.withLock { $0.joined(separator: "\n") + "\n" }
+    try Data(text.utf8).write(to: URL(fileURLWithPath: "\(output)/captions.jsonl"))
+    return folder
+  }
+
+  private static func captionLine(_ scene: Demo.Scene) throws -> String {
+    let objects = scene.objects.map { object -> [String: Any] in
+      ["label": object.label, "box": [object.box.x, object.box.y, object.box.width, object.box.height]]
+    }
+    let line: [String: Any] = [
+      "filename": scene.name, "split": "demo", "captions": [scene.caption], "objects": objects,
+    ]
+    return String(decoding: try JSONSerialization.data(withJSONObject: line, options: [.sortedKeys]), as: UTF8.self)
+  }
+
+  /// The share of each kind's sentences whose first answer shows that kind, by recall and reranked.
+  private func precision(_ archive: Archive) throws -> [DemoPage.Precision] {
+    let interaction = archive.engine.model.config.interaction
+    print("\nprecision at 1     recall  reranked")
+    var rows = try SceneKind.allCases.map { kind in
+      var (recall, reranked) = (0, 0)
+      for sentence in kind.sentences {
+        func isRight(_ answer: SearchAnswer) -> Bool {
+          URL(fileURLWithPath: answer.results[0].name).lastPathComponent.hasPrefix(kind.rawValue + "-")
+        }
+        if isRight(try archive.search(text: sentence, top: 1, interaction, recallOnly: true)) { recall += 1 }
+        if isRight(try archive.search(text: sentence, top: 1, interaction)) { reranked += 1 }
+      }
+      let count = Double(kind.sentences.count)
+      return DemoPage.Precision(name: kind.rawValue, recall: Double(recall) / count, reranked: Double(reranked) / count)
+    }
+    let count = Double(rows.count)
+    rows.append(
+      DemoPage.Precision(
+        name: "all", recall: rows.map(\.recall).reduce(0, +) / count, reranked: rows.map(\.reranked).reduce(0, +) / count))
+    for row in rows {
+      print(row.name.padding(toLength: 20, withPad: " ", startingAt: 0) + String(format: "%5.2f     %5.2f", row.recall, row.reranked))
+    }
+    return rows
+  }
+}
