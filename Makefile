@@ -1,4 +1,5 @@
 # make test: everything is built and tested, on a machine that has Swift, git and apt.
+# make demo: draws scenes, indexes them, answers sentences, writes demo/index.html. make demo IMAGES=DIR: on your images.
 # make check DATA=DIR: the full model and RSICD (DIR/weights/ftf-lite2, DIR/data/rsicd) against PyTorch, by hand.
 SWIFT ?= swift
 SYSTEM := libomp-dev libjpeg-dev libpng-dev libsqlite3-dev
@@ -7,11 +8,14 @@ FTF := .build/release/ftf
 CHECK := .build/check
 PYTHON := .venv/bin/python -B
 
-.PHONY: test sanitize check release goldens system
+.PHONY: demo test sanitize check release goldens system
 
 test: system
 	$(SWIFT) build --build-tests -Xswiftc -warnings-as-errors
 	$(SWIFT) test --skip-build
+
+demo: release
+	$(FTF) demo $(if $(IMAGES),"$(IMAGES)") --output demo
 
 # The same tests under the address sanitizer.
 sanitize: system
@@ -27,7 +31,7 @@ check: release .venv
 	FTF_CHECK=$(abspath $(CHECK)) FTF_CHECK_IMAGES=$(abspath $(DATA))/data/rsicd/images $(SWIFT) test --filter CheckTests
 
 goldens: .venv
-	$(PYTHON) Models/goldens.py Tests/Goldens
+	$(PYTHON) Models/goldens.py Tests/Goldens $(DATA)/weights/ftf-lite2
 
 .venv:
 	python3 -m venv .venv

@@ -379,11 +379,15 @@ private func drawPond(_ seed: UInt64) -> (Painter, String) {
     let d = q - centre
     return Shape.length(Point(d.x * stretch, d.y / stretch)) - radius * (1 + 0.75 * noise.fractal(q + 200, size: 150, octaves: 3))
   }
+  if p.random.chance(0.6) {
+    let aside = p.random.real(0, 6.28)
+    let path = across(centre + direction(aside) * 200, angle: aside + .pi / 2, bend: 6, &p.random)
+    p.road(path, width: 10, colour: Colour(168, 160, 140), lanes: false)
+  }
   p.surface(water.grown(8), Colour(138, 128, 98), softness: 5)
   p.water(water, p.random.choice([Colour(48, 64, 42), Colour(58, 76, 52), Colour(38, 50, 44), Colour(62, 84, 66)]))
   p.trees(120, radius: 8...15) { q in water.distance(q) > 14 }
   p.note("pond", water)
-  if p.random.chance(0.6) { p.road(across(centre + direction(p.random.real(0, 6.28)) * 205, angle: p.random.real(0, 3), bend: 6, &p.random), width: 10, colour: Colour(168, 160, 140), lanes: false) }
   return (p, "a pond with dark green water is surrounded by trees")
 }
 

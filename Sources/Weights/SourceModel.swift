@@ -6,6 +6,8 @@ import Kernels
 package struct SourceModel: Sendable {
   package var config: ModelConfig
   package var vocabulary: String
+  /// Where the weights come from, in a sentence; travels with the model.
+  package var origin = ""
   /// By canonical name.
   package var tensors: [String: Values] = [:]
 
@@ -140,7 +142,7 @@ package struct SourceModel: Sendable {
   }
 
   func write(_ stored: [StoredTensor], _ config: ModelConfig, to path: String) throws(WeightsError) {
-    let metadata = ["format": ModelConfig.format, "config": config.json(), "vocabulary": vocabulary]
+    let metadata = ["format": ModelConfig.format, "config": config.json(), "vocabulary": vocabulary, "origin": origin]
     try SafeTensors.write(stored, metadata: metadata, to: path)
   }
 }

@@ -23,6 +23,9 @@ struct Convert: ParsableCommand {
   @Option(help: "How many of them to use, evenly spaced over the sorted names.")
   var calibrationImages = 300
 
+  @Option(help: "Where the weights come from, in a sentence; it travels with the model.")
+  var origin = ""
+
   @OptionGroup var machine: Machine
 
   func validate() throws {
@@ -33,7 +36,8 @@ struct Convert: ParsableCommand {
   }
 
   func run() throws {
-    let model = try SourceModel(directory: source)
+    var model = try SourceModel(directory: source)
+    model.origin = origin
     switch precision {
     case .fp32: try model.write(fp32: output)
     case .int8: try convertToInt8(model)

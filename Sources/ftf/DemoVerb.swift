@@ -43,8 +43,10 @@ struct DemoVerb: ParsableCommand {
     try catalog.check(engine.identity)
     try catalog.removeLeftovers()
     var indexing = Indexing(engine: engine, catalog: catalog)
-    try indexing.removeMissing(below: [folder], keeping: [])
-    try indexing.add(imagePaths([folder]))
+    let files = try imagePaths([folder])
+    // The index may hold the images of another run: the demo answers from these alone.
+    try catalog.remove(images: Set(catalog.stamps().keys).subtracting(files).sorted())
+    try indexing.add(files)
     let archive = try Archive(catalog, engine: engine, searching: .image)
     guard archive.count > 0 else { throw Failure("\(folder): no image could be indexed") }
 

@@ -69,6 +69,7 @@ struct Info: ParsableCommand {
       Fact(key: "lambda", value: Double("\(config.interaction.lambda)")!),
       Fact(key: "fusion", value: config.interaction.fusion.rawValue),
     ]
+    if let origin = model.weights.metadata["origin"], !origin.isEmpty { facts.append(Fact(key: "origin", value: origin)) }
     if let images = config.calibrationImages { facts.append(Fact(key: "calibration_images", value: images)) }
     return facts
   }

@@ -16,10 +16,14 @@ package struct Goldens {
   package let lists: Lists
   package let values: SafeTensors
 
-  package init(folder: String = Goldens.folder) throws {
-    lists = try JSONDecoder().decode(Lists.self, from: Data(contentsOf: URL(fileURLWithPath: "\(folder)/expected.json")))
-    values = try SafeTensors(path: "\(folder)/expected.safetensors")
+  package init(folder: String = Goldens.folder, name: String = "expected") throws {
+    lists = try JSONDecoder().decode(Lists.self, from: Data(contentsOf: URL(fileURLWithPath: "\(folder)/\(name).json")))
+    values = try SafeTensors(path: "\(folder)/\(name).safetensors")
   }
+
+  /// The default model.
+  package static let defaultModel = URL(fileURLWithPath: folder).deletingLastPathComponent().deletingLastPathComponent()
+    .appendingPathComponent("Models/ftf-small.ftf").path
 
   /// A tensor of any shape, flat.
   package func floats(_ name: String) throws -> [Float] {
