@@ -17,7 +17,7 @@ package struct Profile {
     package var operations: Int?
   }
 
-  /// int8 multiply-adds a second of one core, on registers alone; nil for `portable`.
+  /// int8 multiply-adds a second of one core, on registers alone; nil for `portable` and for fp32.
   package let peak: Double?
   package private(set) var layers: [Timing] = []
   package private(set) var parts: [Timing] = []
@@ -31,7 +31,7 @@ package struct Profile {
   package init(_ engine: Engine, rounds: Int = 60) {
     self.engine = engine
     single = engine.kernels.singleThreaded
-    peak = single.peakInt8()
+    peak = engine.model.precision == .int8 ? single.peakInt8() : nil
     timeImage(rounds)
     timeText(rounds)
     timeSearch(rounds)

@@ -55,6 +55,7 @@ struct FloatImageNetwork: ImageNetwork {
     var rows = w.stemPadding.output * w.stemPadding.output
     kernels.linear(
       stem, w.unrolledFloat, rows: rows, activation: .relu6, quantized: w.quantized, into: w.inputFloat)
+    probe?.layer?("vision.stem", rows * stem.inputs * stem.outputs)
     for (i, block) in blocks.enumerated() {
       let (shape, padding) = (block.shape, block.shape.padding)
       kernels.fillBorder(of: w.expandedFloat, side: shape.side, channels: shape.inside, padding: padding, byte: 0)
@@ -63,12 +64,14 @@ struct FloatImageNetwork: ImageNetwork {
           expand, w.inputFloat, rows: rows, activation: .relu6, quantized: w.quantized, into: w.denseFloat)
         kernels.copyInside(
           w.denseFloat, side: shape.side, channels: shape.inside, padding: padding, into: w.expandedFloat)
+        probe?.layer?("vision.blocks.\(i).expand", rows * expand.inputs * expand.outputs)
       } else {
         kernels.copyInside(
           w.inputFloat, side: shape.side, channels: shape.inside, padding: padding, into: w.expandedFloat)
       }
       kernels.depthwise(block.depthwise, w.expandedFloat, side: shape.side, into: w.filteredFloat)
       rows = padding.output * padding.output
+      probe?.layer?("vision.blocks.\(i).depthwise", rows * shape.inside * shape.block.kernel * shape.block.kernel)
       if shape.block.residual {
         kernels.linear(
           block.project, w.filteredFloat, rows: rows, adding: true, quantized: w.quantized, into: w.inputFloat)
@@ -76,9 +79,11 @@ struct FloatImageNetwork: ImageNetwork {
         kernels.linear(block.project, w.filteredFloat, rows: rows, quantized: w.quantized, into: w.outputFloat)
         swap(&w.inputFloat, &w.outputFloat)
       }
+      probe?.layer?("vision.blocks.\(i).project", rows * shape.inside * shape.block.output)
       probe?.output?("vision.blocks.\(i)", w.inputFloat.array(0..<rows * shape.block.output))
     }
     kernels.linear(head, w.inputFloat, rows: rows, activation: .relu6, quantized: w.quantized, into: w.features)
+    probe?.layer?("vision.head", rows * head.inputs * head.outputs)
     kernels.columnMeans(w.features, rows: rows, columns: head.outputs, into: w.mean)
     kernels.linear(patchProjection, w.features, rows: rows, quantized: w.quantized, into: w.projected)
   }

@@ -9,10 +9,11 @@ static uint64_t peak_s8(size_t rounds) {
     sums[s] = peak_splat((int8_t)s);
   for (size_t i = 0; i < rounds; i++) {
 #pragma clang loop unroll(full)
-    for (size_t s = 0; s < SUMS; s++)
+    for (size_t s = 0; s < SUMS; s++) {
       sums[s] = peak_step(sums[s], a, b);
-    // Keeps the sums from being computed once for all rounds.
-    __asm__ volatile("" : "+v"(a), "+v"(b));
+      // Keeps the product from being computed once for all sums.
+      __asm__ volatile("" : "+v"(a), "+v"(b));
+    }
   }
 #pragma clang loop unroll(full)
   for (size_t s = 0; s < SUMS; s++)
