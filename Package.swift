@@ -20,7 +20,7 @@ let package = Package(
   targets: [
     // C intrinsics kernels and the OpenMP drivers. The only unsafe flag of the package is -fopenmp.
     .target(
-      name: "CSIMD", path: "CSIMD",
+      name: "CSIMD", path: "CSIMD", exclude: ["README.md"],
       cSettings: [.unsafeFlags(["-fopenmp"])], linkerSettings: [.linkedLibrary("omp5")]),
     .target(name: "Kernels", dependencies: ["CSIMD"], swiftSettings: settings),
     .target(name: "Weights", dependencies: ["Kernels"], swiftSettings: settings),
@@ -37,10 +37,14 @@ let package = Package(
       dependencies: ["Kernels", "Weights", "Imaging", "Tokenization", "Encoders", "Retrieval", "Index"],
       swiftSettings: settings),
     .target(name: "Demo", dependencies: ["FastThenFine"], swiftSettings: settings),
-    .target(name: "Profiling", dependencies: ["FastThenFine"], path: "Profiling", swiftSettings: settings),
+    .target(
+      name: "Profiling", dependencies: ["FastThenFine"], path: "Profiling", exclude: ["peer.py"],
+      swiftSettings: settings),
     .executableTarget(
       name: "ftf",
-      dependencies: ["FastThenFine", "Demo", "Profiling", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+      dependencies: [
+        "FastThenFine", "Demo", "Profiling", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
       swiftSettings: settings),
 
     .target(
@@ -48,9 +52,11 @@ let package = Package(
     .testTarget(name: "KernelsTests", dependencies: ["Kernels", "TestSupport"], swiftSettings: settings),
     .testTarget(name: "WeightsTests", dependencies: ["Weights", "TestSupport"], swiftSettings: settings),
     .testTarget(name: "ImagingTests", dependencies: ["Imaging", "Weights", "TestSupport"], swiftSettings: settings),
-    .testTarget(name: "EncodersTests", dependencies: ["FastThenFine", "TestSupport"], swiftSettings: settings),
+    .testTarget(
+      name: "EncodersTests", dependencies: ["FastThenFine", "Index", "Weights", "TestSupport"], swiftSettings: settings),
     .testTarget(name: "RetrievalTests", dependencies: ["Retrieval", "TestSupport"], swiftSettings: settings),
     .testTarget(name: "IndexTests", dependencies: ["Index", "TestSupport"], swiftSettings: settings),
+    .testTarget(name: "DemoTests", dependencies: ["Demo", "TestSupport"], swiftSettings: settings),
     .testTarget(name: "CommandTests", dependencies: ["ftf", "TestSupport"], swiftSettings: settings),
     // Needs a full model and a data set: make check.
     .testTarget(name: "CheckTests", dependencies: ["FastThenFine", "TestSupport"], swiftSettings: settings),

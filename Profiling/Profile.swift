@@ -65,14 +65,20 @@ package struct Profile {
     }
     layers = names.map { Self.timing($0.0, times[$0.0] ?? [0], operations: $0.1) }
     let total = names.reduce(0) { $0 + $1.1 }
-    parts += [measure("image, one thread", rounds, operations: total) { _ = engine.images.encode(images[$0 % 8], with: single) }]
+    parts += [
+      measure("image, one thread", rounds, operations: total) { _ = engine.images.encode(images[$0 % 8], with: single) }
+    ]
     if engine.kernels.threads > 1 {
-      parts += [measure("image, \(engine.kernels.threads) threads inside", rounds, operations: total) {
-        _ = engine.images.encode(images[$0 % 8], with: engine.kernels)
-      }]
+      parts += [
+        measure("image, \(engine.kernels.threads) threads inside", rounds, operations: total) {
+          _ = engine.images.encode(images[$0 % 8], with: engine.kernels)
+        }
+      ]
     }
     let start = ContinuousClock.now
-    engine.kernels.parallelFor(rounds * engine.kernels.threads) { _ = engine.images.encode(images[$0 % 8], with: single) }
+    engine.kernels.parallelFor(rounds * engine.kernels.threads) {
+      _ = engine.images.encode(images[$0 % 8], with: single)
+    }
     imagesPerSecond = Double(rounds * engine.kernels.threads) / ((ContinuousClock.now - start) / .seconds(1))
   }
 
@@ -82,7 +88,11 @@ package struct Profile {
       "a playground with a red track and green grass inside", "many storage tanks stand next to the road by the sea",
     ]
     let ids = sentences.map(engine.tokens)
-    parts += [measure("sentence of \(ids[0].count) tokens, one thread", rounds) { _ = engine.texts.encode([ids[$0 % 4]], with: single) }]
+    parts += [
+      measure("sentence of \(ids[0].count) tokens, one thread", rounds) {
+        _ = engine.texts.encode([ids[$0 % 4]], with: single)
+      }
+    ]
   }
 
   private mutating func timeSearch(_ rounds: Int) {
@@ -96,20 +106,24 @@ package struct Profile {
       return VectorSet(quantizing: values, dimension: d, with: single)
     }
     let (archive, queries) = (rows(stored, 1), rows(8, 2))
-    parts += [measure("recall among \(stored) images, one thread", max(rounds / 4, 5), operations: stored * d) {
-      _ = recall(archive.dots(queries.rows($0 % 8..<$0 % 8 + 1), with: single).span, limit: 100)
-    }]
+    parts += [
+      measure("recall among \(stored) images, one thread", max(rounds / 4, 5), operations: stored * d) {
+        _ = recall(archive.dots(queries.rows($0 % 8..<$0 % 8 + 1), with: single).span, limit: 100)
+      }
+    ]
     let candidates = (0..<50).map { rows(n + 1, UInt32(100 + $0)) }
     for mode in [InteractionConfig.Mode.balanced, .words, .maxsim] {
       var interaction = engine.model.config.interaction
       interaction.mode = mode
-      parts += [measure("rerank of 50 candidates, 10 words, \(mode.rawValue), one thread", max(rounds / 4, 5)) { round in
-        let text = FineText(sentence: queries.rows(round % 8..<round % 8 + 1), words: rows(10, UInt32(round)))
-        for candidate in candidates {
-          let image = FineImage(patches: candidate.rows(1..<n + 1), global: candidate.rows(0..<1), with: single)
-          _ = image.fine(text, interaction, with: single)
+      parts += [
+        measure("rerank of 50 candidates, 10 words, \(mode.rawValue), one thread", max(rounds / 4, 5)) { round in
+          let text = FineText(sentence: queries.rows(round % 8..<round % 8 + 1), words: rows(10, UInt32(round)))
+          for candidate in candidates {
+            let image = FineImage(patches: candidate.rows(1..<n + 1), global: candidate.rows(0..<1), with: single)
+            _ = image.fine(text, interaction, with: single)
+          }
         }
-      }]
+      ]
     }
   }
 

@@ -156,7 +156,9 @@ struct Canvas {
     }
   }
 
-  mutating func paint(_ shape: Shape, softness: Float = 1, _ colour: Colour) { paint(shape, softness: softness) { _, _ in colour } }
+  mutating func paint(_ shape: Shape, softness: Float = 1, _ colour: Colour) {
+    paint(shape, softness: softness) { _, _ in colour }
+  }
 
   /// The shadow that a shape of that height throws: what lies there, darker and bluer.
   mutating func shadow(_ shape: Shape, height: Float) {
@@ -168,7 +170,8 @@ struct Canvas {
   /// The scene: reduced to 224, with a sensor's noise, a little haze and a cast.
   func image(_ random: inout Random) -> RGBImage {
     let (haze, gain, cast) = (
-      random.real(0, 14), random.real(0.88, 1.08), Colour(random.real(0.96, 1.03), random.real(0.97, 1.03), random.real(0.95, 1.05))
+      random.real(0, 14), random.real(0.88, 1.08),
+      Colour(random.real(0.96, 1.03), random.real(0.97, 1.03), random.real(0.95, 1.05))
     )
     let buffer = AlignedBuffer<UInt8>(count: pixels.count * 3, repeating: 0)
     for (i, pixel) in pixels.enumerated() {

@@ -29,20 +29,79 @@ package enum SceneKind: String, CaseIterable, Sendable {
   /// Sentences that the scenes of this kind answer, and no other kind does.
   package var sentences: [String] {
     switch self {
-    case .airport: ["planes parked near the terminal of an airport", "several white planes stand on the tarmac", "an airport with a runway and planes", "two planes next to the boarding gates", "a plane on the apron beside a terminal building"]
-    case .baseballField: ["a baseball field with green grass and brown sand", "a baseball diamond surrounded by trees", "the infield of a baseball field", "a baseball field near a road", "two baseball fields next to each other"]
-    case .beach: ["white waves wash a sandy beach", "a yellow beach beside the blue sea", "a beach next to the ocean", "waves slap the sand of a long coast", "green ocean is near a white beach"]
-    case .bridge: ["a bridge over a wide river", "a long bridge crosses dark water", "a bridge with cars over the river", "a straight bridge connects two banks", "a grey bridge is on the water"]
-    case .denseResidential: ["dense houses with red roofs in a residential area", "many houses stand in rows along the streets", "a dense residential area with trees", "a crowded neighbourhood of small houses", "rows of houses in a dense residential area"]
-    case .desert: ["a yellow desert with dunes", "ripples of sand in the desert", "a piece of orange desert", "sand dunes without any plants", "a wide desert of brown sand"]
-    case .farmland: ["farmland divided into green and brown fields", "many pieces of farmland", "rectangular fields of different crops", "ploughed fields with straight furrows", "a patchwork of farmland"]
-    case .forest: ["a dense green forest", "many green trees form a forest", "dark green trees cover the land", "a piece of forest seen from above", "the forest is thick and green"]
-    case .parking: ["many cars parked in a parking lot", "rows of cars in a parking lot", "a parking lot full of cars", "cars in neat rows on a car park", "lots of cars are parked on the asphalt"]
-    case .playground: ["a football field surrounded by a red track", "a playground with a running track", "a green football field with white lines", "a sports ground with a red track", "a green playground inside a red oval track"]
-    case .pond: ["a pond surrounded by green trees", "a small pond with dark green water in the grass", "a pond in a meadow", "an irregular pond", "a green pond is near some trees"]
-    case .port: ["boats docked in a port", "many white boats in a harbor", "ships moored at the piers of a port", "a marina with rows of boats", "lots of boats lie in the harbor"]
-    case .river: ["a winding river", "a curved river flows through green land", "a river meanders between fields", "a long river with green banks", "a twisting river runs through the meadow"]
-    case .storageTanks: ["white storage tanks in rows", "several round storage tanks", "many cylindrical storage tanks near a road", "large white oil tanks", "storage tanks of different sizes"]
+    case .airport:
+      [
+        "planes parked near the terminal of an airport", "several white planes stand on the tarmac",
+        "an airport with a runway and planes", "two planes next to the boarding gates",
+        "a plane on the apron beside a terminal building",
+      ]
+    case .baseballField:
+      [
+        "a baseball field with green grass and brown sand", "a baseball diamond surrounded by trees",
+        "the infield of a baseball field", "a baseball field near a road", "two baseball fields next to each other",
+      ]
+    case .beach:
+      [
+        "white waves wash a sandy beach", "a yellow beach beside the blue sea", "a beach next to the ocean",
+        "waves slap the sand of a long coast", "green ocean is near a white beach",
+      ]
+    case .bridge:
+      [
+        "a bridge over a wide river", "a long bridge crosses dark water", "a bridge with cars over the river",
+        "a straight bridge connects two banks", "a grey bridge is on the water",
+      ]
+    case .denseResidential:
+      [
+        "dense houses with red roofs in a residential area", "many houses stand in rows along the streets",
+        "a dense residential area with trees", "a crowded neighbourhood of small houses",
+        "rows of houses in a dense residential area",
+      ]
+    case .desert:
+      [
+        "a yellow desert with dunes", "ripples of sand in the desert", "a piece of orange desert",
+        "sand dunes without any plants", "a wide desert of brown sand",
+      ]
+    case .farmland:
+      [
+        "farmland divided into green and brown fields", "many pieces of farmland",
+        "rectangular fields of different crops", "ploughed fields with straight furrows", "a patchwork of farmland",
+      ]
+    case .forest:
+      [
+        "a dense green forest", "many green trees form a forest", "dark green trees cover the land",
+        "a piece of forest seen from above", "the forest is thick and green",
+      ]
+    case .parking:
+      [
+        "many cars parked in a parking lot", "rows of cars in a parking lot", "a parking lot full of cars",
+        "cars in neat rows on a car park", "lots of cars are parked on the asphalt",
+      ]
+    case .playground:
+      [
+        "a football field surrounded by a red track", "a playground with a running track",
+        "a green football field with white lines", "a sports ground with a red track",
+        "a green playground inside a red oval track",
+      ]
+    case .pond:
+      [
+        "a pond surrounded by green trees", "a small pond with dark green water in the grass", "a pond in a meadow",
+        "an irregular pond", "a green pond is near some trees",
+      ]
+    case .port:
+      [
+        "boats docked in a port", "many white boats in a harbor", "ships moored at the piers of a port",
+        "a marina with rows of boats", "lots of boats lie in the harbor",
+      ]
+    case .river:
+      [
+        "a winding river", "a curved river flows through green land", "a river meanders between fields",
+        "a long river with green banks", "a twisting river runs through the meadow",
+      ]
+    case .storageTanks:
+      [
+        "white storage tanks in rows", "several round storage tanks", "many cylindrical storage tanks near a road",
+        "large white oil tanks", "storage tanks of different sizes",
+      ]
     }
   }
 
@@ -91,12 +150,15 @@ private func drawAirport(_ seed: UInt64) -> (Painter, String) {
     let line = [centre + aside * offset - ahead * 500, centre + aside * offset + ahead * 500]
     p.surface(.line(line, width: width), Colour(126, 126, 128), patches: 16)
     for t in stride(from: Float(-300), to: 300, by: 34) {
-      p.canvas.paint(.line([centre + aside * offset + ahead * t, centre + aside * offset + ahead * (t + 18)], width: 2.2), Colour(repeating: 225))
+      p.canvas.paint(
+        .line([centre + aside * offset + ahead * t, centre + aside * offset + ahead * (t + 18)], width: 2.2),
+        Colour(repeating: 225))
     }
   }
   p.surface(.rectangle(centre + aside * 50, Point(400, 118), angle: angle), Colour(168, 167, 164), patches: 18)
   for t in stride(from: Float(-320), to: 330, by: 40) {
-    p.canvas.paint(.line([centre + aside * -64 + ahead * t, centre + aside * 166 + ahead * t], width: 0.9), Colour(150, 149, 146))
+    p.canvas.paint(
+      .line([centre + aside * -64 + ahead * t, centre + aside * 166 + ahead * t], width: 0.9), Colour(150, 149, 146))
   }
   p.building(centre + aside * 178, Point(330, 34), angle: angle, Colour(214, 216, 220), height: 18)
   let count = p.random.whole(3...5)
@@ -105,11 +167,15 @@ private func drawAirport(_ seed: UInt64) -> (Painter, String) {
     let gate = centre + ahead * t
     p.canvas.shadow(.line([gate + aside * 142, gate + aside * 96], width: 9), height: 6)
     p.surface(.line([gate + aside * 146, gate + aside * 98], width: 9), Colour(196, 198, 204))
-    p.plane(gate + aside * p.random.real(46, 56) + ahead * 8, angle: angle + .pi / 2 + p.random.real(-0.1, 0.1), size: p.random.real(72, 88))
+    p.plane(
+      gate + aside * p.random.real(46, 56) + ahead * 8, angle: angle + .pi / 2 + p.random.real(-0.1, 0.1),
+      size: p.random.real(72, 88))
   }
   if p.random.chance(0.7) { p.plane(centre + aside * -112 + ahead * p.random.real(-150, 150), angle: angle, size: 70) }
   for _ in 0..<26 {
-    p.car(centre + aside * p.random.real(95, 140) + ahead * p.random.real(-210, 210), angle: angle + p.random.choice([0, .pi / 2]), length: 8)
+    p.car(
+      centre + aside * p.random.real(95, 140) + ahead * p.random.real(-210, 210),
+      angle: angle + p.random.choice([0, .pi / 2]), length: 8)
   }
   return (p, "\(count) planes are parked at the terminal of an airport")
 }
@@ -142,19 +208,24 @@ private func drawBaseballField(_ seed: UInt64) -> (Painter, String) {
     p.surface(infield, sand, patches: 16)
     p.surface(.circle(home, reach * 0.1), sand)
     let base = reach * 0.3
-    p.surface(.rectangle(home + direction(angle) * base * 0.71, Point(base * 0.42, base * 0.42), angle: angle + .pi / 4), Colour(92, 128, 66))
+    p.surface(
+      .rectangle(home + direction(angle) * base * 0.71, Point(base * 0.42, base * 0.42), angle: angle + .pi / 4),
+      Colour(92, 128, 66))
     p.surface(.circle(home + direction(angle) * base * 0.7, reach * 0.038), sand)
     for side in [-1, 1] as [Float] {
-      p.canvas.paint(.line([home, home + direction(angle + side * .pi / 4) * reach], width: 1.6), Colour(repeating: 228))
+      p.canvas.paint(
+        .line([home, home + direction(angle + side * .pi / 4) * reach], width: 1.6), Colour(repeating: 228))
     }
     p.note("baseball field", wedge)
   }
-  p.road(across(Point(side * 0.5, side * 0.5) + direction(turn + 1.57) * 205, angle: turn, bend: 0, &p.random), width: 20)
+  p.road(
+    across(Point(side * 0.5, side * 0.5) + direction(turn + 1.57) * 205, angle: turn, bend: 0, &p.random), width: 20)
   return (p, "\(count == 2 ? "two baseball fields are" : "a baseball field is") next to a road and some trees")
 }
 
 private func drawBeach(_ seed: UInt64) -> (Painter, String) {
-  var p = Painter(seed: seed, ground: [Colour(214, 200, 168), Colour(228, 216, 188), Colour(204, 186, 150)], size: 160, grain: 10)
+  var p = Painter(
+    seed: seed, ground: [Colour(214, 200, 168), Colour(228, 216, 188), Colour(204, 186, 150)], size: 160, grain: 10)
   let angle = p.random.real(0, 6.28)
   let (inland, along) = (direction(angle), direction(angle + .pi / 2))
   let (phase, noise) = (p.random.real(0, 6.28), p.noise)
@@ -163,7 +234,8 @@ private func drawBeach(_ seed: UInt64) -> (Painter, String) {
   func height(_ q: Point) -> Float {
     let d = q - side / 2
     let t = (d.x * along.x + d.y * along.y) / side
-    return d.x * inland.x + d.y * inland.y - shore + 16 * sin(3 * t + phase) + 16 * noise.fractal(q, size: 110, octaves: 3)
+    return d.x * inland.x + d.y * inland.y - shore + 16 * sin(3 * t + phase) + 16
+      * noise.fractal(q, size: 110, octaves: 3)
   }
   let everything = Shape(low: Point(), high: Point(side, side)) { _ in -9 }
   let tone = p.random.choice([Colour(26, 122, 142), Colour(36, 150, 160), Colour(30, 92, 122)])
@@ -187,7 +259,11 @@ private func drawBeach(_ seed: UInt64) -> (Painter, String) {
   for _ in 0..<16 {
     let q = p.random.point(0, side)
     let h = height(q)
-    if h > 34 && h < 80 { p.canvas.shadow(.circle(q, 2.4), height: 3); p.canvas.paint(.circle(q, 2.4), p.random.choice([Colour(200, 60, 50), Colour(60, 110, 180), Colour(235, 235, 235)])) }
+    if h > 34 && h < 80 {
+      p.canvas.shadow(.circle(q, 2.4), height: 3)
+      p.canvas.paint(
+        .circle(q, 2.4), p.random.choice([Colour(200, 60, 50), Colour(60, 110, 180), Colour(235, 235, 235)]))
+    }
   }
   return (p, "white waves wash a sandy beach beside the sea")
 }
@@ -198,7 +274,8 @@ private func drawBridge(_ seed: UInt64) -> (Painter, String) {
   let angle = p.random.real(0, 3.14)
   let centre = Point(side / 2, side / 2) + p.random.point(-25, 25)
   let width = p.random.real(190, 270)
-  let water = Shape.line(across(centre, angle: angle, bend: p.random.real(4, 18), &p.random), width: width).rough(p.noise, by: 7, size: 60)
+  let water = Shape.line(across(centre, angle: angle, bend: p.random.real(4, 18), &p.random), width: width).rough(
+    p.noise, by: 7, size: 60)
   p.water(water, p.random.choice([Colour(58, 74, 62), Colour(46, 64, 74), Colour(78, 92, 78), Colour(36, 48, 54)]))
   let deck = angle + .pi / 2 + p.random.real(-0.25, 0.25)
   let ends = [centre - direction(deck) * 500, centre + direction(deck) * 500]
@@ -211,15 +288,23 @@ private func drawBridge(_ seed: UInt64) -> (Painter, String) {
     p.canvas.paint(.line(line, width: wide), Colour(204, 202, 196))
     p.road(line, width: wide - 8, colour: Colour(138, 136, 134))
     for t in stride(from: -width * 0.6, through: width * 0.6, by: 34) {
-      p.canvas.paint(.rectangle(centre + shift + direction(deck) * t, Point(2, wide * 0.6), angle: deck), Colour(180, 178, 172))
+      p.canvas.paint(
+        .rectangle(centre + shift + direction(deck) * t, Point(2, wide * 0.6), angle: deck), Colour(180, 178, 172))
     }
     for _ in 0..<14 {
       let offset = p.random.choice([-5, 5] as [Float])
-      p.car(centre + shift + direction(deck) * p.random.real(-240, 240) + direction(deck + .pi / 2) * offset, angle: deck, length: 9)
+      p.car(
+        centre + shift + direction(deck) * p.random.real(-240, 240) + direction(deck + .pi / 2) * offset, angle: deck,
+        length: 9)
     }
-    p.note("bridge", Shape.line([centre + shift - direction(deck) * width * 0.6, centre + shift + direction(deck) * width * 0.6], width: wide))
+    p.note(
+      "bridge",
+      Shape.line(
+        [centre + shift - direction(deck) * width * 0.6, centre + shift + direction(deck) * width * 0.6], width: wide))
   }
-  return (p, lanes == 2 ? "two parallel bridges cross a wide river" : "a bridge crosses a wide river with trees on its banks")
+  return (
+    p, lanes == 2 ? "two parallel bridges cross a wide river" : "a bridge crosses a wide river with trees on its banks"
+  )
 }
 
 private func drawDenseResidential(_ seed: UInt64) -> (Painter, String) {
@@ -243,9 +328,14 @@ private func drawDenseResidential(_ seed: UInt64) -> (Painter, String) {
       for t in stride(from: Float(-330), through: 330, by: gap) {
         let at = centre + aside * (row + offset + p.random.real(-3, 3)) + ahead * (t + p.random.real(-3, 3))
         let half = Point(p.random.real(9, 12), p.random.real(8.5, 12.5))
-        p.house(at, half, angle: angle + p.random.choice([0, .pi / 2]) + p.random.real(-0.05, 0.05), p.random.choice(roofs) * p.random.real(0.9, 1.12))
+        p.house(
+          at, half, angle: angle + p.random.choice([0, .pi / 2]) + p.random.real(-0.05, 0.05),
+          p.random.choice(roofs) * p.random.real(0.9, 1.12))
         if p.random.chance(0.55) { p.tree(at + ahead * 14 + aside * p.random.real(-9, 9), p.random.real(4, 7)) }
-        if p.random.chance(0.3) { p.car(centre + aside * (row + p.random.choice([-5, 5] as [Float])) + ahead * (t + 8), angle: angle, length: 9) }
+        if p.random.chance(0.3) {
+          p.car(
+            centre + aside * (row + p.random.choice([-5, 5] as [Float])) + ahead * (t + 8), angle: angle, length: 9)
+        }
       }
     }
   }
@@ -272,7 +362,10 @@ private func drawDesert(_ seed: UInt64) -> (Painter, String) {
 
 private func drawFarmland(_ seed: UInt64) -> (Painter, String) {
   var p = Painter(seed: seed, ground: grass, size: 80)
-  let crops = [Colour(98, 116, 62), Colour(122, 130, 78), Colour(142, 126, 92), Colour(112, 96, 72), Colour(84, 104, 60), Colour(156, 146, 104), Colour(74, 90, 54)]
+  let crops = [
+    Colour(98, 116, 62), Colour(122, 130, 78), Colour(142, 126, 92), Colour(112, 96, 72), Colour(84, 104, 60),
+    Colour(156, 146, 104), Colour(74, 90, 54),
+  ]
   let angle = p.random.real(0, 1.5)
   let (ahead, aside) = (direction(angle), direction(angle + .pi / 2))
   let (centre, noise) = (Point(side / 2, side / 2), p.noise)
@@ -288,14 +381,21 @@ private func drawFarmland(_ seed: UInt64) -> (Painter, String) {
       let (furrow, gap, depth) = (p.random.choice([ahead, aside]), p.random.real(3.2, 6), p.random.real(0.02, 0.09))
       p.canvas.paint(field, softness: 2) { q, _ in
         let line = sin((q.x * furrow.x + q.y * furrow.y) * 2 * .pi / gap)
-        return crop * (1 + depth * line) + 16 * noise.fractal(q + at, size: 60) + 6 * noise.fractal(q, size: 4, octaves: 2)
+        return crop * (1 + depth * line) + 16 * noise.fractal(q + at, size: 60) + 6
+          * noise.fractal(q, size: 4, octaves: 2)
       }
       t += width
     }
     row += height
   }
-  p.road(across(centre + aside * p.random.real(-120, 120), angle: angle, bend: 0, &p.random), width: 8, colour: Colour(170, 158, 132), lanes: false)
-  for _ in 0..<24 { p.tree(centre + aside * p.random.real(-300, 300) + ahead * p.random.choice([-150, 0, 150] as [Float]), p.random.real(4, 8)) }
+  p.road(
+    across(centre + aside * p.random.real(-120, 120), angle: angle, bend: 0, &p.random), width: 8,
+    colour: Colour(170, 158, 132), lanes: false)
+  for _ in 0..<24 {
+    p.tree(
+      centre + aside * p.random.real(-300, 300) + ahead * p.random.choice([-150, 0, 150] as [Float]),
+      p.random.real(4, 8))
+  }
   return (p, "farmland divided into many fields of different crops")
 }
 
@@ -314,7 +414,8 @@ private func drawForest(_ seed: UInt64) -> (Painter, String) {
 }
 
 private func drawParking(_ seed: UInt64) -> (Painter, String) {
-  var p = Painter(seed: seed, ground: [Colour(108, 108, 110), Colour(122, 121, 122), Colour(134, 132, 130)], size: 120, grain: 8)
+  var p = Painter(
+    seed: seed, ground: [Colour(108, 108, 110), Colour(122, 121, 122), Colour(134, 132, 130)], size: 120, grain: 8)
   let angle = p.random.real(-0.5, 0.5)
   let (ahead, aside) = (direction(angle), direction(angle + .pi / 2))
   let centre = Point(side / 2, side / 2)
@@ -323,14 +424,23 @@ private func drawParking(_ seed: UInt64) -> (Painter, String) {
     for t in stride(from: Float(-400), through: 400, by: 10.5) {
       for side in [-1, 1] as [Float] {
         let at = centre + aside * (row + side * 12) + ahead * t
-        p.canvas.paint(.line([at - ahead * 5.2 - aside * 10, at - ahead * 5.2 + aside * 10], width: 1), Colour(repeating: 208))
-        if p.random.chance(full) { p.car(at + p.random.point(-0.8, 0.8), angle: angle + .pi / 2, length: p.random.real(14, 17)) }
+        p.canvas.paint(
+          .line([at - ahead * 5.2 - aside * 10, at - ahead * 5.2 + aside * 10], width: 1), Colour(repeating: 208))
+        if p.random.chance(full) {
+          p.car(at + p.random.point(-0.8, 0.8), angle: angle + .pi / 2, length: p.random.real(14, 17))
+        }
       }
     }
-    if p.random.chance(0.4) { for t in stride(from: Float(-400), through: 400, by: 62) { p.tree(centre + aside * row + ahead * t, p.random.real(4, 7)) } }
+    if p.random.chance(0.4) {
+      for t in stride(from: Float(-400), through: 400, by: 62) {
+        p.tree(centre + aside * row + ahead * t, p.random.real(4, 7))
+      }
+    }
   }
   for _ in 0..<12 {
-    p.car(centre + aside * (p.random.choice([-96, -32, 32, 96] as [Float])) + ahead * p.random.real(-210, 210), angle: angle, length: 16)
+    p.car(
+      centre + aside * (p.random.choice([-96, -32, 32, 96] as [Float])) + ahead * p.random.real(-210, 210),
+      angle: angle, length: 16)
   }
   return (p, "many cars are parked in rows in a parking lot")
 }
@@ -344,7 +454,8 @@ private func drawPlayground(_ seed: UInt64) -> (Painter, String) {
   p.trees(60, radius: 8...14) { q in Shape.length(q - centre) > 205 }
   func oval(_ r: Float) -> Shape { .line([centre - ahead * straight, centre + ahead * straight], width: 2 * r) }
   p.surface(oval(radius + 40), Colour(150, 148, 140))
-  p.surface(oval(radius + 26), p.random.choice([Colour(172, 84, 66), Colour(158, 78, 64), Colour(180, 98, 78)]), patches: 8)
+  p.surface(
+    oval(radius + 26), p.random.choice([Colour(172, 84, 66), Colour(158, 78, 64), Colour(180, 98, 78)]), patches: 8)
   for lane in 1..<6 {
     let r = radius + 26 * Float(lane) / 6
     let ring = Shape(low: oval(r).low - 2, high: oval(r).high + 2) { abs(oval(r).distance($0)) - 0.6 }
@@ -359,13 +470,19 @@ private func drawPlayground(_ seed: UInt64) -> (Painter, String) {
     return green * stripe + 10 * noise.fractal(q, size: 40)
   }
   let white = Colour(repeating: 226)
-  func outline(_ shape: Shape) { p.canvas.paint(Shape(low: shape.low - 2, high: shape.high + 2) { abs(shape.distance($0)) - 0.9 }, white) }
+  func outline(_ shape: Shape) {
+    p.canvas.paint(Shape(low: shape.low - 2, high: shape.high + 2) { abs(shape.distance($0)) - 0.9 }, white)
+  }
   outline(pitch)
   p.canvas.paint(.line([centre - aside * radius * 0.74, centre + aside * radius * 0.74], width: 1.8), white)
   outline(.circle(centre, 19))
-  for end in [-1, 1] as [Float] { outline(.rectangle(centre + ahead * end * (straight + 18), Point(16, radius * 0.36), angle: angle)) }
+  for end in [-1, 1] as [Float] {
+    outline(.rectangle(centre + ahead * end * (straight + 18), Point(16, radius * 0.36), angle: angle))
+  }
   p.note("playground", oval(radius + 26))
-  if p.random.chance(0.6) { p.building(centre + aside * (radius + 62), Point(70, 14), angle: angle, Colour(196, 194, 188), height: 12) }
+  if p.random.chance(0.6) {
+    p.building(centre + aside * (radius + 62), Point(70, 14), angle: angle, Colour(196, 194, 188), height: 12)
+  }
   return (p, "a football field is surrounded by a red running track")
 }
 
@@ -377,7 +494,8 @@ private func drawPond(_ seed: UInt64) -> (Painter, String) {
   let stretch = p.random.real(0.75, 1.3)
   let water = Shape(low: centre - radius * 1.8, high: centre + radius * 1.8) { q in
     let d = q - centre
-    return Shape.length(Point(d.x * stretch, d.y / stretch)) - radius * (1 + 0.75 * noise.fractal(q + 200, size: 150, octaves: 3))
+    return Shape.length(Point(d.x * stretch, d.y / stretch)) - radius
+      * (1 + 0.75 * noise.fractal(q + 200, size: 150, octaves: 3))
   }
   if p.random.chance(0.6) {
     let aside = p.random.real(0, 6.28)
@@ -399,7 +517,11 @@ private func drawPort(_ seed: UInt64) -> (Painter, String) {
   let centre = Point(side / 2, side / 2)
   // The quay along one side, piers out into the water, boats on both sides of each.
   p.surface(.rectangle(centre - aside * 235, Point(480, 72), angle: angle), Colour(164, 160, 150), patches: 18)
-  for _ in 0..<46 { p.car(centre - aside * p.random.real(175, 225) + ahead * p.random.real(-240, 240), angle: angle + p.random.choice([0, .pi / 2]), length: 9) }
+  for _ in 0..<46 {
+    p.car(
+      centre - aside * p.random.real(175, 225) + ahead * p.random.real(-240, 240),
+      angle: angle + p.random.choice([0, .pi / 2]), length: 9)
+  }
   var boats = 0
   for t in stride(from: Float(-250), through: 250, by: p.random.real(76, 92)) {
     let start = centre - aside * 165 + ahead * t
@@ -408,7 +530,9 @@ private func drawPort(_ seed: UInt64) -> (Painter, String) {
     p.canvas.paint(.line([start, start + aside * reach], width: 7), Colour(186, 182, 172))
     for s in stride(from: Float(16), to: reach, by: 15) {
       for side in [-1, 1] as [Float] where p.random.chance(0.86) {
-        p.boat(start + aside * (s + p.random.real(-1.5, 1.5)) + ahead * side * 20, angle: angle + (side > 0 ? 0 : .pi) + p.random.real(-0.06, 0.06), length: p.random.real(22, 30))
+        p.boat(
+          start + aside * (s + p.random.real(-1.5, 1.5)) + ahead * side * 20,
+          angle: angle + (side > 0 ? 0 : .pi) + p.random.real(-0.06, 0.06), length: p.random.real(22, 30))
         boats += 1
       }
     }
@@ -423,7 +547,9 @@ private func drawRiver(_ seed: UInt64) -> (Painter, String) {
   let width = p.random.real(40, 66)
   let water = Shape.line(line, width: width).rough(p.noise, by: 6, size: 50)
   p.trees(160, radius: 6...12)
-  p.surface(Shape.line(line, width: width + 24).rough(p.noise, by: 10, size: 40), Colour(152, 140, 112), patches: 18, softness: 6)
+  p.surface(
+    Shape.line(line, width: width + 24).rough(p.noise, by: 10, size: 40), Colour(152, 140, 112), patches: 18,
+    softness: 6)
   p.water(water, p.random.choice([Colour(64, 78, 58), Colour(52, 66, 60), Colour(84, 92, 70), Colour(44, 58, 64)]))
   p.trees(120, radius: 6...12) { q in water.distance(q) > 16 && water.distance(q) < 60 }
   p.note("river", water)
@@ -443,7 +569,8 @@ private func drawStorageTanks(_ seed: UInt64) -> (Painter, String) {
     for column in -3...3 {
       let at = centre + ahead * (Float(column) * gap) + aside * (Float(row) * gap)
       // A bund of earth around each tank, roads between.
-      p.surface(.rectangle(at, Point(gap * 0.42, gap * 0.42), angle: angle, corner: 4), Colour(158, 146, 122), patches: 12)
+      p.surface(
+        .rectangle(at, Point(gap * 0.42, gap * 0.42), angle: angle, corner: 4), Colour(158, 146, 122), patches: 12)
       let pad = Shape.rectangle(at, Point(gap * 0.39, gap * 0.39), angle: angle, corner: 3)
       p.canvas.paint(pad) { q, _ in Colour(130, 122, 100) + 18 * noise.fractal(q, size: 30) }
     }

@@ -38,7 +38,8 @@ struct Painter {
   }
 
   /// A surface of one colour with patches and grain.
-  mutating func surface(_ shape: Shape, _ colour: Colour, patches: Float = 10, grain: Float = 8, softness: Float = 1.5) {
+  mutating func surface(_ shape: Shape, _ colour: Colour, patches: Float = 10, grain: Float = 8, softness: Float = 1.5)
+  {
     let noise = noise
     canvas.paint(shape, softness: softness) { p, _ in
       colour + patches * noise.fractal(p + 300, size: 40) + grain * noise.fractal(p + 70, size: 4, octaves: 2)
@@ -69,7 +70,9 @@ struct Painter {
     for _ in 0..<count {
       let p = random.point(-8, Float(Canvas.side) + 8)
       if allowed(p) {
-        tree(p, random.real(radius.lowerBound, radius.upperBound), Colour(random.real(36, 60), random.real(58, 80), random.real(30, 46)))
+        tree(
+          p, random.real(radius.lowerBound, radius.upperBound),
+          Colour(random.real(36, 60), random.real(58, 80), random.real(30, 46)))
       }
     }
   }
@@ -84,11 +87,15 @@ struct Painter {
   }
 
   mutating func car(_ at: Point, angle: Float, length: Float = 10) {
-    let body = random.choice([Colour(228, 228, 226), Colour(200, 202, 206), Colour(46, 48, 54), Colour(140, 30, 28), Colour(52, 70, 120), Colour(120, 122, 126), Colour(20, 20, 24)])
+    let body = random.choice([
+      Colour(228, 228, 226), Colour(200, 202, 206), Colour(46, 48, 54), Colour(140, 30, 28), Colour(52, 70, 120),
+      Colour(120, 122, 126), Colour(20, 20, 24),
+    ])
     let shape = Shape.rectangle(at, Point(length / 2, length * 0.24), angle: angle, corner: 1.5)
     canvas.shadow(shape, height: 2)
     canvas.paint(shape, body)
-    canvas.paint(.rectangle(at + direction(angle) * length * 0.1, Point(length * 0.1, length * 0.2), angle: angle), body * 0.35)
+    canvas.paint(
+      .rectangle(at + direction(angle) * length * 0.1, Point(length * 0.1, length * 0.2), angle: angle), body * 0.35)
   }
 
   /// A house with two faces of the roof, one in the sun.
@@ -112,7 +119,9 @@ struct Painter {
     surface(outline, roof * 0.82, patches: 6)
     surface(.rectangle(at, half - 2.5, angle: angle), roof, patches: 14)
     for _ in 0..<Int(half.x * half.y / 160) {
-      let place = at + direction(angle) * random.real(-0.7, 0.7) * half.x + direction(angle + .pi / 2) * random.real(-0.7, 0.7) * half.y
+      let place =
+        at + direction(angle) * random.real(-0.7, 0.7) * half.x + direction(angle + .pi / 2) * random.real(-0.7, 0.7)
+        * half.y
       let box = Shape.rectangle(place, Point(random.real(1.5, 4), random.real(1.5, 4)), angle: angle)
       canvas.shadow(box, height: 3)
       canvas.paint(box, roof * random.real(0.7, 1.2))
@@ -139,12 +148,15 @@ struct Painter {
     let (ahead, aside) = (direction(angle), direction(angle + .pi / 2))
     let w = length * 0.16
     let hull = Shape.polygon([
-      at - ahead * length * 0.5 - aside * w, at - ahead * length * 0.5 + aside * w, at + ahead * length * 0.15 + aside * w,
+      at - ahead * length * 0.5 - aside * w, at - ahead * length * 0.5 + aside * w,
+      at + ahead * length * 0.15 + aside * w,
       at + ahead * length * 0.5, at + ahead * length * 0.15 - aside * w,
     ])
     canvas.shadow(hull, height: 3)
     canvas.paint(hull, Colour(repeating: random.real(214, 246)))
-    canvas.paint(.rectangle(at - ahead * length * 0.12, Point(length * 0.2, w * 0.55), angle: angle), random.choice([Colour(90, 110, 150), Colour(150, 120, 90), Colour(70, 74, 80), Colour(235, 235, 235)]))
+    canvas.paint(
+      .rectangle(at - ahead * length * 0.12, Point(length * 0.2, w * 0.55), angle: angle),
+      random.choice([Colour(90, 110, 150), Colour(150, 120, 90), Colour(70, 74, 80), Colour(235, 235, 235)]))
     note("ship", hull)
   }
 

@@ -32,7 +32,8 @@ package final class BertEncoder: Sendable {
     dimension = model.config.dimension
     let (width, hidden) = (config.width, config.hidden)
     func norm(_ name: String) throws -> Norm {
-      Norm(weight: try model.vector("\(name).weight", count: width), bias: try model.vector("\(name).bias", count: width))
+      Norm(
+        weight: try model.vector("\(name).weight", count: width), bias: try model.vector("\(name).bias", count: width))
     }
     embedding = try model.matrix(
       "text.token_embedding", rows: config.vocabulary, shape: [config.vocabulary, width])

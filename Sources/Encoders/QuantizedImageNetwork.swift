@@ -79,7 +79,8 @@ struct QuantizedImageNetwork: ImageNetwork {
       throw WeightsError.badConfig(path: model.path, reason: "the config has no scale for the output of \(name)")
     }
     guard scale.scale > 0, scale.scale.isFinite, (0...255).contains(scale.zero) else {
-      throw WeightsError.badConfig(path: model.path, reason: "the config has an impossible scale for the output of \(name)")
+      throw WeightsError.badConfig(
+        path: model.path, reason: "the config has an impossible scale for the output of \(name)")
     }
     return scale
   }

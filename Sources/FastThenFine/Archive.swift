@@ -65,7 +65,8 @@ package final class Archive: Sendable {
     let query = vectors(encoded.sentence)
     let fine = FineText(sentence: query, words: vectors(encoded.words))
     let encodeTime = clock.lap()
-    let score: FineScore? = kind == .image
+    let score: FineScore? =
+      kind == .image
       ? { codes, kernels in Self.image(codes, kernels).fine(fine, interaction, with: kernels) } : nil
     var answer = try search(query, top: top, interaction, fine: recallOnly ? nil : score)
     answer.encodeMilliseconds = encodeTime

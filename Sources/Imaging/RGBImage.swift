@@ -59,11 +59,14 @@ package struct RGBImage: Sendable {
       return unsafe decode(base, bytes.count, UInt64(Self.mostPixels), &decoded)
     }
     guard failed == 0 else {
-      let reason = unsafe withUnsafeBytes(of: decoded.message) { unsafe String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+      let reason = unsafe withUnsafeBytes(of: decoded.message) {
+        unsafe String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
+      }
       throw .unreadable(path: path, reason: reason.isEmpty ? "it cannot be decoded" : reason)
     }
     let (width, height) = unsafe (Int(decoded.width), Int(decoded.height))
-    let pixels = unsafe AlignedBuffer(copying: Span(_unsafeStart: UnsafePointer(decoded.rgb), count: width * height * 3))
+    let pixels = unsafe AlignedBuffer(
+      copying: Span(_unsafeStart: UnsafePointer(decoded.rgb), count: width * height * 3))
     self = unsafe RGBImage(width: width, height: height, pixels: pixels).oriented(Int(decoded.orientation))
   }
 

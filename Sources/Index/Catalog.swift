@@ -75,7 +75,10 @@ package final class Catalog: Sendable {
       database = try DatabaseQueue(path: file, configuration: configuration)
       if let model, try database.read({ try !$0.tableExists("meta") }) { try Self.create(database, model) }
       let meta = try database.read { db in
-        try Dictionary(uniqueKeysWithValues: Row.fetchAll(db, sql: "SELECT key, value FROM meta").map { ($0[0] as String, $0[1] as String) })
+        try Dictionary(
+          uniqueKeysWithValues: Row.fetchAll(db, sql: "SELECT key, value FROM meta").map {
+            ($0[0] as String, $0[1] as String)
+          })
       }
       guard let format = meta["format"], let name = meta["model_name"], let modelPath = meta["model_path"],
         let fingerprint = meta["model_fingerprint"], let dimension = meta["dimension"].flatMap(Int.init)
@@ -93,15 +96,16 @@ package final class Catalog: Sendable {
 
   private static func create(_ database: DatabaseQueue, _ model: ModelIdentity) throws {
     try database.write { db in
-      try db.execute(sql: """
-        CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL);
-        CREATE TABLE segments(id INTEGER PRIMARY KEY, kind TEXT NOT NULL, items INTEGER NOT NULL);
-        CREATE TABLE items(
-          id INTEGER PRIMARY KEY, kind TEXT NOT NULL, name TEXT NOT NULL, size INTEGER, modified INTEGER,
-          segment INTEGER NOT NULL REFERENCES segments(id), UNIQUE(kind, name));
-        CREATE TABLE dead(id INTEGER PRIMARY KEY);
-        CREATE TABLE failures(path TEXT PRIMARY KEY, size INTEGER NOT NULL, modified INTEGER NOT NULL, reason TEXT NOT NULL);
-        """)
+      try db.execute(
+        sql: """
+          CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL);
+          CREATE TABLE segments(id INTEGER PRIMARY KEY, kind TEXT NOT NULL, items INTEGER NOT NULL);
+          CREATE TABLE items(
+            id INTEGER PRIMARY KEY, kind TEXT NOT NULL, name TEXT NOT NULL, size INTEGER, modified INTEGER,
+            segment INTEGER NOT NULL REFERENCES segments(id), UNIQUE(kind, name));
+          CREATE TABLE dead(id INTEGER PRIMARY KEY);
+          CREATE TABLE failures(path TEXT PRIMARY KEY, size INTEGER NOT NULL, modified INTEGER NOT NULL, reason TEXT NOT NULL);
+          """)
       for (key, value) in [
         ("format", format), ("model_name", model.name), ("model_path", model.path),
         ("model_fingerprint", model.fingerprint), ("dimension", "\(model.dimension)"), ("next_id", "1"),
@@ -121,7 +125,9 @@ package final class Catalog: Sendable {
   // MARK: Reading
 
   package func count(_ kind: ItemKind) throws -> Int {
-    try database.read { try Int.fetchOne($0, sql: "SELECT count(*) FROM items WHERE kind = ?", arguments: [kind.rawValue])! }
+    try database.read {
+      try Int.fetchOne($0, sql: "SELECT count(*) FROM items WHERE kind = ?", arguments: [kind.rawValue])!
+    }
   }
 
   /// The stamps of all images that are indexed or known to be bad, by path.
@@ -149,7 +155,9 @@ package final class Catalog: Sendable {
   package func names(_ ids: [Int64]) throws -> [Int64: String] {
     try database.read { db in
       var result: [Int64: String] = [:]
-      for id in ids { result[id] = try String.fetchOne(db, sql: "SELECT name FROM items WHERE id = ?", arguments: [id]) }
+      for id in ids {
+        result[id] = try String.fetchOne(db, sql: "SELECT name FROM items WHERE id = ?", arguments: [id])
+      }
       return result
     }
   }
@@ -187,7 +195,8 @@ package final class Catalog: Sendable {
 
   /// Stores items in a new segment; one of the same name takes the place of the one before. When this returns, they
   /// survive a crash.
-  package func append(_ items: [NewItem], kind: ItemKind, failures: [(path: String, stamp: FileStamp, reason: String)] = [],
+  package func append(
+    _ items: [NewItem], kind: ItemKind, failures: [(path: String, stamp: FileStamp, reason: String)] = [],
     with kernels: KernelSet
   ) throws {
     let (firstID, segment) = try database.read { db in

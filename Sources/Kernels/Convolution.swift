@@ -158,7 +158,8 @@ extension KernelSet {
       product: csimd_product_u8(
         m: rows, n: n, k: k, a: x.address, lda: lda, a_zero: Int32(layer.inputZero),
         w: layer.matrix.codes.address, w_sum: layer.matrix.sums.address),
-      scale: layer.folded.multiplier.address, bias: layer.folded.offset.address, residual: residual.map { unsafe UnsafePointer($0.address) },
+      scale: layer.folded.multiplier.address, bias: layer.folded.offset.address,
+      residual: residual.map { unsafe UnsafePointer($0.address) },
       residual_scale: layer.residualMultiplier ?? 0, c: y.address,
       c_row: starts.map { unsafe UnsafePointer($0.starts.address) })
     forTiles(rows: rows, outputs: n) { row, count, first, end in
@@ -232,7 +233,8 @@ extension KernelSet {
     unsafe memset(p, Int32(byte), padding.before * row + padding.before * pixel)
     for y in padding.before..<padding.before + side - 1 {
       // The right border of a row and the left one of the next lie side by side.
-      unsafe memset(p + y * row + (padding.before + side) * pixel, Int32(byte), (padding.after + padding.before) * pixel)
+      unsafe memset(
+        p + y * row + (padding.before + side) * pixel, Int32(byte), (padding.after + padding.before) * pixel)
     }
     let last = (padding.before + side - 1) * row + (padding.before + side) * pixel
     unsafe memset(p + last, Int32(byte), bordered * row - last)

@@ -112,7 +112,8 @@ extension KernelSet {
   ///   - quantized: room for the input of an int8 layer: at least `rows` rows of `inputs`.
   ///   - y: f32[rows, outputs].
   package func linear(
-    _ layer: LinearLayer, _ x: AlignedBuffer<Float>, rows: Int, activation: LinearActivation = .none, adding: Bool = false,
+    _ layer: LinearLayer, _ x: AlignedBuffer<Float>, rows: Int, activation: LinearActivation = .none,
+    adding: Bool = false,
     quantized: QuantizedRows, into y: AlignedBuffer<Float>
   ) {
     let (m, n, k) = (rows, layer.outputs, layer.inputs)

@@ -138,7 +138,8 @@ extension ModelConfig {
     } catch let DecodingError.typeMismatch(_, context) {
       throw .badConfig(path: path, reason: "the config's '\(Self.place(context))' has another type than expected")
     } catch let DecodingError.dataCorrupted(context) {
-      throw .badConfig(path: path, reason: "the config's '\(Self.place(context))' cannot be read: \(context.debugDescription)")
+      throw .badConfig(
+        path: path, reason: "the config's '\(Self.place(context))' cannot be read: \(context.debugDescription)")
     } catch {
       throw .badConfig(path: path, reason: "the config cannot be read: \(error.localizedDescription)")
     }
@@ -169,7 +170,9 @@ extension ModelConfig {
     if text.activation != "gelu" { return bad("text.activation", text.activation) }
     if text.pooling != "mean" { return bad("text.pooling", text.pooling) }
     if preprocessing.resize != "shortest_edge" { return bad("preprocessing.resize", preprocessing.resize) }
-    if preprocessing.interpolation != "bicubic" { return bad("preprocessing.interpolation", preprocessing.interpolation) }
+    if preprocessing.interpolation != "bicubic" {
+      return bad("preprocessing.interpolation", preprocessing.interpolation)
+    }
     for (name, value) in [
       ("dimension", dimension), ("vision.stem", vision.stem), ("vision.head", vision.head), ("text.width", text.width),
       ("text.heads", text.heads), ("text.hidden", text.hidden), ("text.positions", text.positions),
@@ -183,7 +186,8 @@ extension ModelConfig {
     if preprocessing.cropTo != vision.imageSize || preprocessing.resizeTo < preprocessing.cropTo
       || preprocessing.resizeTo > 4096
     {
-      return "resizes to \(preprocessing.resizeTo) and crops to \(preprocessing.cropTo) for images of \(vision.imageSize)"
+      return
+        "resizes to \(preprocessing.resizeTo) and crops to \(preprocessing.cropTo) for images of \(vision.imageSize)"
     }
     if preprocessing.mean.count != 3 || preprocessing.std.count != 3 || !preprocessing.std.allSatisfy({ $0 > 0 }) {
       return "needs three means and three positive stds"
@@ -202,7 +206,9 @@ extension ModelConfig {
       if !(1...16).contains(block.expand) || !(1...4096).contains(block.output) || !(1...4096).contains(block.input) {
         return "\(at) with widths that no encoder here computes"
       }
-      if block.residual && (block.stride != 1 || block.input != block.output) { return "\(at) with an impossible residual" }
+      if block.residual && (block.stride != 1 || block.input != block.output) {
+        return "\(at) with an impossible residual"
+      }
       channels = block.output
     }
     for channels in [vision.stem, vision.head] + vision.blocks.map(\.output) where channels % 4 != 0 {

@@ -58,7 +58,8 @@ extension SafeTensors {
       try file.synchronize()
       try file.close()
       guard unsafe rename(partial.path, path) == 0 else {
-        throw unsafe CocoaError(.fileWriteUnknown, userInfo: [NSLocalizedDescriptionKey: String(cString: strerror(errno))])
+        throw unsafe CocoaError(
+          .fileWriteUnknown, userInfo: [NSLocalizedDescriptionKey: String(cString: strerror(errno))])
       }
     } catch {
       throw .unwritable(path: path, reason: error.localizedDescription)

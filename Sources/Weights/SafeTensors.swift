@@ -99,7 +99,9 @@ package final class SafeTensors: Sendable {
       tensors[name] = Tensor(type: type, shape: shape, bytes: start + offsets[0]..<start + offsets[1])
     }
     var next = start
-    for (name, tensor) in tensors.sorted(by: { ($0.value.bytes.lowerBound, $0.value.bytes.upperBound) < ($1.value.bytes.lowerBound, $1.value.bytes.upperBound) }) {
+    for (name, tensor) in tensors.sorted(by: {
+      ($0.value.bytes.lowerBound, $0.value.bytes.upperBound) < ($1.value.bytes.lowerBound, $1.value.bytes.upperBound)
+    }) {
       guard tensor.bytes.lowerBound == next else {
         throw .malformed(path: path, reason: "tensor '\(name)' overlaps another or leaves a gap")
       }
@@ -133,7 +135,9 @@ package final class SafeTensors: Sendable {
     case .f16:
       for i in 0..<values.count { values[i] = Self.single(half: file.load(at: start + 2 * i, as: UInt16.self)) }
     case .bf16:
-      for i in 0..<values.count { values[i] = Float(bitPattern: UInt32(file.load(at: start + 2 * i, as: UInt16.self)) << 16) }
+      for i in 0..<values.count {
+        values[i] = Float(bitPattern: UInt32(file.load(at: start + 2 * i, as: UInt16.self)) << 16)
+      }
     case .i8:
       throw .badType(path: path, tensor: name, expected: "floats", found: "I8")
     }

@@ -22,7 +22,8 @@ package struct SourceModel: Sendable {
       do {
         return try Data(contentsOf: URL(fileURLWithPath: "\(directory)/\(name)"))
       } catch {
-        throw .unreadable(path: "\(directory)/\(name)", reason: "a model is a folder with config.json, model.safetensors and vocab.txt")
+        throw .unreadable(
+          path: "\(directory)/\(name)", reason: "a model is a folder with config.json, model.safetensors and vocab.txt")
       }
     }
     let path = "\(directory)/config.json"

@@ -26,7 +26,8 @@ struct CaptionsFile {
         lines.append(try decoder.decode(Line.self, from: Data(line.utf8)))
       } catch {
         problems.append(
-          "\(path):\(number + 1): not a caption line; expected {\"filename\": ..., \"split\": ..., \"captions\": [...]}")
+          "\(path):\(number + 1): not a caption line; expected {\"filename\": ..., \"split\": ..., \"captions\": [...]}"
+        )
       }
     }
   }

@@ -30,7 +30,8 @@ struct Convert: ParsableCommand {
 
   func validate() throws {
     if precision == .int8 && calibrate == nil {
-      throw ValidationError("int8 needs --calibrate DIR, a folder of images like those to be searched; or --precision fp32")
+      throw ValidationError(
+        "int8 needs --calibrate DIR, a folder of images like those to be searched; or --precision fp32")
     }
     if calibrationImages < 1 { throw ValidationError("--calibration-images takes 1 or more") }
   }
@@ -57,7 +58,9 @@ struct Convert: ParsableCommand {
     let calibration = Calibration(try machine.engine(whole), imagePaths: chosen, progress: progress.add)
     progress.finish()
     for failure in calibration.failures { report("ftf: \(failure); left out") }
-    guard calibration.images > 0 else { throw Failure("\(calibrate!): no image could be read, so nothing was calibrated") }
+    guard calibration.images > 0 else {
+      throw Failure("\(calibrate!): no image could be read, so nothing was calibrated")
+    }
     try model.write(int8: output, activations: calibration.activations, calibrationImages: calibration.images)
   }
 }

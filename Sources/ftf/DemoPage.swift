@@ -26,7 +26,8 @@ struct DemoPage {
     var recalled = ""
     for result in before.results {
       recalled += Self.figure(
-        try thumbnail(result), title: "\(result.rank)", caption: String(format: "%.3f", result.recallScore), name: result.name)
+        try thumbnail(result), title: "\(result.rank)", caption: String(format: "%.3f", result.recallScore),
+        name: result.name)
     }
     var reranked = ""
     for result in after.results {
@@ -63,7 +64,9 @@ struct DemoPage {
     return path
   }
 
-  private static func figure(_ image: String, over: String? = nil, title: String, caption: String, name: String) -> String {
+  private static func figure(_ image: String, over: String? = nil, title: String, caption: String, name: String)
+    -> String
+  {
     let shown = over.map { "<img class=\"heat\" src=\"\($0)\" alt=\"\">" } ?? ""
     let file = escaped(URL(fileURLWithPath: name).lastPathComponent)
     return """

@@ -10,7 +10,8 @@ import Weights
 struct DemoVerb: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "demo",
-    abstract: "The main job from end to end: index images, answer sentences, write a page that shows what was found and where.",
+    abstract:
+      "The main job from end to end: index images, answer sentences, write a page that shows what was found and where.",
     discussion: "Example: ftf demo; or, on images of your own: ftf demo ~/imagery --output my-demo")
 
   @Argument(help: "A folder of images; without it the demo draws its own scenes.")
@@ -31,7 +32,8 @@ struct DemoVerb: ParsableCommand {
     "planes parked near the terminal of an airport", "a baseball field with green grass and brown sand",
     "white waves wash a sandy beach", "a bridge over a wide river", "dense houses in a residential area",
     "a yellow desert with dunes", "farmland divided into green and brown fields", "a dense green forest",
-    "many cars parked in a parking lot", "a football field surrounded by a red track", "a pond surrounded by green trees",
+    "many cars parked in a parking lot", "a football field surrounded by a red track",
+    "a pond surrounded by green trees",
     "many white boats docked in a port", "a winding river", "white storage tanks in rows",
   ]
 
@@ -66,10 +68,15 @@ struct DemoVerb: ParsableCommand {
     print("\n\(question)")
     for result in answer.results {
       let name = URL(fileURLWithPath: result.name).lastPathComponent
-      print(String(format: "  %d  %7.3f  (recall %.3f, rank %2d)  ", result.rank, result.score, result.recallScore, result.recallRank) + name)
+      print(
+        String(
+          format: "  %d  %7.3f  (recall %.3f, rank %2d)  ", result.rank, result.score, result.recallScore,
+          result.recallRank) + name)
     }
     let milliseconds = (answer.encodeMilliseconds, answer.recallMilliseconds, answer.rerankMilliseconds)
-    print(String(format: "     encode %.2f ms, recall %.2f ms, rerank %.2f ms", milliseconds.0, milliseconds.1, milliseconds.2))
+    print(
+      String(
+        format: "     encode %.2f ms, recall %.2f ms, rerank %.2f ms", milliseconds.0, milliseconds.1, milliseconds.2))
   }
 
   /// Draws the scenes, their captions and their boxes; returns their folder.
@@ -128,9 +135,12 @@ struct DemoVerb: ParsableCommand {
     let count = Double(rows.count)
     rows.append(
       DemoPage.Precision(
-        name: "all", recall: rows.map(\.recall).reduce(0, +) / count, reranked: rows.map(\.reranked).reduce(0, +) / count))
+        name: "all", recall: rows.map(\.recall).reduce(0, +) / count,
+        reranked: rows.map(\.reranked).reduce(0, +) / count))
     for row in rows {
-      print(row.name.padding(toLength: 20, withPad: " ", startingAt: 0) + String(format: "%5.2f     %5.2f", row.recall, row.reranked))
+      print(
+        row.name.padding(toLength: 20, withPad: " ", startingAt: 0)
+          + String(format: "%5.2f     %5.2f", row.recall, row.reranked))
     }
     return rows
   }

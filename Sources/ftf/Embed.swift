@@ -73,7 +73,8 @@ enum NPY {
     let extents = shape.map(String.init).joined(separator: ", ") + (shape.count == 1 ? "," : "")
     var header = "{'descr': '<f4', 'fortran_order': False, 'shape': (\(extents)), }"
     header += String(repeating: " ", count: 63 - (10 + header.utf8.count) % 64) + "\n"
-    var data = Data([0x93] + Array("NUMPY".utf8) + [1, 0, UInt8(header.utf8.count % 256), UInt8(header.utf8.count / 256)])
+    var data = Data(
+      [0x93] + Array("NUMPY".utf8) + [1, 0, UInt8(header.utf8.count % 256), UInt8(header.utf8.count / 256)])
     data.append(Data(header.utf8))
     unsafe values.withUnsafeBytes { unsafe data.append(contentsOf: $0) }
     do {

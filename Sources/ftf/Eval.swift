@@ -60,7 +60,8 @@ struct Eval: ParsableCommand {
         "candidates": interaction.candidates, "recall": object(recall), "rerank": object(reranked),
       ])
     }
-    print("\(lines.count) images, \(sentences.count) captions, \(precision.rawValue), \(interaction.candidates) candidates")
+    print(
+      "\(lines.count) images, \(sentences.count) captions, \(precision.rawValue), \(interaction.candidates) candidates")
     print("            i2t R@1   R@5  R@10  t2i R@1   R@5  R@10     mR  ms/query")
     for (name, scores) in [("recall only", recall), ("reranked", reranked)] {
       let columns = (scores.imageToText + scores.textToImage + [scores.meanRecall]).map { String(format: "%6.2f", $0) }

@@ -8,7 +8,9 @@ struct FTF: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "ftf",
     abstract: "Find overhead images by sentence or picture: fast recall, then a fine rerank that says why.",
-    subcommands: [Convert.self, Info.self, Embed.self, IndexVerb.self, Search.self, Eval.self, ProfileVerb.self, DemoVerb.self])
+    subcommands: [
+      Convert.self, Info.self, Embed.self, IndexVerb.self, Search.self, Eval.self, ProfileVerb.self, DemoVerb.self,
+    ])
 
   static func main() {
     do {

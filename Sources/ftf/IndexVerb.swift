@@ -113,7 +113,7 @@ struct Indexing {
   private static let batch = 64
   /// Images, or seconds, after which a segment is written.
   private static let segmentItems = 4096
-  private static let segmentSeconds = 20.0
+  private static let segmentSeconds = 5.0
 
   init(engine: Engine, catalog: Catalog) { (self.engine, self.catalog) = (engine, catalog) }
 
@@ -156,7 +156,9 @@ struct Indexing {
         }
       }
       let isLast = start + Self.batch >= todo.count || Interrupt.isPressed
-      if isLast || items.count >= Self.segmentItems || (ContinuousClock.now - stored) / .seconds(1) > Self.segmentSeconds {
+      if isLast || items.count >= Self.segmentItems
+        || (ContinuousClock.now - stored) / .seconds(1) > Self.segmentSeconds
+      {
         try catalog.append(items, kind: .image, failures: failures, with: engine.kernels)
         indexed += items.count
         failed += failures.count

@@ -51,7 +51,9 @@ struct Info: ParsableCommand {
   private func model(_ path: String) throws -> [Fact] {
     let model = try ModelFile(path: path)
     let config = model.config
-    let parameters = model.weights.tensors.filter { !$0.key.hasSuffix(".weight_scale") }.reduce(0) { $0 + $1.value.count }
+    let parameters = model.weights.tensors.filter { !$0.key.hasSuffix(".weight_scale") }.reduce(0) {
+      $0 + $1.value.count
+    }
     let size = try FileManager.default.attributesOfItem(atPath: path)[.size] as? Int ?? 0
     var facts = [
       Fact(key: "name", value: config.name), Fact(key: "precision", value: model.precision.rawValue),
@@ -69,7 +71,9 @@ struct Info: ParsableCommand {
       Fact(key: "lambda", value: Double("\(config.interaction.lambda)")!),
       Fact(key: "fusion", value: config.interaction.fusion.rawValue),
     ]
-    if let origin = model.weights.metadata["origin"], !origin.isEmpty { facts.append(Fact(key: "origin", value: origin)) }
+    if let origin = model.weights.metadata["origin"], !origin.isEmpty {
+      facts.append(Fact(key: "origin", value: origin))
+    }
     if let images = config.calibrationImages { facts.append(Fact(key: "calibration_images", value: images)) }
     return facts
   }

@@ -59,7 +59,8 @@ struct ProfileVerb: ParsableCommand {
     }
     return [
       "model": engine.model.config.name, "precision": engine.model.precision.rawValue,
-      "level": engine.kernels.level.rawValue, "threads": engine.kernels.threads, "peak_macs_per_second": profile.peak ?? 0,
+      "level": engine.kernels.level.rawValue, "threads": engine.kernels.threads,
+      "peak_macs_per_second": profile.peak ?? 0,
       "layers": profile.layers.map(object), "parts": profile.parts.map(object),
       "images_per_second": profile.imagesPerSecond,
     ]

@@ -57,7 +57,8 @@ struct Search: ParsableCommand {
     }
     if top < 1 { throw ValidationError("--top takes 1 or more") }
     if explain != nil && (image != nil || over == .captions || recallOnly) {
-      throw ValidationError("--explain shows where a sentence was found in images; it needs --text or --stdin and the rerank")
+      throw ValidationError(
+        "--explain shows where a sentence was found in images; it needs --text or --stdin and the rerank")
     }
   }
 
@@ -104,7 +105,8 @@ struct Search: ParsableCommand {
     print(query)
     for result in answer.results {
       let numbers = String(
-        format: "%3d  %7.4f  (recall %.4f, rank %d)  ", result.rank, result.score, result.recallScore, result.recallRank)
+        format: "%3d  %7.4f  (recall %.4f, rank %d)  ", result.rank, result.score, result.recallScore, result.recallRank
+      )
       print(numbers + result.name)
     }
     print(

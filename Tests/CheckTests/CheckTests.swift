@@ -32,7 +32,8 @@ struct FullModel {
     let longest = texts.map(\.words.count).max()!
     let words = texts.flatMap { $0.words + [Float](repeating: 0, count: longest - $0.words.count) }
     for (name, values) in [
-      ("g", encoded.flatMap(\.global)), ("P", encoded.flatMap(\.patches)), ("t", texts.flatMap(\.sentence)), ("W", words),
+      ("g", encoded.flatMap(\.global)), ("P", encoded.flatMap(\.patches)), ("t", texts.flatMap(\.sentence)),
+      ("W", words),
     ] {
       let (worst, cosine) = distance(values, try goldens.floats(name), width: engine.dimension)
       print("\(name): max abs error \(worst), least cosine \(cosine)")

@@ -11,7 +11,9 @@ private struct Outcome {
   var output: String
   var error: String
   var objects: [[String: Any]] {
-    output.split(separator: "\n").compactMap { try? JSONSerialization.jsonObject(with: Data($0.utf8)) as? [String: Any] }
+    output.split(separator: "\n").compactMap {
+      try? JSONSerialization.jsonObject(with: Data($0.utf8)) as? [String: Any]
+    }
   }
 }
 
@@ -50,7 +52,9 @@ private func ftf(_ arguments: String..., input: String = "") throws -> Outcome {
   private func expectFailure(_ outcome: Outcome, naming file: String, saying words: String = "") {
     #expect(outcome.code == 1, "\(outcome.error)")
     let lines = outcome.error.split(separator: "\n").filter { $0.hasPrefix("ftf: ") }
-    #expect(lines.count == 1 && outcome.error.contains(file) && (words.isEmpty || outcome.error.contains(words)), "\(outcome.error)")
+    #expect(
+      lines.count == 1 && outcome.error.contains(file) && (words.isEmpty || outcome.error.contains(words)),
+      "\(outcome.error)")
   }
 
   @Test func anArchiveIsIndexedSearchedAndExplained() throws {
@@ -60,7 +64,9 @@ private func ftf(_ arguments: String..., input: String = "") throws -> Outcome {
     let again = try ftf("index", index, images, "--json")
     #expect(again.objects.first?["unchanged"] as? Int == 17 && again.objects.first?["indexed"] as? Int == 0)
 
-    let found = try ftf("search", index, "--stdin", "--top", "5", "--json", "--explain", "\(folder.path)/why", input: "a river\ntwo ships\n")
+    let found = try ftf(
+      "search", index, "--stdin", "--top", "5", "--json", "--explain", "\(folder.path)/why",
+      input: "a river\ntwo ships\n")
     #expect(found.code == 0 && found.objects.count == 2, "\(found.error)")
     let answer = found.objects[0]
     let results = answer["results"] as! [[String: Any]]
@@ -69,7 +75,9 @@ private func ftf(_ arguments: String..., input: String = "") throws -> Outcome {
     for key in ["rank", "id", "path", "score", "recall_score", "recall_rank", "attributes"] {
       #expect(results[0][key] != nil, "\(key)")
     }
-    let grid = try JSONSerialization.jsonObject(with: Data(contentsOf: URL(fileURLWithPath: "\(folder.path)/why/2/5.json"))) as! [String: Any]
+    let grid =
+      try JSONSerialization.jsonObject(with: Data(contentsOf: URL(fileURLWithPath: "\(folder.path)/why/2/5.json")))
+      as! [String: Any]
     let weights = (grid["grid"] as! [[Double]]).flatMap { $0 }
     #expect(weights.count == 49 && abs(weights.reduce(0, +) - 1) < 1e-4)
     #expect(FileManager.default.fileExists(atPath: "\(folder.path)/why/1/1.png"))
@@ -102,7 +110,8 @@ private func ftf(_ arguments: String..., input: String = "") throws -> Outcome {
     try FileManager.default.createDirectory(atPath: mixed, withIntermediateDirectories: true)
     try FileManager.default.copyItem(atPath: "\(images)/rgb.jpg", toPath: "\(mixed)/good.jpg")
     try Data().write(to: URL(fileURLWithPath: "\(mixed)/empty.png"))
-    try Data(contentsOf: URL(fileURLWithPath: "\(images)/exact.png")).prefix(900).write(to: URL(fileURLWithPath: "\(mixed)/cut.png"))
+    try Data(contentsOf: URL(fileURLWithPath: "\(images)/exact.png")).prefix(900).write(
+      to: URL(fileURLWithPath: "\(mixed)/cut.png"))
     let index = "\(folder.path)/index"
     let made = try ftf("index", index, mixed, "--model", model, "--json")
     #expect(made.code == 1)
@@ -127,9 +136,12 @@ private func ftf(_ arguments: String..., input: String = "") throws -> Outcome {
     let source = "\(folder.path)/source"
     try FileManager.default.copyItem(atPath: tiny, toPath: source)
     let config = try String(contentsOfFile: "\(source)/config.json", encoding: .utf8)
-    _ = try folder.file("source/config.json", Data(config.replacingOccurrences(of: "\"head\": 40", with: "\"head\": 44").utf8))
-    expectFailure(try ftf("convert", source, "-o", "\(folder.path)/x.ftf", "--precision", "fp32"), naming: source, saying: "shape")
-    expectFailure(try ftf("convert", folder.path, "-o", "\(folder.path)/x.ftf", "--precision", "fp32"), naming: "config.json")
+    _ = try folder.file(
+      "source/config.json", Data(config.replacingOccurrences(of: "\"head\": 40", with: "\"head\": 44").utf8))
+    expectFailure(
+      try ftf("convert", source, "-o", "\(folder.path)/x.ftf", "--precision", "fp32"), naming: source, saying: "shape")
+    expectFailure(
+      try ftf("convert", folder.path, "-o", "\(folder.path)/x.ftf", "--precision", "fp32"), naming: "config.json")
   }
 
   @Test func foldersCaptionsLevelsAndForeignIndexesAreNamed() throws {
@@ -140,10 +152,13 @@ private func ftf(_ arguments: String..., input: String = "") throws -> Outcome {
     expectFailure(try ftf("search", empty, "--text", "x"), naming: empty, saying: "ftf index")
 
     let captions = try folder.file(
-      "captions.jsonl", Data("{\"filename\": \"rgb.jpg\", \"split\": \"val\", \"captions\": [\"a river\", \"water\"]}\nnot json\n".utf8))
+      "captions.jsonl",
+      Data("{\"filename\": \"rgb.jpg\", \"split\": \"val\", \"captions\": [\"a river\", \"water\"]}\nnot json\n".utf8))
     let index = "\(folder.path)/index"
     let made = try ftf("index", index, images, "--model", model, "--captions", captions, "--json")
-    #expect(made.code == 1 && made.error.contains("\(captions):2") && made.objects[0]["captions"] as? Int == 2, "\(made.error)")
+    #expect(
+      made.code == 1 && made.error.contains("\(captions):2") && made.objects[0]["captions"] as? Int == 2,
+      "\(made.error)")
     expectFailure(
       try ftf("eval", model, "--images", images, "--captions", captions), naming: "\(captions):2", saying: "captions")
     let told = try ftf("search", index, "--image", "\(images)/rgb.jpg", "--over", "captions", "--json")

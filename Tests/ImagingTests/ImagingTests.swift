@@ -76,7 +76,9 @@ import Weights
     var random = SeededGenerator(seed: 7)
     for _ in 0..<300 {
       var damaged = data
-      for _ in 0..<3 { damaged[Int.random(in: 2..<data.count, using: &random)] = UInt8.random(in: 0...255, using: &random) }
+      for _ in 0..<3 {
+        damaged[Int.random(in: 2..<data.count, using: &random)] = UInt8.random(in: 0...255, using: &random)
+      }
       _ = reason(damaged)
     }
   }

@@ -12,7 +12,8 @@ private func items(_ names: [String], seed: UInt64) -> [NewItem] {
   var random = SeededGenerator(seed: seed)
   return names.map {
     NewItem(
-      name: $0, stamp: FileStamp(size: 1, modified: 2), coarse: random.floats(d), fine: random.floats(d * Int(random.next() % 5)))
+      name: $0, stamp: FileStamp(size: 1, modified: 2), coarse: random.floats(d),
+      fine: random.floats(d * Int(random.next() % 5)))
   }
 }
 
@@ -40,7 +41,8 @@ private func items(_ names: [String], seed: UInt64) -> [NewItem] {
     let segment = try Segment(path: path)
     let rows = (0..<3).map { segment.vectors($0).scales.count - 1 }.reduce(0, +)
     func padded(_ n: Int) -> Int { (n + 63) / 64 * 64 }
-    #expect(data.count == 64 + padded(24) + padded(32) + padded(12) + padded(3 * d) + padded(4 * rows) + padded(rows * d))
+    #expect(
+      data.count == 64 + padded(24) + padded(32) + padded(12) + padded(3 * d) + padded(4 * rows) + padded(rows * d))
     #expect(data.prefix(8) == Data("FTFSEG1\0".utf8) && data[8] == 3 && data[16] == UInt8(d) && data[24] == UInt8(rows))
     #expect(segment.id(0) == 10 && segment.id(2) == 12)
   }
@@ -82,7 +84,8 @@ private func items(_ names: [String], seed: UInt64) -> [NewItem] {
   @Test func whatWasAppendedIsThereWhenTheIndexIsOpenedAgain() throws {
     let catalog = try Catalog(path: "\(folder.path)/i", creating: identity)
     try catalog.append(items(["/a", "/b"], seed: 1), kind: .image, with: kernels)
-    try catalog.append(items(["/c"], seed: 2), kind: .image, failures: [("/bad", FileStamp(size: 3, modified: 4), "why")], with: kernels)
+    try catalog.append(
+      items(["/c"], seed: 2), kind: .image, failures: [("/bad", FileStamp(size: 3, modified: 4), "why")], with: kernels)
     try catalog.append(items(["a sentence"], seed: 3), kind: .caption, with: kernels)
     let again = try Catalog(path: "\(folder.path)/i")
     #expect(again.model == identity)

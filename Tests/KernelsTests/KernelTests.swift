@@ -80,7 +80,8 @@ let shapes =
           inputs: k, for: kernels)
         let y = AlignedBuffer<Float>(count: m * n, repeating: 0)
         let room = QuantizedRows(rows: m, columns: k)
-        kernels.linear(layer, codes: AlignedBuffer(copying: x.span), scale: 1, zero: zero, rows: m, quantized: room, into: y)
+        kernels.linear(
+          layer, codes: AlignedBuffer(copying: x.span), scale: 1, zero: zero, rows: m, quantized: room, into: y)
         #expect(y.array.allSatisfy { $0 == Float(sum) }, "level \(level)")
       }
     }
@@ -98,7 +99,8 @@ let shapes =
       let layer = LinearLayer(codes: w.span, scales: scales.span, bias: bias.span, inputs: k, for: kernels)
       let room = QuantizedRows(rows: m, columns: k)
       let y = AlignedBuffer<Float>(count: m * n, repeating: 0.5)
-      kernels.linear(layer, AlignedBuffer(copying: x.span), rows: m, activation: .gelu, adding: true, quantized: room, into: y)
+      kernels.linear(
+        layer, AlignedBuffer(copying: x.span), rows: m, activation: .gelu, adding: true, quantized: room, into: y)
       let result = y.array
       #expect(result == expected ?? result, "level \(level), seed \(random.seed)")
       expected = result
@@ -287,7 +289,8 @@ let windows = [(3, 1), (3, 2), (5, 1), (5, 2)].flatMap { kernel, stride in
       for h in 0..<heads {
         let scores = (first..<rows).map { j in
           (0..<headWidth).reduce(0.0) {
-            $0 + Double(qkv[row * 3 * width + h * headWidth + $1]) * Double(qkv[j * 3 * width + width + h * headWidth + $1])
+            $0 + Double(qkv[row * 3 * width + h * headWidth + $1])
+              * Double(qkv[j * 3 * width + width + h * headWidth + $1])
           } / Double(headWidth).squareRoot()
         }
         let most = scores.max()!

@@ -33,7 +33,10 @@ import Weights
       (#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#, 0, "truncated"),
       (#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}"#, 8, "gap"),
       (#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[-4,0]}}"#, 8, "outside"),
-      (#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"b":{"dtype":"F32","shape":[1],"data_offsets":[2,6]}}"#, 6, "overlaps"),
+      (
+        #"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"b":{"dtype":"F32","shape":[1],"data_offsets":[2,6]}}"#,
+        6, "overlaps"
+      ),
       (#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#, 9, "no tensor"),
       (#"{"a":{"dtype":"C64","shape":[1],"data_offsets":[0,8]}}"#, 8, "C64"),
       (#"{"__metadata__":{"a":1}}"#, 0, "strings"),
@@ -87,8 +90,10 @@ import Weights
     ("\"output\": 20", "\"output\": 24", "shape"), ("\"heads\": 4", "\"heads\": 5", "heads"),
     ("\"input\": 8", "\"input\": 16", "input 16"), ("\"gelu\"", "\"quickgelu\"", "quickgelu"),
     ("\"bert\"", "\"clip\"", "clip"), ("\"layers\": 2", "\"layers\": 3", "no tensor"),
-    ("\"stem\": 8", "\"stem\": \"x\"", "stem"), ("\"tau\": 0.1", "\"tau\": 0", "tau"), ("\"blocks\"", "\"blox\"", "blocks"),
-    ("\"context_length\": 24", "\"context_length\": 9999999", "context_length"), ("\"vocabulary\"", "\"vocab\"", "vocabulary"),
+    ("\"stem\": 8", "\"stem\": \"x\"", "stem"), ("\"tau\": 0.1", "\"tau\": 0", "tau"),
+    ("\"blocks\"", "\"blox\"", "blocks"),
+    ("\"context_length\": 24", "\"context_length\": 9999999", "context_length"),
+    ("\"vocabulary\"", "\"vocab\"", "vocabulary"),
   ]) func aConfigThatContradictsItsTensorsIsNamed(from: String, to: String, expected: String) throws {
     let folder = try TemporaryFolder()
     let tiny = "\(Goldens.folder)/tiny"
