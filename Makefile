@@ -26,12 +26,13 @@ release: system
 
 check: release .venv
 	mkdir -p $(CHECK)
-	$(PYTHON) Models/check.py $(DATA)/weights/ftf-lite2 $(DATA)/data/rsicd/captions.jsonl $(DATA)/data/rsicd/images $(CHECK)
+	$(PYTHON) Models/check.py $(DATA)/weights/ftf-lite2 $(DATA)/data/rsicd/captions.jsonl $(DATA)/data/rsicd/images $(DATA)/data/clip_bpe $(CHECK)
 	$(FTF) convert $(DATA)/weights/ftf-lite2 -o $(CHECK)/fp32.ftf --precision fp32
 	FTF_CHECK=$(abspath $(CHECK)) FTF_CHECK_IMAGES=$(abspath $(DATA))/data/rsicd/images $(SWIFT) test --filter CheckTests
 
 goldens: .venv
 	$(PYTHON) Models/goldens.py Tests/Goldens $(DATA)/weights/ftf-lite2
+	$(PYTHON) Models/clip_goldens.py Tests/Goldens
 
 .venv:
 	python3 -m venv .venv

@@ -59,7 +59,8 @@ let package = Package(
     .testTarget(name: "DemoTests", dependencies: ["Demo", "TestSupport"], swiftSettings: settings),
     .testTarget(name: "CommandTests", dependencies: ["ftf", "TestSupport"], swiftSettings: settings),
     // Needs a full model and a data set: make check.
-    .testTarget(name: "CheckTests", dependencies: ["FastThenFine", "TestSupport"], swiftSettings: settings),
+    .testTarget(
+      name: "CheckTests", dependencies: ["FastThenFine", "Tokenization", "TestSupport"], swiftSettings: settings),
   ],
   swiftLanguageModes: [.v6]
 )

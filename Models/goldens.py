@@ -154,9 +154,9 @@ t, W = zip(*(model.text(s) for s in sentences))
 longest = max(len(w) for w in W)
 g, P = model.images(pixels)
 save_file(dict(
-    pixels=torch.from_numpy(pixels.astype(np.float32)), g=g, P=P, t=torch.stack(t),
+    pixels=torch.from_numpy(pixels.astype(np.float16)), g=g, P=P, t=torch.stack(t),
     W=torch.stack([torch.cat([w, torch.zeros(longest - len(w), 24)]) for w in W]),
-    grey16=torch.from_numpy((grey16 >> 8).astype(np.float32))), f"{out}/expected.safetensors")
+    grey16=torch.from_numpy((grey16 >> 8).astype(np.float16))), f"{out}/expected.safetensors")
 json.dump(dict(images=names, sentences=sentences, ids=[model.ids(s) for s in sentences]),
           open(f"{out}/expected.json", "w"), indent=1)
 

@@ -24,6 +24,7 @@ typedef enum csimd_activation {
   csimd_activation_none = 0,
   csimd_activation_gelu = 1,  // x Phi(x)
   csimd_activation_relu6 = 2, // min(max(x, 0), 6)
+  csimd_activation_quickgelu = 3, // x / (1 + exp(-1.702 x))
 } csimd_activation;
 
 /// S[m,n] = sum_k (A[m,k] - a_zero) W[n,k], exact in int32 for k <= 65536.
@@ -91,6 +92,7 @@ typedef struct csimd_attention_f32_args {
   const float *q, *k, *v; // f32[tokens, ld], usually three columns of one matrix
   size_t ld;
   float scale;
+  int causal; // 1: token i attends to 0...i alone
   float *o; // f32[tokens, ldo]
   size_t ldo;
   float *scratch; // f32, csimd_attention_scratch(tokens, width), 64-byte aligned

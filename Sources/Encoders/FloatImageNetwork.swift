@@ -16,8 +16,7 @@ struct FloatImageNetwork: ImageNetwork {
   private let blocks: [Block]
   private let head: LinearLayer
 
-  init(_ model: ModelFile, for kernels: KernelSet) throws {
-    let vision = model.config.vision
+  init(_ model: ModelFile, _ vision: EfficientNetLiteConfig, for kernels: KernelSet) throws {
     (preprocessing, side) = (model.config.preprocessing, vision.imageSize)
     func floats(_ name: String, _ shape: [Int]) throws -> [Float] {
       try model.weights.floats("\(name).weight", shape: shape)

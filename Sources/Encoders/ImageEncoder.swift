@@ -1,14 +1,10 @@
 import Kernels
-import Synchronization
 import Weights
 
-/// EfficientNet-Lite: u8 pixels to (g, P). P_j = L2(A_p y_j + b_p), g = L2(A_g mean_j y_j + b_g) for the head's output y.
+/// An image tower: u8 pixels to (g, P).
 package final class ImageEncoder: Sendable {
   package let config: ModelConfig
-  private let network: any ImageNetwork
-  private let projection: LinearLayer
-  private let patchProjection: LinearLayer
-  private let idle = Mutex<[ImageWorkspace]>([])
+  private let tower: any ImageTower
 
   /// Side of the image that `encode` takes, in pixels.
   package var side: Int { config.vision.imageSize }
@@ -17,13 +13,10 @@ package final class ImageEncoder: Sendable {
 
   package init(_ model: ModelFile, for kernels: KernelSet) throws {
     config = model.config
-    let head = config.vision.head
-    switch model.precision {
-    case .fp32: network = try FloatImageNetwork(model, for: kernels)
-    case .int8: network = try QuantizedImageNetwork(model, for: kernels)
+    switch config.vision {
+    case .efficientNetLite(let vision): tower = try EfficientNetLite(model, vision, for: kernels)
+    case .vit(let vision): tower = try VisionTransformer(model, vision, for: kernels)
     }
-    projection = try model.linear("vision.projection", outputs: config.dimension, inputs: head, for: kernels)
-    patchProjection = try model.linear("vision.patch_projection", outputs: config.dimension, inputs: head, for: kernels)
   }
 
   /// - Parameters:
@@ -33,17 +26,12 @@ package final class ImageEncoder: Sendable {
     _ pixels: AlignedBuffer<UInt8>, with kernels: KernelSet, probe: ImageProbe? = nil
   ) -> EncodedImage {
     precondition(pixels.count == side * side * 3, "encode: the image has another size")
-    let workspace = idle.withLock { $0.popLast() } ?? ImageWorkspace(config)
-    defer { idle.withLock { $0.append(workspace) } }
-    let (n, d, head) = (patches, config.dimension, config.vision.head)
-    network.run(pixels, workspace, with: kernels, probe: probe, patchProjection: patchProjection)
-    probe?.layer?("vision.patch_projection", n * d * head)
-    kernels.linear(projection, workspace.mean, rows: 1, quantized: workspace.quantized, into: workspace.global)
-    kernels.l2Normalize(workspace.global, rows: 1, columns: d)
-    kernels.l2Normalize(workspace.projected, rows: n, columns: d)
-    probe?.layer?("vision.projection", d * head)
-    return EncodedImage(global: workspace.global.array(0..<d), patches: workspace.projected.array(0..<n * d))
+    return tower.encode(pixels, with: kernels, probe: probe)
   }
+}
+
+protocol ImageTower: Sendable {
+  func encode(_ pixels: AlignedBuffer<UInt8>, with kernels: KernelSet, probe: ImageProbe?) -> EncodedImage
 }
 
 /// What is told of a forward pass while it runs.
@@ -55,90 +43,5 @@ package struct ImageProbe {
 
   package init(output: ((String, [Float]) -> Void)? = nil, layer: ((String, Int) -> Void)? = nil) {
     (self.output, self.layer) = (output, layer)
-  }
-}
-
-/// The convolutions of one precision: pixels to `mean` and `projected` (before L2) of the workspace.
-protocol ImageNetwork: Sendable {
-  func run(
-    _ pixels: AlignedBuffer<UInt8>, _ w: ImageWorkspace, with kernels: KernelSet,
-    probe: ImageProbe?, patchProjection: LinearLayer)
-}
-
-/// One block's shape, worked out once.
-struct BlockShape: Sendable {
-  let block: VisionConfig.Block
-  /// Of the input and the output.
-  let side: Int
-  let padding: SamePadding
-  var inside: Int { block.input * block.expand }
-  var bordered: Int { side + padding.before + padding.after }
-
-  static func all(_ vision: VisionConfig) -> [BlockShape] {
-    var side = (vision.imageSize + 1) / 2
-    return vision.blocks.map { block in
-      let padding = SamePadding(size: side, kernel: block.kernel, stride: block.stride)
-      defer { side = padding.output }
-      return BlockShape(block: block, side: side, padding: padding)
-    }
-  }
-}
-
-/// The memory of one forward pass; one pass at a time uses it.
-final class ImageWorkspace: @unchecked Sendable {
-  /// The image with the stem's border, and its windows; in the precision of the network, the other being empty.
-  let bordered, unrolled: AlignedBuffer<UInt8>
-  let borderedFloat, unrolledFloat: AlignedBuffer<Float>
-  /// Input and output of a block (they change places), its expansion with a border, and what the depthwise convolution
-  /// makes of it.
-  var input, output: AlignedBuffer<UInt8>
-  let expanded, filtered: AlignedBuffer<UInt8>
-  var inputFloat, outputFloat: AlignedBuffer<Float>
-  let denseFloat, expandedFloat, filteredFloat: AlignedBuffer<Float>
-  /// [N, head].
-  let headCodes: AlignedBuffer<UInt8>
-  let features: AlignedBuffer<Float>
-  /// f32[head].
-  let mean: AlignedBuffer<Float>
-  /// f32[d] and f32[N, d].
-  let global, projected: AlignedBuffer<Float>
-  let quantized: QuantizedRows
-  let stemPadding: SamePadding
-
-  init(_ config: ModelConfig) {
-    let vision = config.vision
-    let shapes = BlockShape.all(vision)
-    stemPadding = SamePadding(size: vision.imageSize, kernel: 3, stride: 2)
-    let framed = vision.imageSize + stemPadding.before + stemPadding.after
-    let windows = stemPadding.output * stemPadding.output
-    let n = vision.grid * vision.grid
-    let outside = max(
-      windows * vision.stem, shapes.map { $0.padding.output * $0.padding.output * $0.block.output }.max()!)
-    let expansion = shapes.map { $0.bordered * $0.bordered * $0.inside }.max()!
-    let filter = shapes.map { $0.padding.output * $0.padding.output * $0.inside }.max()!
-    let isInt8 = config.precision == .int8
-    func codes(_ count: Int) -> AlignedBuffer<UInt8> { AlignedBuffer(count: isInt8 ? count : 0, repeating: 0) }
-    func floats(_ count: Int) -> AlignedBuffer<Float> { AlignedBuffer(count: isInt8 ? 0 : count, repeating: 0) }
-    (bordered, borderedFloat) = (codes(framed * framed * 3), floats(framed * framed * 3))
-    (unrolled, unrolledFloat) = (codes(windows * 28), floats(windows * 27))
-    (input, output, expanded, filtered) = (codes(outside), codes(outside), codes(expansion), codes(filter))
-    (inputFloat, outputFloat) = (floats(outside), floats(outside))
-    (denseFloat, expandedFloat, filteredFloat) = (floats(expansion), floats(expansion), floats(filter))
-    headCodes = codes(n * vision.head)
-    features = floats(n * vision.head)
-    mean = AlignedBuffer(count: vision.head, repeating: 0)
-    global = AlignedBuffer(count: config.dimension, repeating: 0)
-    projected = AlignedBuffer(count: n * config.dimension, repeating: 0)
-    quantized = QuantizedRows(rows: n, columns: vision.head)
-  }
-}
-
-extension ModelFile {
-  /// The stem's kernel [outputs, c, y, x] in the order of unrolled windows, [outputs, y, x, c].
-  static func unrolledOrder<Element>(_ kernel: [Element], outputs: Int) -> [Element] {
-    (0..<outputs * 27).map { i in
-      let (row, y, x, c) = (i / 27, i % 27 / 9, i % 9 / 3, i % 3)
-      return kernel[row * 27 + c * 9 + y * 3 + x]
-    }
   }
 }

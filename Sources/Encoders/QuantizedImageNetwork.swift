@@ -19,8 +19,7 @@ struct QuantizedImageNetwork: ImageNetwork {
   private let blocks: [Block]
   private let head: QuantizedConvolution
 
-  init(_ model: ModelFile, for kernels: KernelSet) throws {
-    let vision = model.config.vision
+  init(_ model: ModelFile, _ vision: EfficientNetLiteConfig, for kernels: KernelSet) throws {
     side = vision.imageSize
     pixel = try Self.pixelScale(model)
     func convolution(

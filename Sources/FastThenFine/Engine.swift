@@ -14,8 +14,9 @@ public final class Engine: Sendable {
   package let model: ModelFile
   package let kernels: KernelSet
   package let images: ImageEncoder
-  package let texts: BertEncoder
-  private let tokenizer: WordPiece
+  package let texts: TextEncoder
+  /// The ids of a sentence, cut to a number of them.
+  private let tokenizer: @Sendable (String, Int) -> [Int32]
 
   /// - Parameters:
   ///   - path: a `.ftf` file.
@@ -26,12 +27,18 @@ public final class Engine: Sendable {
     kernels = try Engine.kernels(level: level, threads: threads)
     model = try ModelFile(path: path)
     do {
-      tokenizer = try WordPiece(vocabulary: model.vocabulary, lowercase: model.config.text.lowercase)
+      if model.config.text.architecture == "clip" {
+        let pairs = try BytePairEncoding(vocabulary: model.vocabulary, merges: model.merges)
+        tokenizer = { pairs.encode($0, limit: $1) }
+      } else {
+        let pieces = try WordPiece(vocabulary: model.vocabulary, lowercase: model.config.text.lowercase)
+        tokenizer = { pieces.encode($0, limit: $1) }
+      }
     } catch {
       throw WeightsError.badConfig(path: path, reason: "\(error)")
     }
     images = try ImageEncoder(model, for: kernels)
-    texts = try BertEncoder(model, for: kernels)
+    texts = try TextEncoder(model, for: kernels)
   }
 
   /// The kernels of a level, with the defaults of `init`.
@@ -52,7 +59,7 @@ public final class Engine: Sendable {
 
   /// The ids of a sentence's tokens, cut to the model's context.
   package func tokens(_ text: String) -> [Int32] {
-    tokenizer.encode(text, limit: model.config.text.contextLength)
+    tokenizer(text, model.config.text.contextLength)
   }
 
   /// One sentence, on all threads.
@@ -100,7 +107,8 @@ public final class Engine: Sendable {
 
   /// Resized and cropped to what the encoder takes.
   package func prepared(_ image: RGBImage) -> RGBImage {
-    image.centred(
-      resizeTo: model.config.preprocessing.resizeTo, cropTo: model.config.preprocessing.cropTo)
+    let preprocessing = model.config.preprocessing
+    return image.centred(
+      resizeTo: preprocessing.resizeTo, cropTo: preprocessing.cropTo, roundingDown: preprocessing.rounding == "down")
   }
 }

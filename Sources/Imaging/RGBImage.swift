@@ -114,18 +114,24 @@ package struct RGBImage: Sendable {
     return RGBImage(width: newWidth, height: newHeight, pixels: out)
   }
 
-  /// The shorter side becomes `side`, the other keeps the aspect (rounded half to even); then the centre is cut out.
-  package func centred(resizeTo: Int, cropTo: Int) -> RGBImage {
+  /// The shorter side becomes `resizeTo`, the other keeps the aspect; then the centre is cut out.
+  ///
+  /// - Parameter roundingDown: how the longer side is made whole; half to even otherwise.
+  package func centred(resizeTo: Int, cropTo: Int, roundingDown: Bool = false) -> RGBImage {
     guard width != resizeTo || height != resizeTo || cropTo != resizeTo else { return self }
     // What lies far from the centre of a long strip would be resized only to be cut off.
     let reach = 8 * min(width, height)
     if max(width, height) > reach {
       let (w, h) = (min(width, reach), min(height, reach))
       return cropped(x: (width - w) / 2, y: (height - h) / 2, width: w, height: h)
-        .centred(resizeTo: resizeTo, cropTo: cropTo)
+        .centred(resizeTo: resizeTo, cropTo: cropTo, roundingDown: roundingDown)
     }
-    let scale = Double(resizeTo) / Double(min(width, height))
-    func length(_ n: Int) -> Int { max(resizeTo, Int((Double(n) * scale).rounded(.toNearestOrEven))) }
+    let short = min(width, height)
+    func length(_ n: Int) -> Int {
+      if roundingDown { return resizeTo * n / short }
+      let scale = Double(resizeTo) / Double(short)
+      return max(resizeTo, Int((Double(n) * scale).rounded(.toNearestOrEven)))
+    }
     let resized = resized(width: length(width), height: length(height))
     return resized.cropped(
       x: (resized.width - cropTo) / 2, y: (resized.height - cropTo) / 2, width: cropTo, height: cropTo)

@@ -17,10 +17,11 @@ extension KernelSet {
   /// - Parameters:
   ///   - qkv: f32[rows, 3 * width]: queries, keys and values side by side, heads side by side in each.
   ///   - starts: the first row of each sequence, and after the last the number of rows.
+  ///   - causal: whether a token sees only itself and what precedes it.
   ///   - scratch: f32, `attentionScratch` of the longest sequence.
   ///   - output: f32[rows, width].
   package func attention(
-    qkv: Span<Float>, starts: [Int], heads: Int, width: Int, scratch: AlignedBuffer<Float>,
+    qkv: AlignedBuffer<Float>, starts: [Int], heads: Int, width: Int, causal: Bool, scratch: AlignedBuffer<Float>,
     into output: AlignedBuffer<Float>
   ) {
     let rows = starts.last!
@@ -31,7 +32,7 @@ extension KernelSet {
         && scratch.count >= attentionScratch(tokens: longest, headWidth: headWidth), "attention: shapes disagree")
     let tasks = (starts.count - 1) * heads
     guard tasks > 0, rows > 0 else { return }
-    let (q, o, scratch) = unsafe (qkv.address!, output.address, scratch.address)
+    let (q, o, scratch) = unsafe (UnsafePointer(qkv.address), output.address, scratch.address)
     let perTask = Self.scratchPerTask(longest, headWidth)
     let scale = 1 / Float(headWidth).squareRoot()
     // Scratch belongs to a task, so there are as many tasks as threads, each with a run of heads.
@@ -42,7 +43,7 @@ extension KernelSet {
         let column = unsafe q + first * 3 * width + head * headWidth
         var args = unsafe csimd_attention_f32_args(
           tokens: starts[sequence + 1] - first, width: headWidth, q: column, k: column + width, v: column + 2 * width,
-          ld: 3 * width, scale: scale, o: o + first * width + head * headWidth, ldo: width,
+          ld: 3 * width, scale: scale, causal: causal ? 1 : 0, o: o + first * width + head * headWidth, ldo: width,
           scratch: scratch + task * perTask)
         unsafe table.attention(&args)
       }

@@ -11,17 +11,20 @@ extension KernelSet {
     parallelFor((rows + block - 1) / block) { body($0 * block, min(block, rows - $0 * block)) }
   }
 
-  /// X[i,:] = (X[i,:] - mean) / sqrt(var + epsilon) * weight + bias for `rows` rows, in place.
+  /// Y[i,:] = (X[i,:] - mean) / sqrt(var + epsilon) * weight + bias for `rows` rows.
   ///
-  /// - Parameter x: f32[rows, k], k the count of `weight`.
+  /// - Parameters:
+  ///   - x: f32[rows, k], k the count of `weight`.
+  ///   - y: f32[rows, k]; may be `x`.
   package func layerNorm(
-    _ x: AlignedBuffer<Float>, rows: Int, weight: Span<Float>, bias: Span<Float>, epsilon: Float
+    _ x: AlignedBuffer<Float>, rows: Int, weight: AlignedBuffer<Float>, bias: AlignedBuffer<Float>, epsilon: Float,
+    into y: AlignedBuffer<Float>
   ) {
     let k = weight.count
-    precondition(k > 0 && bias.count == k && x.count >= rows * k, "layerNorm: shapes disagree")
-    let (x, weight, bias) = unsafe (x.address, weight.address!, bias.address!)
+    precondition(k > 0 && bias.count == k && x.count >= rows * k && y.count >= rows * k, "layerNorm: shapes disagree")
+    let (x, y, weight, bias) = unsafe (x.address, y.address, weight.address, bias.address)
     forRowBlocks(rows) { first, count in
-      unsafe table.layernorm(count, k, x + first * k, weight, bias, epsilon, x + first * k)
+      unsafe table.layernorm(count, k, x + first * k, weight, bias, epsilon, y + first * k)
     }
   }
 

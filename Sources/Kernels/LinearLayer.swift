@@ -91,6 +91,8 @@ package enum LinearActivation: Sendable {
   case none
   /// x Phi(x)
   case gelu
+  /// x / (1 + exp(-1.702 x))
+  case quickGELU
   /// min(max(x, 0), 6)
   case relu6
 
@@ -98,6 +100,7 @@ package enum LinearActivation: Sendable {
     switch self {
     case .none: csimd_activation_none
     case .gelu: csimd_activation_gelu
+    case .quickGELU: csimd_activation_quickgelu
     case .relu6: csimd_activation_relu6
     }
   }

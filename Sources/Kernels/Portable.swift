@@ -125,6 +125,7 @@ enum Portable {
     switch activation {
     case csimd_activation_gelu: p = p.gelu()
     case csimd_activation_relu6: p = p.relu6()
+    case csimd_activation_quickgelu: p = p.quickGELU()
     default: break
     }
     if let residual = unsafe residual { p = unsafe p + .load(residual, count: count) }
@@ -298,9 +299,10 @@ enum Portable {
       for i in 0..<wide { unsafe v[j * wide + i] = i < width ? x.v[j * x.ld + i] : 0 }
     }
     for i in 0..<tokens {
-      unsafe productRow(width, tokens, x.q + i * x.ld, kt, padded, x.scale, scores)
-      let by = unsafe 1 / exponentials(tokens, scores)
-      unsafe productRow(tokens, width, scores, v, wide, by, x.o + i * x.ldo)
+      let seen = unsafe x.causal != 0 ? i + 1 : tokens
+      unsafe productRow(width, seen, x.q + i * x.ld, kt, padded, x.scale, scores)
+      let by = unsafe 1 / exponentials(seen, scores)
+      unsafe productRow(seen, width, scores, v, wide, by, x.o + i * x.ldo)
     }
   }
 

@@ -118,6 +118,10 @@ extension SIMD16<Float> {
     return self * (0.5 + c * p).larger(Self())
   }
 
+  /// x / (1 + exp(-1.702 x)).
+  @inline(__always)
+  func quickGELU() -> Self { self / (1 + (self * -1.702).exponential()) }
+
   /// min(max(x, 0), 6).
   @inline(__always)
   func relu6() -> Self { larger(Self()).smaller(Self(repeating: 6)) }

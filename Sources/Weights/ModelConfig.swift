@@ -27,8 +27,60 @@ package enum Precision: String, Codable, Sendable, CaseIterable {
   case int8
 }
 
+/// The image tower, by its `architecture`.
+package enum VisionConfig: Codable, Sendable, Equatable {
+  case efficientNetLite(EfficientNetLiteConfig)
+  case vit(ViTConfig)
+
+  private enum Key: String, CodingKey { case architecture }
+
+  package init(from decoder: any Decoder) throws {
+    let container = try decoder.container(keyedBy: Key.self)
+    let name = try container.decode(String.self, forKey: .architecture)
+    switch name {
+    case EfficientNetLiteConfig.name: self = .efficientNetLite(try EfficientNetLiteConfig(from: decoder))
+    case ViTConfig.name: self = .vit(try ViTConfig(from: decoder))
+    default:
+      throw DecodingError.dataCorruptedError(
+        forKey: .architecture, in: container, debugDescription: "no encoder here computes '\(name)'")
+    }
+  }
+
+  package func encode(to encoder: any Encoder) throws {
+    switch self {
+    case .efficientNetLite(let config): try config.encode(to: encoder)
+    case .vit(let config): try config.encode(to: encoder)
+    }
+  }
+
+  package var architecture: String {
+    switch self {
+    case .efficientNetLite: EfficientNetLiteConfig.name
+    case .vit: ViTConfig.name
+    }
+  }
+
+  /// Side of the square input, in pixels.
+  package var imageSize: Int {
+    switch self {
+    case .efficientNetLite(let config): config.imageSize
+    case .vit(let config): config.imageSize
+    }
+  }
+
+  /// Side of the patch grid: N = grid * grid.
+  package var grid: Int {
+    switch self {
+    case .efficientNetLite(let config): config.grid
+    case .vit(let config): config.grid
+    }
+  }
+}
+
 /// EfficientNet-Lite (arXiv 1905.11946): stem 3x3 stride 2, inverted bottlenecks, 1x1 head; ReLU6, SAME padding.
-package struct VisionConfig: Codable, Sendable, Equatable {
+package struct EfficientNetLiteConfig: Codable, Sendable, Equatable {
+  package static let name = "efficientnet_lite"
+
   package struct Block: Codable, Sendable, Equatable {
     /// Of the depthwise convolution: 3 or 5.
     package var kernel: Int
@@ -60,7 +112,28 @@ package struct VisionConfig: Codable, Sendable, Equatable {
   }
 }
 
-/// BERT: bidirectional, post-norm, mean pooling over all tokens.
+/// CLIP's vision transformer: patch embedding without overlap, class token first, a norm before the pre-norm blocks and one
+/// after; g from the class token, P from the patch tokens.
+package struct ViTConfig: Codable, Sendable, Equatable {
+  package static let name = "vit"
+
+  package var architecture: String
+  /// Side of the square input and of a patch, in pixels.
+  package var imageSize: Int
+  package var patchSize: Int
+  package var layers: Int
+  package var width: Int
+  package var heads: Int
+  /// Width of the feed-forward layers.
+  package var hidden: Int
+  package var activation: String
+  package var normEpsilon: Float
+
+  package var grid: Int { imageSize / max(patchSize, 1) }
+}
+
+/// The text tower: `bert` (bidirectional, post-norm, mean pooling over all tokens) or `clip` (causal, pre-norm, pooled at the
+/// end token).
 package struct TextConfig: Codable, Sendable, Equatable {
   package var architecture: String
   package var layers: Int
@@ -84,6 +157,8 @@ package struct PreprocessingConfig: Codable, Sendable, Equatable {
   /// `shortest_edge`: the shorter side becomes `resizeTo`, the other keeps the aspect; then the centre is cropped.
   package var resize: String
   package var resizeTo: Int
+  /// How the longer side is made whole: `nearest` (half to even; the default) or `down`.
+  package var rounding: String?
   package var cropTo: Int
   package var interpolation: String
   /// Per channel R, G, B: `(value / 255 - mean) / std`.
@@ -159,28 +234,28 @@ extension ModelConfig {
   }
 
   /// What the config says that cannot be, or that no encoder here computes.
-  private var contradiction: String? {
+  var contradiction: String? {
     let extent = 1...65536
     func bad(_ name: String, _ value: Any) -> String { "has \(name) \(value), which no encoder here computes" }
     if format != Self.format { return "is of format '\(format)', not '\(Self.format)'" }
-    if vision.architecture != "efficientnet_lite" { return bad("vision.architecture", vision.architecture) }
-    if vision.activation != "relu6" { return bad("vision.activation", vision.activation) }
-    if vision.padding != "same" { return bad("vision.padding", vision.padding) }
-    if text.architecture != "bert" { return bad("text.architecture", text.architecture) }
-    if text.activation != "gelu" { return bad("text.activation", text.activation) }
-    if text.pooling != "mean" { return bad("text.pooling", text.pooling) }
+    let activations = ["gelu", "quickgelu"]
+    if !["bert", "clip"].contains(text.architecture) { return bad("text.architecture", text.architecture) }
+    if !activations.contains(text.activation) { return bad("text.activation", text.activation) }
+    if text.pooling != (text.architecture == "bert" ? "mean" : "end") { return bad("text.pooling", text.pooling) }
+    if ![nil, "nearest", "down"].contains(preprocessing.rounding) {
+      return bad("preprocessing.rounding", preprocessing.rounding!)
+    }
     if preprocessing.resize != "shortest_edge" { return bad("preprocessing.resize", preprocessing.resize) }
     if preprocessing.interpolation != "bicubic" {
       return bad("preprocessing.interpolation", preprocessing.interpolation)
     }
     for (name, value) in [
-      ("dimension", dimension), ("vision.stem", vision.stem), ("vision.head", vision.head), ("text.width", text.width),
+      ("dimension", dimension), ("text.width", text.width),
       ("text.heads", text.heads), ("text.hidden", text.hidden), ("text.positions", text.positions),
     ] where !extent.contains(value) { return bad(name, value) }
     if !(1...1 << 24).contains(text.vocabulary) { return bad("text.vocabulary", text.vocabulary) }
     if !(1...256).contains(text.layers) { return bad("text.layers", text.layers) }
     if !(8...2048).contains(vision.imageSize) { return bad("vision.image_size", vision.imageSize) }
-    if !(1...256).contains(vision.blocks.count) { return bad("vision.blocks", "of \(vision.blocks.count)") }
     if text.width % text.heads != 0 { return "has text.width \(text.width), which \(text.heads) heads do not divide" }
     if !(3...text.positions).contains(text.contextLength) { return bad("text.context_length", text.contextLength) }
     if preprocessing.cropTo != vision.imageSize || preprocessing.resizeTo < preprocessing.cropTo
@@ -193,12 +268,42 @@ extension ModelConfig {
       return "needs three means and three positive stds"
     }
     if !interaction.isUsable { return "has an interaction outside its ranges: tau > 0, beta and lambda in 0...1" }
-    return blockContradiction
+    return switch vision {
+    case .efficientNetLite(let config): config.contradiction
+    case .vit(let config): config.contradiction
+    }
   }
+}
 
-  private var blockContradiction: String? {
-    var channels = vision.stem
-    for (i, block) in vision.blocks.enumerated() {
+extension ViTConfig {
+  /// What the config says that cannot be.
+  var contradiction: String? {
+    for (name, value) in [("width", width), ("heads", heads), ("hidden", hidden)] where !(1...65536).contains(value) {
+      return "has vision.\(name) \(value), which no encoder here computes"
+    }
+    if !(1...256).contains(layers) { return "has vision.layers \(layers), which no encoder here computes" }
+    if !["gelu", "quickgelu"].contains(activation) {
+      return "has vision.activation \(activation), which no encoder here computes"
+    }
+    if width % heads != 0 { return "has vision.width \(width), which \(heads) heads do not divide" }
+    if !(1...imageSize).contains(patchSize) || imageSize % patchSize != 0 {
+      return "has vision.patch_size \(patchSize), which does not divide the image of \(imageSize)"
+    }
+    return nil
+  }
+}
+
+extension EfficientNetLiteConfig {
+  /// What the config says that cannot be, or that no encoder here computes.
+  var contradiction: String? {
+    if activation != "relu6" { return "has vision.activation \(activation), which no encoder here computes" }
+    if padding != "same" { return "has vision.padding \(padding), which no encoder here computes" }
+    for (name, value) in [("stem", stem), ("head", head)] where !(1...65536).contains(value) {
+      return "has vision.\(name) \(value), which no encoder here computes"
+    }
+    if !(1...256).contains(blocks.count) { return "has \(blocks.count) vision.blocks, which no encoder here computes" }
+    var channels = stem
+    for (i, block) in blocks.enumerated() {
       let at = "has vision.blocks[\(i)]"
       if block.input != channels { return "\(at) with input \(block.input) after an output of \(channels)" }
       if block.kernel != 3 && block.kernel != 5 { return "\(at) with kernel \(block.kernel); 3 and 5 are computed" }
@@ -211,7 +316,7 @@ extension ModelConfig {
       }
       channels = block.output
     }
-    for channels in [vision.stem, vision.head] + vision.blocks.map(\.output) where channels % 4 != 0 {
+    for channels in [stem, head] + blocks.map(\.output) where channels % 4 != 0 {
       return "has a layer of \(channels) channels; multiples of 4 are computed"
     }
     return nil

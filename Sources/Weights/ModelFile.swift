@@ -7,20 +7,28 @@ import Kernels
 ///
 /// | tensor | shape |
 /// |---|---|
+/// | of an `efficientnet_lite` tower | |
 /// | `vision.stem.{weight,bias}` | [stem, 3, 3, 3], [stem] |
 /// | `vision.blocks.I.{expand,project}.{weight,bias}` | [outputs, inputs], [outputs]; expand only where it is not 1 |
 /// | `vision.blocks.I.depthwise.{weight,bias}` | [channels, kernel, kernel], [channels] |
 /// | `vision.head.{weight,bias}` | [head, inputs], [head] |
 /// | `vision.{projection,patch_projection}.{weight,bias}` | [dimension, head], [dimension] |
+/// | of a `vit` tower | |
+/// | `vision.patch_embedding.{weight,bias}` | [width, 3 * patch * patch] in the order c, y, x; [width] |
+/// | `vision.class_embedding`, `vision.position_embedding` | [width]; [1 + N, width], the class token first |
+/// | `vision.{pre_norm,final_norm}.{weight,bias}` | [width] |
+/// | `vision.projection.{weight,bias}` | [dimension, width], [dimension]; for patches too |
+/// | of a text tower, and of `vit` with `vision` for `text` | |
 /// | `text.token_embedding.weight` | [vocabulary, width] |
 /// | `text.position_embedding` | [context, width], token type 0 added in |
-/// | `text.embedding_norm.{weight,bias}` | [width] |
+/// | `text.embedding_norm.{weight,bias}` | [width], `bert` |
+/// | `text.final_norm.{weight,bias}` | [width], `clip` |
 /// | `text.blocks.I.qkv.{weight,bias}` | [3 width, width], [3 width]: queries, keys, values |
 /// | `text.blocks.I.attention_out.{weight,bias}` | [width, width], [width] |
 /// | `text.blocks.I.mlp_in.{weight,bias}` | [hidden, width], [hidden] |
 /// | `text.blocks.I.mlp_out.{weight,bias}` | [width, hidden], [width] |
 /// | `text.blocks.I.norm{1,2}.{weight,bias}` | [width] |
-/// | `text.{projection,word_projection}.{weight,bias}` | [dimension, width], [dimension] |
+/// | `text.{projection,word_projection}.{weight,bias}` | [dimension, width], [dimension]; `clip` has one for both |
 ///
 /// Batch norms are folded. In an int8 file a matrix `T.weight` is I8 with `T.weight_scale` F32, one a row.
 package final class ModelFile: Sendable {
@@ -28,6 +36,8 @@ package final class ModelFile: Sendable {
   package let config: ModelConfig
   /// Word pieces, one a line, in order of their ids.
   package let vocabulary: [String]
+  /// Of byte-pair encoding: pairs of tokens, best first; empty for others.
+  package let merges: [String]
   package let weights: SafeTensors
   package var precision: Precision { config.precision! }
   package var fingerprint: String { weights.fingerprint }
@@ -40,6 +50,7 @@ package final class ModelFile: Sendable {
     }
     config = try ModelConfig(json: Data(json.utf8), path: path)
     guard config.precision != nil else { throw .badConfig(path: path, reason: "the config does not say its precision") }
+    merges = (weights.metadata["merges"] ?? "").split(separator: "\n").map(String.init)
     vocabulary = try Self.lines(of: words, count: config.text.vocabulary, path: path)
   }
 

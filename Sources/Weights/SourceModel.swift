@@ -5,7 +5,10 @@ import Kernels
 /// `ModelFile` with its batch norms folded, all in fp32.
 package struct SourceModel: Sendable {
   package var config: ModelConfig
+  /// Tokens in order of their ids, a line each.
   package var vocabulary: String
+  /// Of byte-pair encoding: pairs, best first, a line each.
+  package var merges = ""
   /// Where the weights come from, in a sentence; travels with the model.
   package var origin = ""
   /// By canonical name.
@@ -16,32 +19,51 @@ package struct SourceModel: Sendable {
     package var floats: [Float]
   }
 
-  /// - Parameter directory: with config.json, model.safetensors and vocab.txt.
+  /// Reads a model of this project or a CLIP model of `transformers`.
+  ///
+  /// - Parameter directory: with config.json, model.safetensors and the tokenizer's files.
   package init(directory: String) throws(WeightsError) {
-    func read(_ name: String) throws(WeightsError) -> Data {
-      do {
-        return try Data(contentsOf: URL(fileURLWithPath: "\(directory)/\(name)"))
-      } catch {
-        throw .unreadable(
-          path: "\(directory)/\(name)", reason: "a model is a folder with config.json, model.safetensors and vocab.txt")
-      }
-    }
     let path = "\(directory)/config.json"
-    config = try ModelConfig(json: read("config.json"), path: path)
+    let json = try Self.read(path)
+    let fields = (try? JSONSerialization.jsonObject(with: json)) as? [String: Any]
+    switch fields?["model_type"] as? String {
+    case nil: try self.init(own: directory, config: json)
+    case "clip": try self.init(clip: directory, config: json)
+    case let type?:
+      throw .badConfig(path: path, reason: "models of type '\(type)' are not read; clip and this project's own are")
+    }
+  }
+
+  static func read(_ path: String) throws(WeightsError) -> Data {
+    do {
+      return try Data(contentsOf: URL(fileURLWithPath: path))
+    } catch {
+      throw .unreadable(
+        path: path, reason: "a model is a folder with config.json, model.safetensors and its tokenizer's files")
+    }
+  }
+
+  /// This project's own: the vocabulary is vocab.txt.
+  private init(own directory: String, config json: Data) throws(WeightsError) {
+    let path = "\(directory)/config.json"
+    config = try ModelConfig(json: json, path: path)
     config.precision = .fp32
     config.activations = nil
-    vocabulary = String(decoding: try read("vocab.txt"), as: UTF8.self)
+    vocabulary = String(decoding: try Self.read("\(directory)/vocab.txt"), as: UTF8.self)
     _ = try ModelFile.lines(of: vocabulary, count: config.text.vocabulary, path: "\(directory)/vocab.txt")
+    guard case .efficientNetLite(let vision) = config.vision, config.text.architecture == "bert" else {
+      throw .badConfig(path: path, reason: "this format holds an efficientnet_lite and a bert tower")
+    }
     let source = try SafeTensors(path: "\(directory)/model.safetensors")
-    try readVision(source)
+    try readVision(source, vision)
     try readText(source)
   }
 
-  private mutating func set(_ name: String, _ shape: [Int], _ floats: [Float]) {
+  mutating func set(_ name: String, _ shape: [Int], _ floats: [Float]) {
     tensors[name] = Values(shape: shape, floats: floats)
   }
 
-  private mutating func copy(
+  mutating func copy(
     _ source: SafeTensors, _ from: String, to name: String, outputs: Int, inputs: Int
   ) throws(WeightsError) {
     set("\(name).weight", [outputs, inputs], try source.floats("\(from).weight", shape: [outputs, inputs]))
@@ -52,7 +74,7 @@ package struct SourceModel: Sendable {
 
   /// W' = W gamma / sqrt(var + eps), b' = beta - mean gamma / sqrt(var + eps), in double precision.
   private mutating func fold(
-    _ source: SafeTensors, _ name: String, outputs: Int, shape: [Int], as canonical: [Int]
+    _ source: SafeTensors, _ name: String, epsilon: Float, outputs: Int, shape: [Int], as canonical: [Int]
   ) throws(WeightsError) {
     var weight = try source.floats("\(name).conv.weight", shape: shape)
     let gamma = try source.floats("\(name).norm.weight", shape: [outputs])
@@ -65,7 +87,7 @@ package struct SourceModel: Sendable {
       guard variance[row] >= 0 else {
         throw .badValue(path: source.path, tensor: "\(name).norm.running_var", reason: "holds a negative variance")
       }
-      let factor = Double(gamma[row]) / (Double(variance[row]) + Double(config.vision.normEpsilon)).squareRoot()
+      let factor = Double(gamma[row]) / (Double(variance[row]) + Double(epsilon)).squareRoot()
       for i in row * size..<(row + 1) * size { weight[i] = Float(Double(weight[i]) * factor) }
       bias[row] = Float(Double(beta[row]) - Double(mean[row]) * factor)
     }
@@ -73,24 +95,30 @@ package struct SourceModel: Sendable {
     set("\(name).bias", [outputs], bias)
   }
 
-  private mutating func readVision(_ source: SafeTensors) throws(WeightsError) {
-    let vision = config.vision
-    try fold(source, "vision.stem", outputs: vision.stem, shape: [vision.stem, 3, 3, 3], as: [vision.stem, 3, 3, 3])
+  private mutating func readVision(_ source: SafeTensors, _ vision: EfficientNetLiteConfig) throws(WeightsError) {
+    let epsilon = vision.normEpsilon
+    try fold(
+      source, "vision.stem", epsilon: epsilon, outputs: vision.stem, shape: [vision.stem, 3, 3, 3],
+      as: [vision.stem, 3, 3, 3])
     for (i, block) in vision.blocks.enumerated() {
       let name = "vision.blocks.\(i)"
       let inside = block.input * block.expand
       if block.expand != 1 {
         try fold(
-          source, "\(name).expand", outputs: inside, shape: [inside, block.input, 1, 1], as: [inside, block.input])
+          source, "\(name).expand", epsilon: epsilon, outputs: inside, shape: [inside, block.input, 1, 1],
+          as: [inside, block.input])
       }
       let k = block.kernel
-      try fold(source, "\(name).depthwise", outputs: inside, shape: [inside, 1, k, k], as: [inside, k, k])
       try fold(
-        source, "\(name).project", outputs: block.output, shape: [block.output, inside, 1, 1],
+        source, "\(name).depthwise", epsilon: epsilon, outputs: inside, shape: [inside, 1, k, k], as: [inside, k, k])
+      try fold(
+        source, "\(name).project", epsilon: epsilon, outputs: block.output, shape: [block.output, inside, 1, 1],
         as: [block.output, inside])
     }
     let last = vision.blocks.last!.output
-    try fold(source, "vision.head", outputs: vision.head, shape: [vision.head, last, 1, 1], as: [vision.head, last])
+    try fold(
+      source, "vision.head", epsilon: epsilon, outputs: vision.head, shape: [vision.head, last, 1, 1],
+      as: [vision.head, last])
     for name in ["vision.projection", "vision.patch_projection"] {
       try copy(source, name, to: name, outputs: config.dimension, inputs: vision.head)
     }
@@ -108,7 +136,7 @@ package struct SourceModel: Sendable {
     positions.removeLast((text.positions - text.contextLength) * width)
     for i in positions.indices { positions[i] += types[i % width] }
     set("text.position_embedding", [text.contextLength, width], positions)
-    try norm(source, "text.embeddings.LayerNorm", to: "text.embedding_norm")
+    try norm(source, "text.embeddings.LayerNorm", to: "text.embedding_norm", width: width)
     for i in 0..<text.layers {
       let (from, to) = ("text.encoder.layer.\(i)", "text.blocks.\(i)")
       var weight: [Float] = []
@@ -120,18 +148,19 @@ package struct SourceModel: Sendable {
       set("\(to).qkv.weight", [3 * width, width], weight)
       set("\(to).qkv.bias", [3 * width], bias)
       try copy(source, "\(from).attention.output.dense", to: "\(to).attention_out", outputs: width, inputs: width)
-      try norm(source, "\(from).attention.output.LayerNorm", to: "\(to).norm1")
+      try norm(source, "\(from).attention.output.LayerNorm", to: "\(to).norm1", width: width)
       try copy(source, "\(from).intermediate.dense", to: "\(to).mlp_in", outputs: text.hidden, inputs: width)
       try copy(source, "\(from).output.dense", to: "\(to).mlp_out", outputs: width, inputs: text.hidden)
-      try norm(source, "\(from).output.LayerNorm", to: "\(to).norm2")
+      try norm(source, "\(from).output.LayerNorm", to: "\(to).norm2", width: width)
     }
     for name in ["text.projection", "text.word_projection"] {
       try copy(source, name, to: name, outputs: config.dimension, inputs: width)
     }
   }
 
-  private mutating func norm(_ source: SafeTensors, _ from: String, to name: String) throws(WeightsError) {
-    let width = config.text.width
+  mutating func norm(
+    _ source: SafeTensors, _ from: String, to name: String, width: Int
+  ) throws(WeightsError) {
     set("\(name).weight", [width], try source.floats("\(from).weight", shape: [width]))
     set("\(name).bias", [width], try source.floats("\(from).bias", shape: [width]))
   }
@@ -143,7 +172,10 @@ package struct SourceModel: Sendable {
   }
 
   func write(_ stored: [StoredTensor], _ config: ModelConfig, to path: String) throws(WeightsError) {
-    let metadata = ["format": ModelConfig.format, "config": config.json(), "vocabulary": vocabulary, "origin": origin]
+    let metadata = [
+      "format": ModelConfig.format, "config": config.json(), "vocabulary": vocabulary, "merges": merges,
+      "origin": origin,
+    ]
     try SafeTensors.write(stored, metadata: metadata, to: path)
   }
 }

@@ -8,7 +8,8 @@ struct Convert: ParsableCommand {
     abstract: "Make a model file of trained weights.",
     discussion: "Example: ftf convert ftf-lite2 -o small.ftf --precision fp32")
 
-  @Argument(help: "Folder with config.json, model.safetensors and vocab.txt.")
+  @Argument(
+    help: "Folder with config.json, model.safetensors and the tokenizer: this project's own, or CLIP of transformers.")
   var source: String
 
   @Option(name: .shortAndLong, help: "The model file to write.")
@@ -29,10 +30,6 @@ struct Convert: ParsableCommand {
   @OptionGroup var machine: Machine
 
   func validate() throws {
-    if precision == .int8 && calibrate == nil {
-      throw ValidationError(
-        "int8 needs --calibrate DIR, a folder of images like those to be searched; or --precision fp32")
-    }
     if calibrationImages < 1 { throw ValidationError("--calibration-images takes 1 or more") }
   }
 
@@ -41,14 +38,23 @@ struct Convert: ParsableCommand {
     model.origin = origin
     switch precision {
     case .fp32: try model.write(fp32: output)
-    case .int8: try convertToInt8(model)
+    case .int8:
+      switch model.config.vision {
+      case .efficientNetLite: try convertToInt8(model)
+      // Transformers quantise each row of activations as it comes: there is nothing to calibrate.
+      case .vit: try model.write(int8: output, activations: [:], calibrationImages: 0)
+      }
     }
     let bytes = try FileManager.default.attributesOfItem(atPath: output)[.size] as? Int ?? 0
     report("wrote \(output): \(model.config.name), \(precision.rawValue), \(bytes / 1_000_000) MB")
   }
 
   private func convertToInt8(_ model: SourceModel) throws {
-    let all = try imagePaths([calibrate!])
+    guard let calibrate else {
+      throw ValidationError(
+        "int8 of this model needs --calibrate DIR, a folder of images like those to be searched; or --precision fp32")
+    }
+    let all = try imagePaths([calibrate])
     let count = min(calibrationImages, all.count)
     let chosen = (0..<count).map { all[$0 * all.count / count] }
     let whole = output + ".fp32"
@@ -59,7 +65,7 @@ struct Convert: ParsableCommand {
     progress.finish()
     for failure in calibration.failures { report("ftf: \(failure); left out") }
     guard calibration.images > 0 else {
-      throw Failure("\(calibrate!): no image could be read, so nothing was calibrated")
+      throw Failure("\(calibrate): no image could be read, so nothing was calibrated")
     }
     try model.write(int8: output, activations: calibration.activations, calibrationImages: calibration.images)
   }

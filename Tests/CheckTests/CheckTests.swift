@@ -2,6 +2,7 @@ import FastThenFine
 import Foundation
 import TestSupport
 import Testing
+import Tokenization
 
 /// Against a full model and RSICD, which no checkout holds: `make check DATA=...` sets both variables.
 private let environment = ProcessInfo.processInfo.environment
@@ -22,6 +23,27 @@ struct FullModel {
       if wrong < 20 { Issue.record("\(sentence.prefix(80).debugDescription): \(engine.tokens(sentence)) for \(ids)") }
     }
     #expect(wrong == 0)
+  }
+
+  @Test func pairsOfEveryCaptionMatchTransformers() throws {
+    struct File: Decodable {
+      struct Model: Decodable {
+        var vocab: [String: Int]
+        var merges: [[String]]
+      }
+      var model: Model
+    }
+    let file = try JSONDecoder().decode(
+      File.self, from: Data(contentsOf: URL(fileURLWithPath: "\(folder)/clip/tokenizer.json")))
+    let vocabulary = file.model.vocab.sorted { $0.value < $1.value }.map(\.key)
+    let pairs = try BytePairEncoding(
+      vocabulary: vocabulary, merges: file.model.merges.map { $0.joined(separator: " ") })
+    let lists = try JSONDecoder().decode(
+      Goldens.Lists.self, from: Data(contentsOf: URL(fileURLWithPath: "\(folder)/clip_ids.json")))
+    #expect(lists.sentences.count > 15_000)
+    for (sentence, ids) in zip(lists.sentences, lists.ids) where pairs.encode(sentence, limit: 77) != ids {
+      Issue.record("\(sentence.prefix(80).debugDescription): \(pairs.encode(sentence, limit: 77)) for \(ids)")
+    }
   }
 
   @Test func vectorsMatchPyTorch() throws {

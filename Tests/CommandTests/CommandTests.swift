@@ -89,6 +89,19 @@ private func ftf(_ arguments: String..., input: String = "") throws -> Outcome {
     #expect(((alike.objects[0]["results"] as! [[String: Any]])[0]["path"] as! String).hasSuffix("/exact.png"))
   }
 
+  @Test func aCLIPModelDoesAllThatTheDefaultModelDoes() throws {
+    let (clip, index) = ("\(folder.path)/clip.ftf", "\(folder.path)/clip")
+    #expect(try ftf("convert", "\(Goldens.folder)/clip", "-o", clip).code == 0)
+    #expect(try ftf("index", index, images, "--model", clip).code == 0)
+    let found = try ftf("search", index, "--text", "a river", "--json", "--top", "3", "--explain", "\(folder.path)/why")
+    #expect(found.code == 0 && (found.objects[0]["results"] as! [[String: Any]]).count == 3, "\(found.error)")
+    #expect(FileManager.default.fileExists(atPath: "\(folder.path)/why/3.png"))
+    let captions = try folder.file(
+      "captions.jsonl", Data("{\"filename\": \"rgb.jpg\", \"split\": \"val\", \"captions\": [\"a river\"]}\n".utf8))
+    let scores = try ftf("eval", clip, "--images", images, "--captions", captions, "--json")
+    #expect(scores.code == 0 && (scores.objects[0]["rerank"] as! [String: Any])["mR"] as? Double == 100)
+  }
+
   @Test func everyLevelGivesTheSameAnswer() throws {
     let index = "\(folder.path)/index"
     #expect(try ftf("index", index, images, "--model", model).code == 0)

@@ -100,7 +100,8 @@ let shapes =
       let room = QuantizedRows(rows: m, columns: k)
       let y = AlignedBuffer<Float>(count: m * n, repeating: 0.5)
       kernels.linear(
-        layer, AlignedBuffer(copying: x.span), rows: m, activation: .gelu, adding: true, quantized: room, into: y)
+        layer, AlignedBuffer(copying: x.span), rows: m, activation: shape.n % 2 == 0 ? .gelu : .quickGELU, adding: true,
+        quantized: room, into: y)
       let result = y.array
       #expect(result == expected ?? result, "level \(level), seed \(random.seed)")
       expected = result
@@ -244,7 +245,9 @@ let windows = [(3, 1), (3, 2), (5, 1), (5, 2)].flatMap { kernel, stride in
       let scales = AlignedBuffer<Float>(count: rows, repeating: 0)
       kernels.quantizeRows(x.span, rows: rows, columns: width, codes: codes, scales: scales)
       let normed = AlignedBuffer<Float>(copying: x.span)
-      kernels.layerNorm(normed, rows: rows, weight: weight.span, bias: bias.span, epsilon: 1e-5)
+      kernels.layerNorm(
+        normed, rows: rows, weight: AlignedBuffer(copying: weight.span), bias: AlignedBuffer(copying: bias.span),
+        epsilon: 1e-5, into: normed)
       let unit = AlignedBuffer<Float>(copying: x.span)
       kernels.l2Normalize(unit, rows: rows, columns: width)
       let dots = AlignedBuffer<Float>(count: 6 * rows, repeating: 0)
@@ -266,8 +269,9 @@ let windows = [(3, 1), (3, 2), (5, 1), (5, 2)].flatMap { kernel, stride in
     }
   }
 
-  @Test(arguments: [(1, 32), (5, 32), (7, 12), (17, 32), (64, 16), (65, 33)])
-  func attentionIsSoftmaxOfScoresTimesValuesAndTheSameOnEveryLevel(tokens: Int, headWidth: Int) throws {
+  @Test(arguments: [(1, 32), (5, 32), (7, 12), (17, 32), (64, 16), (65, 33)], [false, true])
+  func attentionIsSoftmaxOfScoresTimesValuesAndTheSameOnEveryLevel(shape: (Int, Int), causal: Bool) throws {
+    let (tokens, headWidth) = shape
     var random = SeededGenerator(seed: UInt64(tokens))
     let (heads, first) = (3, 2)
     let width = heads * headWidth
@@ -280,14 +284,16 @@ let windows = [(3, 1), (3, 2), (5, 1), (5, 2)].flatMap { kernel, stride in
       let scratch = AlignedBuffer<Float>(count: room, repeating: 0)
       let y = AlignedBuffer<Float>(count: rows * width, repeating: 0)
       kernels.attention(
-        qkv: qkv.span, starts: [0, first, rows], heads: heads, width: width, scratch: scratch, into: y)
+        qkv: AlignedBuffer(copying: qkv.span), starts: [0, first, rows], heads: heads, width: width, causal: causal,
+        scratch: scratch, into: y)
       let result = y.array
       #expect(result == expected ?? result, "level \(level)")
       expected = result
     }
     for row in first..<rows {
       for h in 0..<heads {
-        let scores = (first..<rows).map { j in
+        let end = causal ? row + 1 : rows
+        let scores = (first..<end).map { j in
           (0..<headWidth).reduce(0.0) {
             $0 + Double(qkv[row * 3 * width + h * headWidth + $1])
               * Double(qkv[j * 3 * width + width + h * headWidth + $1])
@@ -297,7 +303,7 @@ let windows = [(3, 1), (3, 2), (5, 1), (5, 2)].flatMap { kernel, stride in
         let powers = scores.map { exp($0 - most) }
         let total = powers.reduce(0, +)
         for i in 0..<headWidth {
-          let value = zip(first..<rows, powers).reduce(0.0) {
+          let value = zip(first..<end, powers).reduce(0.0) {
             $0 + $1.1 / total * Double(qkv[$1.0 * 3 * width + 2 * width + h * headWidth + i])
           }
           #expect(abs(Double(expected![row * width + h * headWidth + i]) - value) < 3e-6)

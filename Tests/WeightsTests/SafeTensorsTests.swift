@@ -88,8 +88,8 @@ import Weights
   @Test(arguments: [
     ("\"dimension\": 24", "\"dimension\": 32", "shape"), ("\"kernel\": 5", "\"kernel\": 7", "kernel 7"),
     ("\"output\": 20", "\"output\": 24", "shape"), ("\"heads\": 4", "\"heads\": 5", "heads"),
-    ("\"input\": 8", "\"input\": 16", "input 16"), ("\"gelu\"", "\"quickgelu\"", "quickgelu"),
-    ("\"bert\"", "\"clip\"", "clip"), ("\"layers\": 2", "\"layers\": 3", "no tensor"),
+    ("\"input\": 8", "\"input\": 16", "input 16"), ("\"gelu\"", "\"swish\"", "swish"),
+    ("\"bert\"", "\"gpt\"", "gpt"), ("\"layers\": 2", "\"layers\": 3", "no tensor"),
     ("\"stem\": 8", "\"stem\": \"x\"", "stem"), ("\"tau\": 0.1", "\"tau\": 0", "tau"),
     ("\"blocks\"", "\"blox\"", "blocks"),
     ("\"context_length\": 24", "\"context_length\": 9999999", "context_length"),

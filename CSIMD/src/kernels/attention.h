@@ -50,16 +50,18 @@ static inline __attribute__((always_inline)) void product_rows(size_t rows, size
 
 static inline __attribute__((always_inline)) void attend(const csimd_attention_f32_args *x, size_t first, size_t rows,
                                                          const float *kt, const float *v, float *scores) {
-  const size_t padded = csimd_round16(x->tokens);
+  const size_t padded = csimd_round16(x->tokens), seen = x->causal ? first + rows : x->tokens;
   float by[CSIMD_ATTENTION_ROWS];
   for (size_t r = 0; r < rows; r++)
     by[r] = x->scale;
-  product_rows(rows, x->width, x->tokens, x->q + first * x->ld, x->ld, kt, padded, by, scores, padded);
+  product_rows(rows, x->width, seen, x->q + first * x->ld, x->ld, kt, padded, by, scores, padded);
   for (size_t r = 0; r < rows; r++) {
     float *row = scores + r * padded;
-    by[r] = 1.0f / exponentials(x->tokens, row);
+    const size_t own = x->causal ? first + r + 1 : x->tokens;
+    by[r] = 1.0f / exponentials(own, row);
+    memset(row + own, 0, (seen - own) * sizeof(float));
   }
-  product_rows(rows, x->tokens, x->width, scores, padded, v, csimd_round16(x->width), by, x->o + first * x->ldo, x->ldo);
+  product_rows(rows, seen, x->width, scores, padded, v, csimd_round16(x->width), by, x->o + first * x->ldo, x->ldo);
 }
 
 static void attention(const csimd_attention_f32_args *x) {

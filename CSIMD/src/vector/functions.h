@@ -1,4 +1,4 @@
-// exp and GELU over f32x16, one sequence of operations for every instruction set. Coefficients: ours, least
+// exp, GELU and QuickGELU over f32x16, one sequence of operations for every instruction set. Coefficients: ours, least
 // squares at Chebyshev nodes, the last one rounded last; errors measured over all of the range in fp32.
 #pragma once
 
@@ -43,10 +43,17 @@ static inline f32x16 gelu(f32x16 x) {
   return mul(x, larger(add(splat(0.5f), mul(c, p)), splat(0.0f)));
 }
 
+// x / (1 + exp(-1.702 x))
+static inline f32x16 quickgelu(f32x16 x) {
+  return quotient(x, add(splat(1.0f), exponential(mul(x, splat(-1.702f)))));
+}
+
 static inline f32x16 activated(f32x16 x, csimd_activation activation) {
   switch (activation) {
   case csimd_activation_gelu:
     return gelu(x);
+  case csimd_activation_quickgelu:
+    return quickgelu(x);
   case csimd_activation_relu6:
     return smaller(larger(x, splat(0)), splat(6));
   default:

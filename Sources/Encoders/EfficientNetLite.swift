@@ -1,0 +1,123 @@
+import Kernels
+import Synchronization
+import Weights
+
+/// EfficientNet-Lite: P_j = L2(A_p y_j + b_p), g = L2(A_g mean_j y_j + b_g) for the head's output y.
+final class EfficientNetLite: ImageTower {
+  private let config: EfficientNetLiteConfig
+  private let dimension: Int
+  private let precision: Precision
+  private let network: any ImageNetwork
+  private let projection: LinearLayer
+  private let patchProjection: LinearLayer
+  private let idle = Mutex<[ImageWorkspace]>([])
+
+  init(_ model: ModelFile, _ config: EfficientNetLiteConfig, for kernels: KernelSet) throws {
+    self.config = config
+    (dimension, precision) = (model.config.dimension, model.precision)
+    switch precision {
+    case .fp32: network = try FloatImageNetwork(model, config, for: kernels)
+    case .int8: network = try QuantizedImageNetwork(model, config, for: kernels)
+    }
+    projection = try model.linear("vision.projection", outputs: dimension, inputs: config.head, for: kernels)
+    patchProjection = try model.linear("vision.patch_projection", outputs: dimension, inputs: config.head, for: kernels)
+  }
+
+  func encode(_ pixels: AlignedBuffer<UInt8>, with kernels: KernelSet, probe: ImageProbe?) -> EncodedImage {
+    let workspace = idle.withLock { $0.popLast() } ?? ImageWorkspace(config, dimension: dimension, precision)
+    defer { idle.withLock { $0.append(workspace) } }
+    let (n, d, head) = (config.grid * config.grid, dimension, config.head)
+    network.run(pixels, workspace, with: kernels, probe: probe, patchProjection: patchProjection)
+    probe?.layer?("vision.patch_projection", n * d * head)
+    kernels.linear(
+      projection, workspace.mean, rows: 1, quantized: workspace.quantized, into: workspace.global)
+    kernels.l2Normalize(workspace.global, rows: 1, columns: d)
+    kernels.l2Normalize(workspace.projected, rows: n, columns: d)
+    probe?.layer?("vision.projection", d * head)
+    return EncodedImage(global: workspace.global.array(0..<d), patches: workspace.projected.array(0..<n * d))
+  }
+}
+
+/// The convolutions of one precision: pixels to `mean` and `projected` (before L2) of the workspace.
+protocol ImageNetwork: Sendable {
+  func run(
+    _ pixels: AlignedBuffer<UInt8>, _ w: ImageWorkspace, with kernels: KernelSet,
+    probe: ImageProbe?, patchProjection: LinearLayer)
+}
+
+/// One block's shape, worked out once.
+struct BlockShape: Sendable {
+  let block: EfficientNetLiteConfig.Block
+  /// Of the input and the output.
+  let side: Int
+  let padding: SamePadding
+  var inside: Int { block.input * block.expand }
+  var bordered: Int { side + padding.before + padding.after }
+
+  static func all(_ vision: EfficientNetLiteConfig) -> [BlockShape] {
+    var side = (vision.imageSize + 1) / 2
+    return vision.blocks.map { block in
+      let padding = SamePadding(size: side, kernel: block.kernel, stride: block.stride)
+      defer { side = padding.output }
+      return BlockShape(block: block, side: side, padding: padding)
+    }
+  }
+}
+
+/// The memory of one forward pass; one pass at a time uses it.
+final class ImageWorkspace: @unchecked Sendable {
+  /// The image with the stem's border, and its windows; in the precision of the network, the other being empty.
+  let bordered, unrolled: AlignedBuffer<UInt8>
+  let borderedFloat, unrolledFloat: AlignedBuffer<Float>
+  /// Input and output of a block (they change places), its expansion with a border, and what the depthwise convolution
+  /// makes of it.
+  var input, output: AlignedBuffer<UInt8>
+  let expanded, filtered: AlignedBuffer<UInt8>
+  var inputFloat, outputFloat: AlignedBuffer<Float>
+  let denseFloat, expandedFloat, filteredFloat: AlignedBuffer<Float>
+  /// [N, head].
+  let headCodes: AlignedBuffer<UInt8>
+  let features: AlignedBuffer<Float>
+  /// f32[head].
+  let mean: AlignedBuffer<Float>
+  /// f32[d] and f32[N, d].
+  let global, projected: AlignedBuffer<Float>
+  let quantized: QuantizedRows
+  let stemPadding: SamePadding
+
+  init(_ vision: EfficientNetLiteConfig, dimension: Int, _ precision: Precision) {
+    let shapes = BlockShape.all(vision)
+    stemPadding = SamePadding(size: vision.imageSize, kernel: 3, stride: 2)
+    let framed = vision.imageSize + stemPadding.before + stemPadding.after
+    let windows = stemPadding.output * stemPadding.output
+    let n = vision.grid * vision.grid
+    let outside = max(
+      windows * vision.stem, shapes.map { $0.padding.output * $0.padding.output * $0.block.output }.max()!)
+    let expansion = shapes.map { $0.bordered * $0.bordered * $0.inside }.max()!
+    let filter = shapes.map { $0.padding.output * $0.padding.output * $0.inside }.max()!
+    let isInt8 = precision == .int8
+    func codes(_ count: Int) -> AlignedBuffer<UInt8> { AlignedBuffer(count: isInt8 ? count : 0, repeating: 0) }
+    func floats(_ count: Int) -> AlignedBuffer<Float> { AlignedBuffer(count: isInt8 ? 0 : count, repeating: 0) }
+    (bordered, borderedFloat) = (codes(framed * framed * 3), floats(framed * framed * 3))
+    (unrolled, unrolledFloat) = (codes(windows * 28), floats(windows * 27))
+    (input, output, expanded, filtered) = (codes(outside), codes(outside), codes(expansion), codes(filter))
+    (inputFloat, outputFloat) = (floats(outside), floats(outside))
+    (denseFloat, expandedFloat, filteredFloat) = (floats(expansion), floats(expansion), floats(filter))
+    headCodes = codes(n * vision.head)
+    features = floats(n * vision.head)
+    mean = AlignedBuffer(count: vision.head, repeating: 0)
+    global = AlignedBuffer(count: dimension, repeating: 0)
+    projected = AlignedBuffer(count: n * dimension, repeating: 0)
+    quantized = QuantizedRows(rows: n, columns: vision.head)
+  }
+}
+
+extension ModelFile {
+  /// The stem's kernel [outputs, c, y, x] in the order of unrolled windows, [outputs, y, x, c].
+  static func unrolledOrder<Element>(_ kernel: [Element], outputs: Int) -> [Element] {
+    (0..<outputs * 27).map { i in
+      let (row, y, x, c) = (i / 27, i % 27 / 9, i % 9 / 3, i % 3)
+      return kernel[row * 27 + c * 9 + y * 3 + x]
+    }
+  }
+}

@@ -1,0 +1,124 @@
+import Kernels
+import Weights
+
+/// A text tower: ids to (t, W).
+///
+/// `bert`: t = L2(projection of the mean over all tokens), W = L2(word projection of every token but the first and the
+/// last). `clip`: the final norm, then t = L2(projection of the end token), W = L2(the same projection of the tokens
+/// between start and end).
+package final class TextEncoder: Sendable {
+  private let config: TextConfig
+  package let dimension: Int
+  private let embedding: StoredMatrix
+  private let positions: [Float]
+  /// After the embedding (`bert`) or after the blocks (`clip`).
+  private let norm: Norm
+  private let transformer: Transformer
+  private let projection: LinearLayer
+  private let wordProjection: LinearLayer
+  private var isCLIP: Bool { config.architecture == "clip" }
+
+  package init(_ model: ModelFile, for kernels: KernelSet) throws {
+    config = model.config.text
+    dimension = model.config.dimension
+    let width = config.width
+    let isCLIP = config.architecture == "clip"
+    embedding = try model.matrix("text.token_embedding", rows: config.vocabulary, shape: [config.vocabulary, width])
+    positions = try model.weights.floats("text.position_embedding", shape: [config.contextLength, width])
+    norm = try Norm(model, isCLIP ? "text.final_norm" : "text.embedding_norm", width: width)
+    let shape = TransformerShape(
+      layers: config.layers, width: width, heads: config.heads, hidden: config.hidden,
+      activation: TransformerShape.activation(config.activation), epsilon: config.normEpsilon, isPreNorm: isCLIP,
+      isCausal: isCLIP)
+    transformer = try Transformer(model, "text", shape, for: kernels)
+    projection = try model.linear("text.projection", outputs: dimension, inputs: width, for: kernels)
+    wordProjection =
+      isCLIP
+      ? projection : try model.linear("text.word_projection", outputs: dimension, inputs: width, for: kernels)
+  }
+
+  /// Encodes sentences together; each attends to itself alone, so that none changes another's result.
+  ///
+  /// - Parameter ids: of each sentence, special tokens included, at most the context length; each id in the vocabulary.
+  package func encode(_ ids: [[Int32]], with kernels: KernelSet) -> [EncodedText] {
+    guard !ids.isEmpty else { return [] }
+    precondition(ids.allSatisfy { (2...config.contextLength).contains($0.count) }, "a sentence of impossible length")
+    let starts = ids.reduce(into: [0]) { $0.append($0.last! + $1.count) }
+    let rows = starts.last!
+    let memory = TransformerMemory(transformer.shape, rows: rows, longest: ids.map(\.count).max()!, for: kernels)
+    let x = embed(ids, rows: rows)
+    func normalize() {
+      kernels.layerNorm(
+        x, rows: rows, weight: norm.weight, bias: norm.bias, epsilon: config.normEpsilon, into: x)
+    }
+    if !isCLIP { normalize() }
+    transformer.run(x, starts: starts, memory, with: kernels)
+    if isCLIP { normalize() }
+    return project(x, starts: starts, room: memory.quantized, with: kernels)
+  }
+
+  /// The token's row plus its position's.
+  private func embed(_ ids: [[Int32]], rows: Int) -> AlignedBuffer<Float> {
+    let width = config.width
+    let x = AlignedBuffer<Float>(count: rows * width, repeating: 0)
+    var row = 0
+    for sentence in ids {
+      for (position, id) in sentence.enumerated() {
+        let from = Int(id) * width
+        for i in 0..<width {
+          let token: Float
+          switch embedding {
+          case .fp32(let floats): token = floats[from + i]
+          case .int8(let codes, let scales): token = scales[Int(id)] * Float(codes[from + i])
+          }
+          x[row * width + i] = token + positions[position * width + i]
+        }
+        row += 1
+      }
+    }
+    return x
+  }
+
+  private func project(
+    _ x: AlignedBuffer<Float>, starts: [Int], room: QuantizedRows, with kernels: KernelSet
+  ) -> [EncodedText] {
+    let (count, rows, d) = (starts.count - 1, starts.last!, dimension)
+    let sentences = AlignedBuffer<Float>(count: count * d, repeating: 0)
+    kernels.linear(projection, pooled(x, starts: starts), rows: count, quantized: room, into: sentences)
+    kernels.l2Normalize(sentences, rows: count, columns: d)
+    let words = AlignedBuffer<Float>(count: rows * d, repeating: 0)
+    kernels.linear(wordProjection, x, rows: rows, quantized: room, into: words)
+    kernels.l2Normalize(words, rows: rows, columns: d)
+    return (0..<count).map { s in
+      EncodedText(
+        sentence: sentences.array(s * d..<(s + 1) * d),
+        words: words.array((starts[s] + 1) * d..<(starts[s + 1] - 1) * d))
+    }
+  }
+
+  /// One row a sentence: the mean of its tokens, or its end token.
+  private func pooled(_ x: AlignedBuffer<Float>, starts: [Int]) -> AlignedBuffer<Float> {
+    let (count, width) = (starts.count - 1, config.width)
+    let pooled = AlignedBuffer<Float>(count: count * width, repeating: 0)
+    for s in 0..<count {
+      let first = isCLIP ? starts[s + 1] - 1 : starts[s]
+      let length = Float(starts[s + 1] - first)
+      for i in 0..<width {
+        var sum: Float = 0
+        for row in first..<starts[s + 1] { sum += x[row * width + i] }
+        pooled[s * width + i] = sum / length
+      }
+    }
+    return pooled
+  }
+}
+
+extension AlignedBuffer {
+  func array(_ range: Range<Int>) -> [Element] {
+    let part = span.extracting(range)
+    return unsafe [Element](unsafeUninitializedCapacity: range.count) { target, count in
+      for i in 0..<range.count { unsafe target.initializeElement(at: i, to: part[i]) }
+      count = range.count
+    }
+  }
+}

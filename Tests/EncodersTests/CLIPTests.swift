@@ -1,0 +1,105 @@
+import Encoders
+import FastThenFine
+import Foundation
+import Kernels
+import TestSupport
+import Testing
+import Weights
+
+/// A tiny CLIP as `transformers` saves it.
+@Suite struct CLIPGoldens {
+  let goldens: Goldens
+  let folder: TemporaryFolder
+  let source = "\(Goldens.folder)/clip"
+
+  init() throws {
+    goldens = try Goldens(name: "clip")
+    folder = try TemporaryFolder()
+  }
+
+  private func model(_ precision: Precision) throws -> String {
+    let path = "\(folder.path)/\(precision).ftf"
+    let model = try SourceModel(directory: source)
+    switch precision {
+    case .fp32: try model.write(fp32: path)
+    case .int8: try model.write(int8: path, activations: [:], calibrationImages: 0)
+    }
+    return path
+  }
+
+  private func images(_ engine: Engine) throws -> [EncodedImage] {
+    try engine.encode(imagePaths: goldens.lists.images.map { "\(Goldens.folder)/images/\($0)" }).map { try $0.get() }
+  }
+
+  @Test(arguments: Level.available) func bothTowersMatchTransformers(level: Level) throws {
+    let engine = try Engine(path: model(.fp32), level: level.rawValue, threads: 2)
+    let images = try images(engine)
+    let texts = engine.encode(texts: Array(goldens.lists.sentences.prefix(3)))
+    let longest = texts.map(\.words.count).max()!
+    let words = texts.flatMap { $0.words + [Float](repeating: 0, count: longest - $0.words.count) }
+    for (name, values) in [
+      ("g", images.flatMap(\.global)), ("P", images.flatMap(\.patches)), ("t", texts.flatMap(\.sentence)), ("W", words),
+    ] {
+      let (worst, cosine) = distance(values, try goldens.floats(name), width: engine.dimension)
+      // A pixel may differ from Pillow's by one grey level where a rounding falls the other way.
+      #expect(worst <= 2e-4 && cosine >= 0.999999, "\(name): \(worst), \(cosine)")
+    }
+    #expect(engine.encode(text: goldens.lists.sentences[2]) == texts[2], "a sentence alone differs from one of many")
+  }
+
+  @Test func pairsOfHardStringsMatchTransformers() throws {
+    let engine = try Engine(path: model(.fp32), threads: 1)
+    for (sentence, ids) in zip(goldens.lists.sentences, goldens.lists.ids) {
+      #expect(engine.tokens(sentence) == ids, "\(sentence.prefix(60).debugDescription)")
+    }
+  }
+
+  @Test func int8IsTheSameOnEveryLevelAndNearTheFloats() throws {
+    let path = try model(.int8)
+    var expected: (images: [EncodedImage], text: EncodedText)?
+    for level in Level.available {
+      let engine = try Engine(path: path, level: level.rawValue, threads: 2)
+      let found = (images: try images(engine), text: engine.encode(text: "two white ships"))
+      #expect(found == expected ?? found, "\(level)")
+      expected = found
+    }
+    let g = distance(expected!.images.flatMap(\.global), try goldens.floats("g"), width: 20)
+    #expect(g.cosine > 0.995, "\(g.cosine)")
+  }
+
+  @Test func theActivationDecidesWhatTheModelIs() throws {
+    // QuickGELU and GELU are different models for the same weights: a wrong one must show.
+    let other = "\(folder.path)/other"
+    try FileManager.default.copyItem(atPath: source, toPath: other)
+    let config = try String(contentsOfFile: "\(other)/config.json", encoding: .utf8)
+    let changed = config.replacingOccurrences(of: "\"quick_gelu\"", with: "\"gelu\"")
+    #expect(changed != config)
+    try Data(changed.utf8).write(to: URL(fileURLWithPath: "\(other)/config.json"))
+    let path = "\(folder.path)/other.ftf"
+    try SourceModel(directory: other).write(fp32: path)
+    let engine = try Engine(path: path, threads: 2)
+    let (worst, _) = distance(try images(engine).flatMap(\.global), try goldens.floats("g"), width: 20)
+    #expect(worst > 2e-4)
+  }
+
+  @Test(arguments: [
+    ("config.json", "\"patch_size\": 14", "\"patch_size\": 15", "patch_size"),
+    ("config.json", "\"hidden_size\": 36", "\"hidden_size\": 39", "shape"),
+    ("config.json", "\"hidden_act\": \"quick_gelu\"", "\"hidden_act\": \"relu\"", "hidden_act"),
+    ("config.json", "\"model_type\": \"clip\"", "\"model_type\": \"blip\"", "blip"),
+    ("preprocessor_config.json", "\"resample\": 3", "\"resample\": 2", "resample"),
+    ("preprocessor_config.json", "\"height\": 56", "\"height\": 40", "square"),
+  ]) func aSourceThatContradictsItselfIsNamed(file: String, from: String, to: String, expected: String) throws {
+    let other = "\(folder.path)/other"
+    try FileManager.default.copyItem(atPath: source, toPath: other)
+    let text = try String(contentsOfFile: "\(other)/\(file)", encoding: .utf8)
+    #expect(text.contains(from))
+    try Data(text.replacingOccurrences(of: from, with: to).utf8).write(to: URL(fileURLWithPath: "\(other)/\(file)"))
+    do {
+      _ = try SourceModel(directory: other)
+      Issue.record("was taken")
+    } catch {
+      #expect("\(error)".contains(expected) && "\(error)".contains(other), "\(error)")
+    }
+  }
+}
