@@ -54,7 +54,7 @@ private struct CLIPSource: Decodable {
 extension SourceModel {
   /// A CLIP model of `transformers`: config.json, model.safetensors, preprocessor_config.json, and vocab.json with
   /// merges.txt or tokenizer.json.
-  init(clip directory: String, config json: Data) throws(WeightsError) {
+  init(clip directory: String, tokenizer: String, config json: Data) throws(WeightsError) {
     let path = "\(directory)/config.json"
     let source: CLIPSource = try Self.decode(json, path)
     let preprocessor: CLIPSource.Preprocessor = try Self.decode(
@@ -100,8 +100,8 @@ extension SourceModel {
       interaction: InteractionConfig(mode: .balanced, candidates: 100, tau: 0.1, beta: 0.5, lambda: 0.3, fusion: .z),
       precision: .fp32)
     if let reason = config.contradiction { throw .badConfig(path: path, reason: "the config \(reason)") }
-    (vocabulary, merges) = try Self.tokens(directory, count: config.text.vocabulary)
-    try readCLIP(SafeTensors(path: "\(directory)/model.safetensors"))
+    (vocabulary, merges) = try Self.tokens(tokenizer, count: config.text.vocabulary)
+    try readCLIP(SafeTensors.open(directory))
   }
 
   private static func decode<T: Decodable>(_ json: Data, _ path: String) throws(WeightsError) -> T {
@@ -113,7 +113,7 @@ extension SourceModel {
   }
 
   /// Tokens in order of their ids and merges in order of their rank, a line each.
-  private static func tokens(_ directory: String, count: Int) throws(WeightsError) -> (String, String) {
+  static func tokens(_ directory: String, count: Int) throws(WeightsError) -> (String, String) {
     var (path, ids, merges) = ("\(directory)/vocab.json", [String: Int](), [String]())
     if FileManager.default.fileExists(atPath: path) {
       ids = try decode(read(path), path)
@@ -142,7 +142,7 @@ extension SourceModel {
     return (tokens.joined(separator: "\n") + "\n", merges.joined(separator: "\n"))
   }
 
-  private mutating func readCLIP(_ source: SafeTensors) throws(WeightsError) {
+  mutating func readCLIP(_ source: any TensorSource) throws(WeightsError) {
     guard case .vit(let vision) = config.vision else { return }
     let (d, text) = (config.dimension, config.text)
     let (p, w) = (vision.patchSize, vision.width)
@@ -174,7 +174,7 @@ extension SourceModel {
   }
 
   private mutating func readBlocks(
-    _ source: SafeTensors, _ tower: String, to name: String, layers: Int, width: Int, hidden: Int
+    _ source: any TensorSource, _ tower: String, to name: String, layers: Int, width: Int, hidden: Int
   ) throws(WeightsError) {
     for i in 0..<layers {
       let (from, to) = ("\(tower).encoder.layers.\(i)", "\(name).blocks.\(i)")

@@ -11,6 +11,8 @@ package struct SourceModel: Sendable {
   package var merges = ""
   /// Where the weights come from, in a sentence; travels with the model.
   package var origin = ""
+  /// What the source did not say and was decided; nil where it said everything.
+  package var choice: Choice?
   /// By canonical name.
   package var tensors: [String: Values] = [:]
 
@@ -19,18 +21,25 @@ package struct SourceModel: Sendable {
     package var floats: [Float]
   }
 
-  /// Reads a model of this project or a CLIP model of `transformers`.
+  /// Reads a model of this project, or a CLIP of `transformers`, open_clip or OpenAI.
   ///
-  /// - Parameter directory: with config.json, model.safetensors and the tokenizer's files.
-  package init(directory: String) throws(WeightsError) {
-    let path = "\(directory)/config.json"
-    let json = try Self.read(path)
+  /// - Parameters:
+  ///   - path: a folder with config.json, weights and the tokenizer's files, or a file of weights.
+  ///   - tokenizer: a folder with the tokenizer's files, where the source has none.
+  ///   - activation: `gelu` or `quickgelu`, where the source does not say it.
+  package init(_ path: String, tokenizer: String? = nil, activation: String? = nil) throws(WeightsError) {
+    let config = "\(path)/config.json"
+    guard FileManager.default.fileExists(atPath: config) else {
+      try self.init(openCLIP: SafeTensors.open(path), tokenizer: tokenizer, activation: activation)
+      return
+    }
+    let json = try Self.read(config)
     let fields = (try? JSONSerialization.jsonObject(with: json)) as? [String: Any]
     switch fields?["model_type"] as? String {
-    case nil: try self.init(own: directory, config: json)
-    case "clip": try self.init(clip: directory, config: json)
+    case nil: try self.init(own: path, config: json)
+    case "clip": try self.init(clip: path, tokenizer: tokenizer ?? path, config: json)
     case let type?:
-      throw .badConfig(path: path, reason: "models of type '\(type)' are not read; clip and this project's own are")
+      throw .badConfig(path: config, reason: "models of type '\(type)' are not read; clip and this project's own are")
     }
   }
 
@@ -54,7 +63,7 @@ package struct SourceModel: Sendable {
     guard case .efficientNetLite(let vision) = config.vision, config.text.architecture == "bert" else {
       throw .badConfig(path: path, reason: "this format holds an efficientnet_lite and a bert tower")
     }
-    let source = try SafeTensors(path: "\(directory)/model.safetensors")
+    let source = try SafeTensors.open(directory)
     try readVision(source, vision)
     try readText(source)
   }
@@ -64,7 +73,7 @@ package struct SourceModel: Sendable {
   }
 
   mutating func copy(
-    _ source: SafeTensors, _ from: String, to name: String, outputs: Int, inputs: Int
+    _ source: any TensorSource, _ from: String, to name: String, outputs: Int, inputs: Int
   ) throws(WeightsError) {
     set("\(name).weight", [outputs, inputs], try source.floats("\(from).weight", shape: [outputs, inputs]))
     set("\(name).bias", [outputs], try source.floats("\(from).bias", shape: [outputs]))
@@ -74,7 +83,7 @@ package struct SourceModel: Sendable {
 
   /// W' = W gamma / sqrt(var + eps), b' = beta - mean gamma / sqrt(var + eps), in double precision.
   private mutating func fold(
-    _ source: SafeTensors, _ name: String, epsilon: Float, outputs: Int, shape: [Int], as canonical: [Int]
+    _ source: any TensorSource, _ name: String, epsilon: Float, outputs: Int, shape: [Int], as canonical: [Int]
   ) throws(WeightsError) {
     var weight = try source.floats("\(name).conv.weight", shape: shape)
     let gamma = try source.floats("\(name).norm.weight", shape: [outputs])
@@ -95,7 +104,7 @@ package struct SourceModel: Sendable {
     set("\(name).bias", [outputs], bias)
   }
 
-  private mutating func readVision(_ source: SafeTensors, _ vision: EfficientNetLiteConfig) throws(WeightsError) {
+  private mutating func readVision(_ source: any TensorSource, _ vision: EfficientNetLiteConfig) throws(WeightsError) {
     let epsilon = vision.normEpsilon
     try fold(
       source, "vision.stem", epsilon: epsilon, outputs: vision.stem, shape: [vision.stem, 3, 3, 3],
@@ -126,7 +135,7 @@ package struct SourceModel: Sendable {
 
   // MARK: Text
 
-  private mutating func readText(_ source: SafeTensors) throws(WeightsError) {
+  private mutating func readText(_ source: any TensorSource) throws(WeightsError) {
     let text = config.text
     let width = text.width
     let words = try source.floats("text.embeddings.word_embeddings.weight", shape: [text.vocabulary, width])
@@ -159,7 +168,7 @@ package struct SourceModel: Sendable {
   }
 
   mutating func norm(
-    _ source: SafeTensors, _ from: String, to name: String, width: Int
+    _ source: any TensorSource, _ from: String, to name: String, width: Int
   ) throws(WeightsError) {
     set("\(name).weight", [width], try source.floats("\(from).weight", shape: [width]))
     set("\(name).bias", [width], try source.floats("\(from).bias", shape: [width]))

@@ -3,6 +3,8 @@ package enum WeightsError: Error, Equatable, CustomStringConvertible {
   case unreadable(path: String, reason: String)
   /// The container is broken: truncated, or its header lies.
   case malformed(path: String, reason: String)
+  /// A PyTorch archive that is broken, or holds more than weights.
+  case archive(path: String, reason: String)
   case missingTensor(path: String, tensor: String)
   case badShape(path: String, tensor: String, expected: [Int], found: [Int])
   case badType(path: String, tensor: String, expected: String, found: String)
@@ -14,6 +16,7 @@ package enum WeightsError: Error, Equatable, CustomStringConvertible {
     switch self {
     case .unreadable(let path, let reason): "\(path): cannot be read: \(reason)"
     case .malformed(let path, let reason): "\(path): not a usable safetensors file: \(reason); get the file again"
+    case .archive(let path, let reason): "\(path): not a usable PyTorch archive: \(reason)"
     case .missingTensor(let path, let tensor):
       "\(path): has no tensor '\(tensor)', which its config asks for; the config belongs to other weights"
     case .badShape(let path, let tensor, let expected, let found):

@@ -9,7 +9,7 @@ struct Convert: ParsableCommand {
     discussion: "Example: ftf convert ftf-lite2 -o small.ftf --precision fp32")
 
   @Argument(
-    help: "Folder with config.json, model.safetensors and the tokenizer: this project's own, or CLIP of transformers.")
+    help: "A folder of transformers' CLIP or of this project's own format, or a file of weights (.safetensors, .pt, .bin).")
   var source: String
 
   @Option(name: .shortAndLong, help: "The model file to write.")
@@ -27,6 +27,14 @@ struct Convert: ParsableCommand {
   @Option(help: "Where the weights come from, in a sentence; it travels with the model.")
   var origin = ""
 
+  @Option(help: "Folder with vocab.json and merges.txt, or tokenizer.json, where the source has none.")
+  var tokenizer: String?
+
+  @Option(help: "gelu or quickgelu, where the source does not say it: the same weights make another model.")
+  var activation: Activation?
+
+  enum Activation: String, ExpressibleByArgument, CaseIterable { case gelu, quickgelu }
+
   @OptionGroup var machine: Machine
 
   func validate() throws {
@@ -34,7 +42,8 @@ struct Convert: ParsableCommand {
   }
 
   func run() throws {
-    var model = try SourceModel(directory: source)
+    var model = try SourceModel(source, tokenizer: tokenizer, activation: activation?.rawValue)
+    if let choice = model.choice { report("activation: \(choice.activation) (\(choice.reason))") }
     model.origin = origin
     switch precision {
     case .fp32: try model.write(fp32: output)

@@ -16,7 +16,7 @@ import Weights
   init() throws {
     folder = try TemporaryFolder()
     let model = try folder.file("tiny.ftf")
-    try SourceModel(directory: "\(Goldens.folder)/tiny").write(fp32: model)
+    try SourceModel("\(Goldens.folder)/tiny").write(fp32: model)
     engine = try Engine(path: model, threads: 2)
     catalog = try Catalog(path: "\(folder.path)/index", creating: engine.identity)
     var random = SeededGenerator(seed: 9)

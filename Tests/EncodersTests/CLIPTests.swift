@@ -19,7 +19,7 @@ import Weights
 
   private func model(_ precision: Precision) throws -> String {
     let path = "\(folder.path)/\(precision).ftf"
-    let model = try SourceModel(directory: source)
+    let model = try SourceModel(source)
     switch precision {
     case .fp32: try model.write(fp32: path)
     case .int8: try model.write(int8: path, activations: [:], calibrationImages: 0)
@@ -76,7 +76,7 @@ import Weights
     #expect(changed != config)
     try Data(changed.utf8).write(to: URL(fileURLWithPath: "\(other)/config.json"))
     let path = "\(folder.path)/other.ftf"
-    try SourceModel(directory: other).write(fp32: path)
+    try SourceModel(other).write(fp32: path)
     let engine = try Engine(path: path, threads: 2)
     let (worst, _) = distance(try images(engine).flatMap(\.global), try goldens.floats("g"), width: 20)
     #expect(worst > 2e-4)
@@ -96,7 +96,7 @@ import Weights
     #expect(text.contains(from))
     try Data(text.replacingOccurrences(of: from, with: to).utf8).write(to: URL(fileURLWithPath: "\(other)/\(file)"))
     do {
-      _ = try SourceModel(directory: other)
+      _ = try SourceModel(other)
       Issue.record("was taken")
     } catch {
       #expect("\(error)".contains(expected) && "\(error)".contains(other), "\(error)")

@@ -16,7 +16,7 @@ import Weights
     goldens = try Goldens()
     folder = try TemporaryFolder()
     model = try folder.file("tiny.ftf")
-    try SourceModel(directory: "\(Goldens.folder)/tiny").write(fp32: model)
+    try SourceModel("\(Goldens.folder)/tiny").write(fp32: model)
   }
 
   @Test(arguments: Level.available) func imagesMatchPyTorch(level: Level) throws {

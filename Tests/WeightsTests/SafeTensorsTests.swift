@@ -68,7 +68,7 @@ import Weights
 
   @Test func aModelCutAnywhereOrDamagedIsAnErrorAndNeverACrash() throws {
     let whole = try folder.file("tiny.ftf")
-    try SourceModel(directory: "\(Goldens.folder)/tiny").write(fp32: whole)
+    try SourceModel("\(Goldens.folder)/tiny").write(fp32: whole)
     let data = try Data(contentsOf: URL(fileURLWithPath: whole))
     #expect(throws: Never.self) { try ModelFile(path: whole) }
     for length in stride(from: 0, to: data.count, by: data.count / 61) {
@@ -104,7 +104,7 @@ import Weights
     #expect(config.contains(from))
     _ = try folder.file("config.json", Data(config.replacingOccurrences(of: from, with: to).utf8))
     do {
-      _ = try SourceModel(directory: folder.path)
+      _ = try SourceModel(folder.path)
       Issue.record("was taken")
     } catch {
       #expect("\(error)".contains(expected) && "\(error)".contains(folder.path), "\(error)")

@@ -1,0 +1,70 @@
+import Foundation
+
+/// Named tensors from a file, or from several: what a source model is read from.
+package protocol TensorSource {
+  /// What an error names.
+  var path: String { get }
+  var names: Set<String> { get }
+  func shape(_ name: String) -> [Int]?
+  /// The tensor's values as f32, all finite; throws where its shape is another than given.
+  func floats(_ name: String, shape: [Int]) throws(WeightsError) -> [Float]
+}
+
+extension SafeTensors: TensorSource {
+  package var names: Set<String> { Set(tensors.keys) }
+  package func shape(_ name: String) -> [Int]? { tensors[name]?.shape }
+}
+
+/// Several safetensors files with an index: `{"weight_map": {tensor: file}}`.
+struct ShardedSafeTensors: TensorSource {
+  let path: String
+  private let shards: [String: SafeTensors]
+  private let files: [String: String]
+  var names: Set<String> { Set(files.keys) }
+
+  init(index path: String) throws(WeightsError) {
+    struct Index: Decodable { var weight_map: [String: String] }
+    self.path = path
+    let data = try SourceModel.read(path)
+    guard let index = try? JSONDecoder().decode(Index.self, from: data) else {
+      throw .malformed(path: path, reason: "it has no weight_map of tensors to files")
+    }
+    files = index.weight_map
+    let folder = URL(fileURLWithPath: path).deletingLastPathComponent()
+    var shards: [String: SafeTensors] = [:]
+    for file in Set(files.values) {
+      // A name that leaves the folder is not a shard's.
+      guard !file.contains("/"), file != ".." else { throw .malformed(path: path, reason: "it names the file '\(file)'") }
+      shards[file] = try SafeTensors(path: folder.appendingPathComponent(file).path)
+    }
+    self.shards = shards
+    for (name, file) in files where shards[file]?.tensors[name] == nil {
+      throw .missingTensor(path: folder.appendingPathComponent(file).path, tensor: name)
+    }
+  }
+
+  func shape(_ name: String) -> [Int]? { files[name].flatMap { shards[$0]?.shape(name) } }
+
+  func floats(_ name: String, shape: [Int]) throws(WeightsError) -> [Float] {
+    guard let shard = files[name].flatMap({ shards[$0] }) else { throw .missingTensor(path: path, tensor: name) }
+    return try shard.floats(name, shape: shape)
+  }
+}
+
+extension TensorSource where Self == SafeTensors {
+  /// The weights of a folder, or a file of them, in whichever container they are.
+  static func open(_ path: String) throws(WeightsError) -> any TensorSource {
+    var isFolder: ObjCBool = false
+    guard unsafe FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) else {
+      throw .unreadable(path: path, reason: "there is no such file or folder")
+    }
+    guard isFolder.boolValue else {
+      if path.hasSuffix(".safetensors") { return try SafeTensors(path: path) }
+      if path.hasSuffix(".index.json") { return try ShardedSafeTensors(index: path) }
+      return try PyTorchArchive(path: path)
+    }
+    for name in ["model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "open_clip_model.safetensors", "open_clip_pytorch_model.bin"]
+    where FileManager.default.fileExists(atPath: "\(path)/\(name)") { return try open("\(path)/\(name)") }
+    throw .unreadable(path: path, reason: "it holds no model.safetensors, model.safetensors.index.json or pytorch_model.bin")
+  }
+}
