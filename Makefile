@@ -4,6 +4,8 @@
 SWIFT ?= swift
 SYSTEM := libomp-dev libjpeg-dev libpng-dev libsqlite3-dev
 DATA ?= ../shared
+# Seconds of random damage to weight files in the sanitizer run.
+FUZZ ?= 60
 FTF := .build/release/ftf
 CHECK := .build/check
 PYTHON := .venv/bin/python -B
@@ -19,7 +21,7 @@ demo: release
 
 # The same tests under the address sanitizer, optimised so that the portable kernels take seconds and not minutes.
 sanitize: system
-	ASAN_OPTIONS=detect_leaks=0 $(SWIFT) test -c release -Xswiftc -enable-testing --sanitize=address --scratch-path .build-asan
+	ASAN_OPTIONS=detect_leaks=0 FTF_FUZZ_SECONDS=$(FUZZ) $(SWIFT) test -c release -Xswiftc -enable-testing --sanitize=address --scratch-path .build-asan
 
 release: system
 	$(SWIFT) build -c release --product ftf

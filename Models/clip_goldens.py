@@ -78,3 +78,21 @@ longest = max(len(w) for w in W)
 W = torch.stack([torch.cat([w, torch.zeros(longest - len(w), 20)]) for w in W])
 save_file(dict(g=both[:, 0].contiguous(), P=both[:, 1:].contiguous(), t=torch.stack(t), W=W), f"{out}/clip.safetensors")
 json.dump(dict(images=names, sentences=sentences, ids=ids), open(f"{out}/clip.json", "w"), indent=1)
+
+# The same weights as PyTorch saves them, wrapped as training scripts do; and a TorchScript archive of a few tensors.
+torch.save(dict(epoch=3, lr=0.5, state_dict={"module." + k: torch.nn.Parameter(v, requires_grad=False)
+                                             for k, v in stored.items()}), f"{out}/clip.pt")
+
+
+class Part(torch.nn.Module):
+    def forward(self, x: torch.Tensor):
+        return x
+
+
+script = Part()
+script.add_module("inner", Part())
+script.inner.add_module("0", Part())
+script.inner.register_parameter("weight", torch.nn.Parameter(torch.arange(12.0).view(3, 4) / 8))
+script.inner.get_submodule("0").register_parameter("bias", torch.nn.Parameter(torch.arange(5.0).half() - 2))
+script.register_buffer("brain", torch.tensor([1.5, -2.5], dtype=torch.bfloat16))
+torch.jit.save(torch.jit.trace(script, torch.zeros(1)), f"{out}/script.pt")

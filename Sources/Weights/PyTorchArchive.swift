@@ -31,9 +31,13 @@ final class PyTorchArchive: TensorSource {
     isTorchScript = entries["\(root)constants.pkl"] != nil
     if let order = entries["\(root)byteorder"] {
       let bytes: [UInt8] = file.array(at: order.bytes.lowerBound, count: order.bytes.count)
-      guard bytes == Array("little".utf8) else { throw .archive(path: path, reason: "its numbers are not little-endian") }
+      guard bytes == Array("little".utf8) else {
+        throw .archive(path: path, reason: "its numbers are not little-endian")
+      }
     }
-    guard pickle.bytes.count <= Unpickler.longest else { throw .archive(path: path, reason: "its data.pkl is too long") }
+    guard pickle.bytes.count <= Unpickler.longest else {
+      throw .archive(path: path, reason: "its data.pkl is too long")
+    }
     var unpickler = Unpickler(file.array(at: pickle.bytes.lowerBound, count: pickle.bytes.count))
     do {
       var found: [String: PickledTensor] = [:]
@@ -94,7 +98,9 @@ final class PyTorchArchive: TensorSource {
       let (total, overflow) = count.multipliedReportingOverflow(by: extent)
       let (reach, overflown) = max(extent - 1, 0).multipliedReportingOverflow(by: stride)
       let (next, overrun) = last.addingReportingOverflow(reach)
-      guard !overflow, !overflown, !overrun else { throw .badValue(path: path, tensor: name, reason: "has an impossible shape") }
+      guard !overflow, !overflown, !overrun else {
+        throw .badValue(path: path, tensor: name, reason: "has an impossible shape")
+      }
       (count, last) = (total, next)
     }
     guard count == 0 || last < entry.bytes.count / size, count <= entry.bytes.count / size else {

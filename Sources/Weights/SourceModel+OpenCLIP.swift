@@ -62,14 +62,17 @@ extension SourceModel {
   ///   - activation: `gelu` or `quickgelu`; nil decides by what is known of such files.
   init(openCLIP base: any TensorSource, tokenizer: String?, activation: String?) throws(WeightsError) {
     let path = base.path
-    guard let patch = base.shape("visual.conv1.weight"), patch.count == 4, let places = base.shape("visual.positional_embedding"),
+    guard let patch = base.shape("visual.conv1.weight"), patch.count == 4,
+      let places = base.shape("visual.positional_embedding"),
       let projection = base.shape("visual.proj"), let table = base.shape("token_embedding.weight"), table.count == 2,
       let context = base.shape("positional_embedding")?.first, places.count == 2, projection.count == 2, patch[3] > 0
     else {
-      throw .badConfig(path: path, reason: "is neither a CLIP of open_clip or OpenAI (a ViT) nor a folder with a config.json")
+      throw .badConfig(
+        path: path, reason: "is neither a CLIP of open_clip or OpenAI (a ViT) nor a folder with a config.json")
     }
     guard let tokenizer else {
-      throw .badConfig(path: path, reason: "holds no tokenizer; name a folder with CLIP's vocab.json and merges.txt by --tokenizer")
+      throw .badConfig(
+        path: path, reason: "holds no tokenizer; name a folder with CLIP's vocab.json and merges.txt by --tokenizer")
     }
     let (width, textWidth) = (patch[0], table[1])
     let grid = Int(Double(max(places[0] - 1, 0)).squareRoot().rounded())
@@ -89,20 +92,25 @@ extension SourceModel {
       dimension: projection[1],
       vision: .vit(
         ViTConfig(
-          architecture: ViTConfig.name, imageSize: side, patchSize: patch[3], layers: layers("visual.transformer.resblocks."),
-          width: width, heads: max(width / 64, 1), hidden: base.shape("visual.transformer.resblocks.0.mlp.c_fc.weight")?.first ?? 0,
+          architecture: ViTConfig.name, imageSize: side, patchSize: patch[3],
+          layers: layers("visual.transformer.resblocks."),
+          width: width, heads: max(width / 64, 1),
+          hidden: base.shape("visual.transformer.resblocks.0.mlp.c_fc.weight")?.first ?? 0,
           activation: choice.activation, normEpsilon: 1e-5)),
       text: TextConfig(
         architecture: "clip", layers: layers("transformer.resblocks."), width: textWidth, heads: max(textWidth / 64, 1),
         hidden: base.shape("transformer.resblocks.0.mlp.c_fc.weight")?.first ?? 0, activation: choice.activation,
-        normEpsilon: 1e-5, vocabulary: table[0], positions: context, contextLength: context, pooling: "end", lowercase: true),
+        normEpsilon: 1e-5, vocabulary: table[0], positions: context, contextLength: context, pooling: "end",
+        lowercase: true),
       preprocessing: PreprocessingConfig(
         resize: "shortest_edge", resizeTo: side, rounding: "down", cropTo: side, interpolation: "bicubic",
         mean: [0.48145466, 0.4578275, 0.40821073], std: [0.26862954, 0.26130258, 0.27577711]),
       interaction: InteractionConfig(mode: .balanced, candidates: 100, tau: 0.1, beta: 0.5, lambda: 0.3, fusion: .z),
       precision: .fp32)
     self.choice = choice
-    if let reason = config.contradiction { throw .badConfig(path: path, reason: "the config that its shapes make \(reason)") }
+    if let reason = config.contradiction {
+      throw .badConfig(path: path, reason: "the config that its shapes make \(reason)")
+    }
     (vocabulary, merges) = try Self.tokens(tokenizer, count: config.text.vocabulary)
     try readCLIP(OpenCLIPNames(base: base))
   }
@@ -119,6 +127,8 @@ extension SourceModel {
       // RemoteCLIP and GeoRSCLIP go on from OpenAI's weights.
       return Choice(activation: "quickgelu", reason: "the name says '\(known)'")
     }
-    return Choice(activation: "gelu", reason: "open_clip's default; if the model was trained with Quick GELU, say --activation quickgelu")
+    return Choice(
+      activation: "gelu",
+      reason: "open_clip's default; if the model was trained with Quick GELU, say --activation quickgelu")
   }
 }

@@ -34,7 +34,9 @@ struct ShardedSafeTensors: TensorSource {
     var shards: [String: SafeTensors] = [:]
     for file in Set(files.values) {
       // A name that leaves the folder is not a shard's.
-      guard !file.contains("/"), file != ".." else { throw .malformed(path: path, reason: "it names the file '\(file)'") }
+      guard !file.contains("/"), file != ".." else {
+        throw .malformed(path: path, reason: "it names the file '\(file)'")
+      }
       shards[file] = try SafeTensors(path: folder.appendingPathComponent(file).path)
     }
     self.shards = shards
@@ -63,8 +65,12 @@ extension TensorSource where Self == SafeTensors {
       if path.hasSuffix(".index.json") { return try ShardedSafeTensors(index: path) }
       return try PyTorchArchive(path: path)
     }
-    for name in ["model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "open_clip_model.safetensors", "open_clip_pytorch_model.bin"]
+    for name in [
+      "model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "open_clip_model.safetensors",
+      "open_clip_pytorch_model.bin",
+    ]
     where FileManager.default.fileExists(atPath: "\(path)/\(name)") { return try open("\(path)/\(name)") }
-    throw .unreadable(path: path, reason: "it holds no model.safetensors, model.safetensors.index.json or pytorch_model.bin")
+    throw .unreadable(
+      path: path, reason: "it holds no model.safetensors, model.safetensors.index.json or pytorch_model.bin")
   }
 }

@@ -152,7 +152,7 @@ struct Unpickler {
           throw Refusal(reason: "the pickle names a global by something that is no string")
         }
         push(.global("\(module).\(name)"))
-      case UInt8(ascii: "Q"): 
+      case UInt8(ascii: "Q"):
         let id = try pop()
         push(try storage(id))
       case UInt8(ascii: "R"), 0x81: try call()
@@ -170,7 +170,8 @@ struct Unpickler {
       case UInt8(ascii: "u"):
         let values = try popToMark()
         try set(values)
-      default: throw Refusal(reason: "the pickle has the opcode 0x\(String(code, radix: 16)), which weights do not need")
+      default:
+        throw Refusal(reason: "the pickle has the opcode 0x\(String(code, radix: 16)), which weights do not need")
       }
     }
   }
@@ -183,7 +184,9 @@ struct Unpickler {
     push(.int(value))
   }
 
-  private mutating func string(_ count: Int) throws(Refusal) { push(.string(String(decoding: try take(count), as: UTF8.self))) }
+  private mutating func string(_ count: Int) throws(Refusal) {
+    push(.string(String(decoding: try take(count), as: UTF8.self)))
+  }
 
   private mutating func recall(_ index: Int) throws(Refusal) {
     guard let value = memo[index] else { throw Refusal(reason: "the pickle recalls what it never kept") }
@@ -191,7 +194,9 @@ struct Unpickler {
   }
 
   private func append(_ values: [Pickled]) throws(Refusal) {
-    guard case .list(let list) = try top() else { throw Refusal(reason: "the pickle appends to something that is no list") }
+    guard case .list(let list) = try top() else {
+      throw Refusal(reason: "the pickle appends to something that is no list")
+    }
     list.items += values
   }
 
@@ -240,7 +245,9 @@ struct Unpickler {
 
   private mutating func build() throws(Refusal) {
     let state = try pop()
-    guard case .dict(let object) = try top() else { throw Refusal(reason: "the pickle builds something that is no object") }
+    guard case .dict(let object) = try top() else {
+      throw Refusal(reason: "the pickle builds something that is no object")
+    }
     // State of an OrderedDict (`_metadata`) or the attributes of a module.
     if case .dict(let attributes) = state { object.items += attributes.items }
   }

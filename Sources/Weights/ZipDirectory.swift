@@ -18,7 +18,9 @@ struct ZipDirectory {
     func u16(_ at: Int) -> Int { Int(file.load(at: at, as: UInt16.self)) }
     func u32(_ at: Int) -> Int { Int(file.load(at: at, as: UInt32.self)) }
     func u64(_ at: Int) throws(WeightsError) -> Int {
-      guard let value = Int(exactly: file.load(at: at, as: UInt64.self)) else { throw malformed("it has an impossible offset") }
+      guard let value = Int(exactly: file.load(at: at, as: UInt64.self)) else {
+        throw malformed("it has an impossible offset")
+      }
       return value
     }
 
@@ -31,7 +33,9 @@ struct ZipDirectory {
     var (count, size, start) = (u16(end + 10), u32(end + 12), u32(end + 16))
     if end >= 20, u32(end - 20) == 0x0706_4b50 {
       let record = try u64(end - 12)
-      guard record >= 0, record <= end - 20 - 56, u32(record) == 0x0606_4b50 else { throw malformed("its ZIP64 record is missing") }
+      guard record >= 0, record <= end - 20 - 56, u32(record) == 0x0606_4b50 else {
+        throw malformed("its ZIP64 record is missing")
+      }
       (count, size, start) = (try u64(record + 32), try u64(record + 40), try u64(record + 48))
     }
     guard count <= Self.mostEntries, start >= 0, size >= 0, start <= end, size <= end - start else {
@@ -56,7 +60,9 @@ struct ZipDirectory {
           var value = field + 4
           func next(_ current: Int) throws(WeightsError) -> Int {
             guard current == 0xffff_ffff else { return current }
-            guard value + 8 <= min(field + 4 + length, extra + extraLength) else { throw malformed("its directory is broken") }
+            guard value + 8 <= min(field + 4 + length, extra + extraLength) else {
+              throw malformed("its directory is broken")
+            }
             defer { value += 8 }
             return try u64(value)
           }
@@ -67,9 +73,13 @@ struct ZipDirectory {
         field += 4 + length
       }
       guard flags & 1 == 0 else { throw malformed("'\(name)' is encrypted") }
-      guard local >= 0, local <= file.count - 30, u32(local) == 0x0403_4b50 else { throw malformed("'\(name)' is not where it should be") }
+      guard local >= 0, local <= file.count - 30, u32(local) == 0x0403_4b50 else {
+        throw malformed("'\(name)' is not where it should be")
+      }
       let data = local + 30 + u16(local + 26) + u16(local + 28)
-      guard data <= start, packed >= 0, packed <= start - data else { throw malformed("'\(name)' reaches into the directory") }
+      guard data <= start, packed >= 0, packed <= start - data else {
+        throw malformed("'\(name)' reaches into the directory")
+      }
       // What is compressed (the code of TorchScript archives) is left out: nothing here reads it.
       if method == 0 {
         guard packed == unpacked else { throw malformed("'\(name)' has two sizes") }
@@ -81,7 +91,9 @@ struct ZipDirectory {
       at += 46 + nameLength + extraLength + commentLength
     }
     taken.sort { $0.lowerBound < $1.lowerBound }
-    for (a, b) in zip(taken, taken.dropFirst()) where a.upperBound > b.lowerBound { throw malformed("its entries overlap") }
+    for (a, b) in zip(taken, taken.dropFirst()) where a.upperBound > b.lowerBound {
+      throw malformed("its entries overlap")
+    }
     self.entries = entries
   }
 }

@@ -9,7 +9,8 @@ struct Convert: ParsableCommand {
     discussion: "Example: ftf convert ftf-lite2 -o small.ftf --precision fp32")
 
   @Argument(
-    help: "A folder of transformers' CLIP or of this project's own format, or a file of weights (.safetensors, .pt, .bin).")
+    help:
+      "A folder of transformers' CLIP or of this project's own format, or a file of weights (.safetensors, .pt, .bin).")
   var source: String
 
   @Option(name: .shortAndLong, help: "The model file to write.")

@@ -1,0 +1,166 @@
+import Foundation
+import TestSupport
+import Testing
+
+@testable import Weights
+
+@Suite struct PyTorchArchives {
+  let folder: TemporaryFolder
+  init() throws { folder = try TemporaryFolder() }
+
+  private let six = Data((0..<6).flatMap { withBytes(Float($0)) })
+
+  private func archive(_ data: Data, _ name: String = "x.pt") throws -> PyTorchArchive {
+    try PyTorchArchive(path: folder.file(name, data))
+  }
+
+  private func reason(_ data: Data) -> String {
+    do {
+      let archive = try archive(data)
+      for name in archive.names { _ = try archive.floats(name, shape: archive.shape(name)!) }
+      return ""
+    } catch {
+      return "\(error)"
+    }
+  }
+
+  private func file(_ pickle: Data, data: Data? = nil) -> Data {
+    ArchiveWriter.zip([.init("a/data.pkl", pickle), .init("a/data/0", data ?? six)])
+  }
+
+  @Test func aCheckpointOfPyTorchHoldsTheWeightsOfTheSafetensorsFile() throws {
+    let archive = try PyTorchArchive(path: "\(Goldens.folder)/clip.pt")
+    let tensors = try SafeTensors(path: "\(Goldens.folder)/clip/model.safetensors")
+    #expect(archive.names == tensors.names && archive.names.count > 60)
+    for name in tensors.names {
+      let shape = tensors.shape(name)!
+      #expect(try archive.floats(name, shape: shape) == tensors.floats(name, shape: shape), "\(name)")
+    }
+  }
+
+  @Test func aTorchScriptArchiveIsReadWithoutItsProgram() throws {
+    let archive = try PyTorchArchive(path: "\(Goldens.folder)/script.pt")
+    #expect(archive.isTorchScript)
+    #expect(try archive.floats("inner.weight", shape: [3, 4]) == (0..<12).map { Float($0) / 8 })
+    #expect(try archive.floats("inner.0.bias", shape: [5]) == [-2, -1, 0, 1, 2])
+    #expect(try archive.floats("brain", shape: [2]) == [1.5, -2.5])
+  }
+
+  @Test func stridesAndOffsetsAreFollowed() throws {
+    let straight = try archive(file(ArchiveWriter.pickle(shape: [2, 3], strides: [3, 1])), "a.pt")
+    #expect(try straight.floats("w", shape: [2, 3]) == [0, 1, 2, 3, 4, 5])
+    let turned = try archive(file(ArchiveWriter.pickle(shape: [3, 2], strides: [1, 3])), "b.pt")
+    #expect(try turned.floats("w", shape: [3, 2]) == [0, 3, 1, 4, 2, 5])
+    let part = try archive(file(ArchiveWriter.pickle(shape: [2], strides: [2], offset: 3)), "c.pt")
+    #expect(try part.floats("w", shape: [2]) == [3, 5])
+    #expect(try archive(file(ArchiveWriter.pickle(shape: [0], strides: [1])), "d.pt").floats("w", shape: [0]).isEmpty)
+  }
+
+  @Test func tensorsThatReachPastTheirDataAreRefused() {
+    for (shape, strides, offset) in [
+      ([7], [1], 0), ([2, 3], [3, 2], 0), ([1], [1], 6), ([2], [1 << 30], 0), ([1 << 30, 1 << 30, 8], [0, 0, 0], 0),
+    ] as [([Int32], [Int32], Int32)] {
+      let found = reason(file(ArchiveWriter.pickle(shape: shape, strides: strides, offset: offset)))
+      #expect(found.contains("'w'"), "\(shape): \(found)")
+    }
+    #expect(reason(file(ArchiveWriter.pickle(shape: [-1], strides: [1]))).contains("negative"))
+    #expect(
+      reason(file(ArchiveWriter.pickle(shape: [6], strides: [1], storage: "LongStorage"))).contains("LongStorage"))
+    #expect(reason(file(ArchiveWriter.pickle(shape: [1], strides: [1]), data: withBytes(Float.nan))).contains("finite"))
+    #expect(
+      reason(ArchiveWriter.zip([.init("a/data.pkl", ArchiveWriter.pickle(shape: [6], strides: [1]))])).contains(
+        "missing"))
+  }
+
+  @Test(arguments: [
+    ("cposix\nsystem\n(X\u{4}\0\0\0trueU.", "posix.system"), ("cbuiltins\neval\n)R.", "builtins.eval"),
+    ("ctorch.hub\nload\n)R.", "torch.hub.load"), ("c__torch__.x\nY\nK\u{1}\u{85}R.", "__torch__.x.Y"),
+    ("i", "opcode"), ("}", "truncated"), ("", "truncated"), (".", "takes more"), ("}K\u{1}e.", "mark"),
+    ("h\u{9}.", "recalls"), ("K\u{1}(u.", "dictionary"), ("X\u{7f}\u{7f}\u{7f}\u{7f}", "truncated"),
+    ("}.", "no tensors"),
+    ("(((((((t.", "no tensors"), ("K\u{1}K\u{2}R.", "no name"),
+  ]) func picklesThatAreNotWeightsAreRefusedByName(pickle: String, expected: String) throws {
+    // Each scalar is one byte.
+    let bytes = Data([0x80, 2] + pickle.unicodeScalars.map { UInt8($0.value) })
+    let wanted = expected == "posix.system" ? Data("cposix\nsystem\n(X\u{4}\0\0\0truetR.".utf8) : bytes
+    let found = reason(file(wanted))
+    #expect(found.contains(expected) && found.contains(folder.path), "\(found)")
+  }
+
+  @Test func dictionariesThatHoldEachOtherEndInAnError() {
+    // d0 = {}; d1 = {a: d0, b: d0}; d2 = {a: d1, b: d1} ...: 2^40 paths.
+    var pickle = Data([0x80, 2]) + Data("}q\0".utf8)
+    for i in 1...40 as ClosedRange<UInt8> {
+      pickle +=
+        Data("}q".utf8) + [i] + Data("X\u{1}\0\0\0ah".utf8) + [i - 1] + Data("sX\u{1}\0\0\0bh".utf8) + [i - 1]
+        + Data("s".utf8)
+    }
+    #expect(reason(file(pickle + Data(".".utf8))).contains("nested"))
+  }
+
+  @Test func bentZipFilesAreRefused() {
+    let (pickle, data) = (ArchiveWriter.pickle(shape: [6], strides: [1]), six)
+    let good = ArchiveWriter.zip([.init("a/data.pkl", pickle), .init("a/data/0", data)])
+    #expect(reason(good) == "")
+    let cases: [(Data, String)] = [
+      (ArchiveWriter.zip([.init("a/data.pkl", pickle, method: 8), .init("a/data/0", data)]), "data.pkl"),
+      (ArchiveWriter.zip([.init("a/data.pkl", pickle), .init("a/data/0", data, size: 0x7fff_ffff)]), "reaches"),
+      (ArchiveWriter.zip([.init("a/data.pkl", pickle), .init("a/data/0", data, offset: 0)]), "overlap"),
+      (
+        ArchiveWriter.zip([.init("a/data.pkl", pickle), .init("a/data/0", data, offset: 0x7fff_ffff)]),
+        "where it should be"
+      ),
+      (ArchiveWriter.zip([.init("a/data.pkl", pickle), .init("a/data.pkl", pickle)]), "twice"),
+      (ArchiveWriter.zip([.init("a/data.pkl", pickle)], count: 60000), "broken"),
+      (Data("PK".utf8), "2 bytes"), (Data(count: 4000), "no zip"), (Data("\u{80}\u{2}}.".utf8), "bytes"),
+    ]
+    for (file, expected) in cases { #expect(reason(file).contains(expected), "\(expected): \(reason(file))") }
+    for length in 0..<good.count { #expect(!reason(good.prefix(length)).isEmpty, "cut to \(length) bytes") }
+  }
+}
+
+/// Files with random damage, for a second, or as long as FTF_FUZZ_SECONDS says: an error is fine, a crash is not.
+@Suite struct Fuzzing {
+  @Test func damagedFilesNeverCrashTheirReaders() throws {
+    let folder = try TemporaryFolder()
+    let seconds = ProcessInfo.processInfo.environment["FTF_FUZZ_SECONDS"].flatMap(Double.init) ?? 1
+    let seeds = try ["clip.pt", "script.pt", "clip.safetensors", "tiny/model.safetensors"].map {
+      (name: $0, data: try Data(contentsOf: URL(fileURLWithPath: "\(Goldens.folder)/\($0)")))
+    }
+    var random = SeededGenerator(seed: UInt64(Date().timeIntervalSince1970))
+    let end = ContinuousClock.now + .seconds(seconds)
+    var runs = 0
+    while ContinuousClock.now < end {
+      let seed = seeds[runs % seeds.count]
+      var data = seed.data
+      for _ in 0..<Int.random(in: 1...8, using: &random) {
+        // The structures lie at both ends: headers, pickles and directories.
+        let reach = min(data.count, 24000)
+        let at =
+          Bool.random(using: &random)
+          ? Int.random(in: 0..<reach, using: &random) : data.count - 1 - Int.random(in: 0..<reach, using: &random)
+        switch Int.random(in: 0..<4, using: &random) {
+        case 0: data[at] = UInt8.random(in: 0...255, using: &random)
+        case 1: data[at] ^= 1 << UInt8.random(in: 0..<8, using: &random)
+        case 2: data[at] = [0, 1, 0x7f, 0x80, 0xff].randomElement(using: &random)!
+        default: data = data.prefix(max(at, 1))
+        }
+      }
+      let path = try folder.file("fuzzed", data)
+      if seed.name.hasSuffix(".pt") {
+        if let archive = try? PyTorchArchive(path: path) {
+          for name in archive.names { _ = try? archive.floats(name, shape: archive.shape(name)!) }
+        }
+      } else if let tensors = try? SafeTensors(path: path) {
+        for name in tensors.names { _ = try? tensors.floats(name, shape: tensors.shape(name)!) }
+      }
+      runs += 1
+    }
+    print("fuzzed \(runs) files, seed \(random.seed)")
+    #expect(runs > 0)
+  }
+}
+
+private func withBytes(_ value: Float) -> Data {
+  unsafe withUnsafeBytes(of: value.bitPattern.littleEndian) { unsafe Data($0) }
+}
