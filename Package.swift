@@ -57,7 +57,7 @@ let package = Package(
     .testTarget(name: "RetrievalTests", dependencies: ["Retrieval", "TestSupport"], swiftSettings: settings),
     .testTarget(name: "IndexTests", dependencies: ["Index", "TestSupport"], swiftSettings: settings),
     .testTarget(name: "DemoTests", dependencies: ["Demo", "TestSupport"], swiftSettings: settings),
-    .testTarget(name: "CommandTests", dependencies: ["ftf", "TestSupport"], swiftSettings: settings),
+    .testTarget(name: "CommandTests", dependencies: ["ftf", "Weights", "TestSupport"], swiftSettings: settings),
     // Needs a full model and a data set: make check.
     .testTarget(
       name: "CheckTests", dependencies: ["FastThenFine", "Tokenization", "TestSupport"], swiftSettings: settings),

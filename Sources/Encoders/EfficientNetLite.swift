@@ -16,7 +16,7 @@ final class EfficientNetLite: ImageTower {
     self.config = config
     (dimension, precision) = (model.config.dimension, model.precision)
     switch precision {
-    case .fp32: network = try FloatImageNetwork(model, config, for: kernels)
+    case .fp32, .int8Weights: network = try FloatImageNetwork(model, config, for: kernels)
     case .int8: network = try QuantizedImageNetwork(model, config, for: kernels)
     }
     projection = try model.linear("vision.projection", outputs: dimension, inputs: config.head, for: kernels)

@@ -19,7 +19,10 @@ struct FloatImageNetwork: ImageNetwork {
   init(_ model: ModelFile, _ vision: EfficientNetLiteConfig, for kernels: KernelSet) throws {
     (preprocessing, side) = (model.config.preprocessing, vision.imageSize)
     func floats(_ name: String, _ shape: [Int]) throws -> [Float] {
-      try model.weights.floats("\(name).weight", shape: shape)
+      guard case .fp32(let floats) = try model.matrix(name, rows: shape[0], shape: shape) else {
+        throw WeightsError.badType(path: model.path, tensor: "\(name).weight", expected: "F32", found: "I8")
+      }
+      return floats
     }
     let kernel = try floats("vision.stem", [vision.stem, 3, 3, 3])
     let unrolled = ModelFile.unrolledOrder(kernel, outputs: vision.stem)

@@ -24,7 +24,10 @@ package struct ModelConfig: Codable, Sendable, Equatable {
 
 package enum Precision: String, Codable, Sendable, CaseIterable {
   case fp32
+  /// Weights and activations.
   case int8
+  /// Weights in the file; the arithmetic is fp32's.
+  case int8Weights = "int8-weights"
 }
 
 /// The image tower, by its `architecture`.

@@ -69,9 +69,11 @@ package final class ModelFile: Sendable {
       throw .missingTensor(path: path, tensor: "\(name).weight")
     }
     if tensor.type == .i8 {
-      return .int8(
-        codes: try weights.codes("\(name).weight", shape: shape),
-        scales: try weights.floats("\(name).weight_scale", shape: [rows]))
+      let codes = try weights.codes("\(name).weight", shape: shape)
+      let scales = try weights.floats("\(name).weight_scale", shape: [rows])
+      guard precision == .int8Weights else { return .int8(codes: codes, scales: scales) }
+      let size = codes.count / max(rows, 1)
+      return .fp32(codes.indices.map { scales[$0 / size] * Float(codes[$0]) })
     }
     return .fp32(try weights.floats("\(name).weight", shape: shape))
   }

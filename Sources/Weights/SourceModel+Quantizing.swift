@@ -23,14 +23,34 @@ extension SourceModel {
   /// Writes the model in int8: matrices, kernels and the token embedding with a scale a row; vectors stay fp32.
   ///
   /// - Parameters:
+  ///   - precision: `int8`, or `int8Weights` for weights alone.
   ///   - activations: scales of the block outputs, by layer name (`vision.blocks.I`).
   ///   - images: how many images the scales come from.
+  ///   - escapes: layers, or beginnings of their names, that stay fp32.
+  ///   - card: what the quantisation cost, as JSON, for the file to carry.
+  /// - Throws: where an escape names no layer, or one that has no fp32 arithmetic in an int8 model.
   package func write(
-    int8 path: String, activations: [String: ActivationScale], calibrationImages images: Int
+    int8 path: String, precision: Precision = .int8, activations: [String: ActivationScale],
+    calibrationImages images: Int,
+    escapes: [String] = [], card: String? = nil
   ) throws(WeightsError) {
+    let layers = tensors.keys.filter { $0.hasSuffix(".weight") && tensors[$0]!.shape.count > 1 }
+    func isEscaped(_ name: String) -> Bool { escapes.contains { name == "\($0).weight" || name.hasPrefix("\($0).") } }
+    for escape in escapes {
+      let named = layers.filter { $0 == "\(escape).weight" || $0.hasPrefix("\(escape).") }
+      guard !named.isEmpty else {
+        throw .badConfig(path: path, reason: "there is no layer '\(escape)' to keep in fp32")
+      }
+      if case .efficientNetLite = config.vision, precision == .int8,
+        let fixed = named.first(where: { $0.hasPrefix("vision.") && !$0.contains("projection") })
+      {
+        throw .badConfig(
+          path: path, reason: "'\(fixed.dropLast(7))' is a convolution, which an int8 model computes in int8")
+      }
+    }
     var stored: [StoredTensor] = []
     for (name, tensor) in tensors {
-      guard name.hasSuffix(".weight"), tensor.shape.count > 1 else {
+      guard name.hasSuffix(".weight"), tensor.shape.count > 1, !isEscaped(name) else {
         stored.append(StoredTensor(name, shape: tensor.shape, .f32(tensor.floats)))
         continue
       }
@@ -39,9 +59,9 @@ extension SourceModel {
       stored.append(StoredTensor("\(name)_scale", shape: [tensor.shape[0]], .f32(scales)))
     }
     var config = config
-    config.precision = .int8
+    config.precision = precision
     config.activations = activations
     config.calibrationImages = images
-    try write(stored, config, to: path)
+    try write(stored, config, card: card, to: path)
   }
 }

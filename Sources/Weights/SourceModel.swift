@@ -177,14 +177,16 @@ package struct SourceModel: Sendable {
   // MARK: Writing
 
   package func write(fp32 path: String) throws(WeightsError) {
-    try write(tensors.map { StoredTensor($0.key, shape: $0.value.shape, .f32($0.value.floats)) }, config, to: path)
+    try write(
+      tensors.map { StoredTensor($0.key, shape: $0.value.shape, .f32($0.value.floats)) }, config, card: nil, to: path)
   }
 
-  func write(_ stored: [StoredTensor], _ config: ModelConfig, to path: String) throws(WeightsError) {
-    let metadata = [
+  func write(_ stored: [StoredTensor], _ config: ModelConfig, card: String?, to path: String) throws(WeightsError) {
+    var metadata = [
       "format": ModelConfig.format, "config": config.json(), "vocabulary": vocabulary, "merges": merges,
       "origin": origin,
     ]
+    metadata["card"] = card
     try SafeTensors.write(stored, metadata: metadata, to: path)
   }
 }

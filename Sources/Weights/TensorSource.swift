@@ -71,6 +71,7 @@ extension TensorSource where Self == SafeTensors {
     ]
     where FileManager.default.fileExists(atPath: "\(path)/\(name)") { return try open("\(path)/\(name)") }
     throw .unreadable(
-      path: path, reason: "it holds no model.safetensors, model.safetensors.index.json or pytorch_model.bin")
+      path: path,
+      reason: "it holds no weights; a model is a folder with config.json, model.safetensors and its tokenizer's files")
   }
 }

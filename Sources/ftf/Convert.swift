@@ -1,6 +1,8 @@
 import ArgumentParser
+import Demo
 import FastThenFine
 import Foundation
+import Kernels
 import Weights
 
 struct Convert: ParsableCommand {
@@ -16,7 +18,7 @@ struct Convert: ParsableCommand {
   @Option(name: .shortAndLong, help: "The model file to write.")
   var output: String
 
-  @Option(help: "fp32 or int8.")
+  @Option(help: "fp32, int8 (weights and activations) or int8-weights (a small file, fp32 arithmetic).")
   var precision: Precision = .int8
 
   @Option(help: "Folder of images like those to be searched; int8 takes the scales of its activations from them.")
@@ -36,9 +38,23 @@ struct Convert: ParsableCommand {
 
   enum Activation: String, ExpressibleByArgument, CaseIterable { case gelu, quickgelu }
 
+  @Option(parsing: .upToNextOption, help: "Layers, or beginnings of their names, to keep in fp32.")
+  var keepFp32: [String] = []
+
+  @Flag(help: "Measure what quantisation cost on the images of --calibrate, print it and keep it in the file.")
+  var verify = false
+
+  @Option(help: "Fail where a median cosine of --verify is lower, and name the noisiest layers.")
+  var budget: Double?
+
   @OptionGroup var machine: Machine
 
   func validate() throws {
+    if (verify || budget != nil) && (calibrate == nil || precision == .fp32) {
+      throw ValidationError(
+        "--verify and --budget compare a quantised model with fp32 on the images of --calibrate DIR")
+    }
+    if !keepFp32.isEmpty && precision == .fp32 { throw ValidationError("--keep-fp32 is for quantised models") }
     if calibrationImages < 1 { throw ValidationError("--calibration-images takes 1 or more") }
   }
 
@@ -46,38 +62,71 @@ struct Convert: ParsableCommand {
     var model = try SourceModel(source, tokenizer: tokenizer, activation: activation?.rawValue)
     if let choice = model.choice { report("activation: \(choice.activation) (\(choice.reason))") }
     model.origin = origin
-    switch precision {
-    case .fp32: try model.write(fp32: output)
-    case .int8:
-      switch model.config.vision {
-      case .efficientNetLite: try convertToInt8(model)
-      // Transformers quantise each row of activations as it comes: there is nothing to calibrate.
-      case .vit: try model.write(int8: output, activations: [:], calibrationImages: 0)
-      }
+    if precision == .fp32 {
+      try model.write(fp32: output)
+    } else {
+      try quantize(model)
     }
     let bytes = try FileManager.default.attributesOfItem(atPath: output)[.size] as? Int ?? 0
     report("wrote \(output): \(model.config.name), \(precision.rawValue), \(bytes / 1_000_000) MB")
   }
 
-  private func convertToInt8(_ model: SourceModel) throws {
+  private func quantize(_ model: SourceModel) throws {
+    // Transformers quantise each row of activations as it comes; only convolutions have something to calibrate.
+    var needsScales = false
+    if case .efficientNetLite = model.config.vision { needsScales = precision == .int8 }
+    let measures = verify || budget != nil
+    guard needsScales || measures else {
+      return try model.write(
+        int8: output, precision: precision, activations: [:], calibrationImages: 0, escapes: keepFp32)
+    }
+    let images = try calibrationPaths()
+    let whole = output + ".fp32"
+    defer { try? FileManager.default.removeItem(atPath: whole) }
+    try model.write(fp32: whole)
+    let exact = try machine.engine(whole)
+    var scales = [String: ActivationScale]()
+    var used = 0
+    if needsScales {
+      let progress = Progress("calibration images", total: images.count)
+      let calibration = Calibration(exact, imagePaths: images, progress: progress.add)
+      progress.finish()
+      for failure in calibration.failures { report("ftf: \(failure); left out") }
+      guard calibration.images > 0 else {
+        throw Failure("\(calibrate!): no image could be read, so nothing was calibrated")
+      }
+      (scales, used) = (calibration.activations, calibration.images)
+    }
+    try model.write(int8: output, precision: precision, activations: scales, calibrationImages: used, escapes: keepFp32)
+    if measures { try measure(model, exact, images, scales, used) }
+  }
+
+  private func measure(
+    _ model: SourceModel, _ exact: Engine, _ images: [String], _ scales: [String: ActivationScale], _ used: Int
+  ) throws {
+    let sentences = SceneKind.allCases.flatMap(\.sentences)
+    let card = try AccuracyCard(
+      exact: exact, quantized: machine.engine(output), imagePaths: images, sentences: sentences)
+    try model.write(
+      int8: output, precision: precision, activations: scales, calibrationImages: used, escapes: keepFp32,
+      card: card.json())
+    for line in card.lines(allLayers: verify) { print(line) }
+    guard let budget, card.least < budget else { return }
+    try FileManager.default.removeItem(atPath: output)
+    let worst = card.layers.prefix(3).map(\.name).joined(separator: ", ")
+    throw Failure(
+      String(format: "\(output): not kept: its least median cosine is %.4f, the budget %.4f; ", card.least, budget)
+        + "the noisiest layers are \(worst); keep some in fp32 by --keep-fp32, or take --precision int8-weights")
+  }
+
+  private func calibrationPaths() throws -> [String] {
     guard let calibrate else {
       throw ValidationError(
         "int8 of this model needs --calibrate DIR, a folder of images like those to be searched; or --precision fp32")
     }
     let all = try imagePaths([calibrate])
     let count = min(calibrationImages, all.count)
-    let chosen = (0..<count).map { all[$0 * all.count / count] }
-    let whole = output + ".fp32"
-    defer { try? FileManager.default.removeItem(atPath: whole) }
-    try model.write(fp32: whole)
-    let progress = Progress("calibration images", total: count)
-    let calibration = Calibration(try machine.engine(whole), imagePaths: chosen, progress: progress.add)
-    progress.finish()
-    for failure in calibration.failures { report("ftf: \(failure); left out") }
-    guard calibration.images > 0 else {
-      throw Failure("\(calibrate): no image could be read, so nothing was calibrated")
-    }
-    try model.write(int8: output, activations: calibration.activations, calibrationImages: calibration.images)
+    return (0..<count).map { all[$0 * all.count / count] }
   }
 }
 

@@ -75,6 +75,15 @@ struct Info: ParsableCommand {
       facts.append(Fact(key: "origin", value: origin))
     }
     if let images = config.calibrationImages { facts.append(Fact(key: "calibration_images", value: images)) }
+    if let json = model.weights.metadata["card"],
+      let card = try? JSONDecoder().decode(AccuracyCard.self, from: Data(json.utf8))
+    {
+      facts += [
+        Fact(key: "cosine_g", value: card.global.median), Fact(key: "cosine_P", value: card.patches.median),
+        Fact(key: "cosine_t", value: card.text.median), Fact(key: "overlap_10", value: card.overlap),
+        Fact(key: "verified_images", value: card.images),
+      ]
+    }
     return facts
   }
 }

@@ -1,6 +1,7 @@
 import Foundation
 import TestSupport
 import Testing
+import Weights
 
 /// The built command, run as a user runs it.
 private let executable = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent()
@@ -100,6 +101,57 @@ private func ftf(_ arguments: String..., input: String = "") throws -> Outcome {
       "captions.jsonl", Data("{\"filename\": \"rgb.jpg\", \"split\": \"val\", \"captions\": [\"a river\"]}\n".utf8))
     let scores = try ftf("eval", clip, "--images", images, "--captions", captions, "--json")
     #expect(scores.code == 0 && (scores.objects[0]["rerank"] as! [String: Any])["mR"] as? Double == 100)
+  }
+
+  @Test func aConversionSaysWhatItCostAndKeepsItsBudget() throws {
+    let (clip, out) = ("\(Goldens.folder)/clip", "\(folder.path)/card.ftf")
+    let made = try ftf("convert", clip, "-o", out, "--calibrate", images, "--verify")
+    #expect(made.code == 0 && made.output.contains("1st percentile") && made.output.contains("dB"), "\(made.error)")
+    let facts = try ftf("info", out, "--json").objects[0]
+    let cosine = try #require(facts["cosine_g"] as? Double)
+    #expect(cosine > 0.99 && cosine < 1 && facts["verified_images"] as? Int == 17)
+
+    let missed = try ftf("convert", clip, "-o", out, "--calibrate", images, "--budget", "0.999999")
+    expectFailure(missed, naming: out, saying: "the noisiest layers are")
+    #expect(!FileManager.default.fileExists(atPath: out))
+    #expect(try ftf("convert", clip, "-o", out, "--calibrate", images, "--budget", "0.9").code == 0)
+
+    let weights = try ftf("convert", clip, "-o", out, "--calibrate", images, "--verify", "--precision", "int8-weights")
+    let finer = try #require(ftf("info", out, "--json").objects[0]["cosine_g"] as? Double)
+    #expect(weights.code == 0 && finer > cosine, "weights alone cost less than weights and activations")
+    let kept = try ftf(
+      "convert", clip, "-o", out, "--calibrate", images, "--verify", "--keep-fp32", "vision", "text")
+    let untouched = try #require(ftf("info", out, "--json").objects[0]["cosine_g"] as? Double)
+    #expect(kept.code == 0 && untouched > 0.99999)
+    expectFailure(try ftf("convert", clip, "-o", out, "--keep-fp32", "nope"), naming: out, saying: "nope")
+    expectFailure(
+      try ftf("convert", tiny, "-o", out, "--calibrate", images, "--keep-fp32", "vision.head"), naming: out,
+      saying: "convolution")
+    #expect(try ftf("convert", clip, "-o", out, "--verify").code == 2)
+  }
+
+  @Test func openCLIPFilesAndTheirSilencesAreNamed() throws {
+    let none = try folder.file("none.pt", Data(contentsOf: URL(fileURLWithPath: "\(Goldens.folder)/script.pt")))
+    expectFailure(try ftf("convert", none, "-o", "x.ftf"), naming: none, saying: "neither")
+    // Shards are one model: the same file under the name that an index gives it.
+    let shards = "\(folder.path)/shards"
+    try FileManager.default.copyItem(atPath: "\(Goldens.folder)/clip", toPath: shards)
+    try FileManager.default.moveItem(atPath: "\(shards)/model.safetensors", toPath: "\(shards)/part.safetensors")
+    let names = try SafeTensors(path: "\(shards)/part.safetensors").tensors.keys
+    func index(_ file: String) throws {
+      let map = ["weight_map": Dictionary(uniqueKeysWithValues: names.map { ($0, file) })]
+      _ = try folder.file("shards/model.safetensors.index.json", JSONSerialization.data(withJSONObject: map))
+    }
+    try index("part.safetensors")
+    let (a, b) = ("\(folder.path)/a.ftf", "\(folder.path)/b.ftf")
+    #expect(try ftf("convert", shards, "-o", a).code == 0)
+    #expect(try ftf("convert", "\(Goldens.folder)/clip", "-o", b).code == 0)
+    let (ta, tb) = ("\(folder.path)/a.npy", "\(folder.path)/b.npy")
+    _ = try ftf("embed", a, "--text", "a river", "-o", ta)
+    _ = try ftf("embed", b, "--text", "a river", "-o", tb)
+    #expect(try Data(contentsOf: URL(fileURLWithPath: ta)) == Data(contentsOf: URL(fileURLWithPath: tb)))
+    try index("../part.safetensors")
+    expectFailure(try ftf("convert", shards, "-o", a), naming: "index.json", saying: "../part")
   }
 
   @Test func everyLevelGivesTheSameAnswer() throws {

@@ -22,7 +22,8 @@ import Weights
     let model = try SourceModel(source)
     switch precision {
     case .fp32: try model.write(fp32: path)
-    case .int8: try model.write(int8: path, activations: [:], calibrationImages: 0)
+    case .int8, .int8Weights:
+      try model.write(int8: path, precision: precision, activations: [:], calibrationImages: 0)
     }
     return path
   }
