@@ -3,9 +3,9 @@ import Weights
 
 /// A text tower: ids to (t, W).
 ///
-/// `bert`: t = L2(projection of the mean over all tokens), W = L2(word projection of every token but the first and the
+/// `bert`: t = L2(projection of the mean over all tokens, or of [CLS]), W = L2(word projection of every token but the first and the
 /// last). `clip`: the final norm, then t = L2(projection of the end token), W = L2(the same projection of the tokens
-/// between start and end).
+/// between start and end). A tower of the vectors' own width may have no projections.
 package final class TextEncoder: Sendable {
   private let config: TextConfig
   package let dimension: Int
@@ -14,8 +14,9 @@ package final class TextEncoder: Sendable {
   /// After the embedding (`bert`) or after the blocks (`clip`).
   private let norm: Norm
   private let transformer: Transformer
-  private let projection: LinearLayer
-  private let wordProjection: LinearLayer
+  /// Nil where the tower has none.
+  private let projection: LinearLayer?
+  private let wordProjection: LinearLayer?
   private var isCLIP: Bool { config.architecture == "clip" }
 
   package init(_ model: ModelFile, for kernels: KernelSet) throws {
@@ -31,10 +32,14 @@ package final class TextEncoder: Sendable {
       activation: TransformerShape.activation(config.activation), epsilon: config.normEpsilon, isPreNorm: isCLIP,
       isCausal: isCLIP)
     transformer = try Transformer(model, "text", shape, for: kernels)
-    projection = try model.linear("text.projection", outputs: dimension, inputs: width, for: kernels)
-    wordProjection =
-      isCLIP
-      ? projection : try model.linear("text.word_projection", outputs: dimension, inputs: width, for: kernels)
+    if width == dimension, model.weights.tensors["text.projection.weight"] == nil {
+      (projection, wordProjection) = (nil, nil)
+    } else {
+      let own = try model.linear("text.projection", outputs: dimension, inputs: width, for: kernels)
+      projection = own
+      wordProjection =
+        isCLIP ? own : try model.linear("text.word_projection", outputs: dimension, inputs: width, for: kernels)
+    }
   }
 
   /// Encodes sentences together; each attends to itself alone, so that none changes another's result.
@@ -83,12 +88,14 @@ package final class TextEncoder: Sendable {
     _ x: AlignedBuffer<Float>, starts: [Int], room: QuantizedRows, with kernels: KernelSet
   ) -> [EncodedText] {
     let (count, rows, d) = (starts.count - 1, starts.last!, dimension)
-    let sentences = AlignedBuffer<Float>(count: count * d, repeating: 0)
-    kernels.linear(projection, pooled(x, starts: starts), rows: count, quantized: room, into: sentences)
-    kernels.l2Normalize(sentences, rows: count, columns: d)
-    let words = AlignedBuffer<Float>(count: rows * d, repeating: 0)
-    kernels.linear(wordProjection, x, rows: rows, quantized: room, into: words)
-    kernels.l2Normalize(words, rows: rows, columns: d)
+    func projected(_ x: AlignedBuffer<Float>, by layer: LinearLayer?, rows: Int) -> AlignedBuffer<Float> {
+      let y = layer.map { _ in AlignedBuffer<Float>(count: rows * d, repeating: 0) } ?? x
+      if let layer { kernels.linear(layer, x, rows: rows, quantized: room, into: y) }
+      kernels.l2Normalize(y, rows: rows, columns: d)
+      return y
+    }
+    let sentences = projected(pooled(x, starts: starts), by: projection, rows: count)
+    let words = projected(x, by: wordProjection, rows: rows)
     return (0..<count).map { s in
       EncodedText(
         sentence: sentences.array(s * d..<(s + 1) * d),
@@ -96,16 +103,21 @@ package final class TextEncoder: Sendable {
     }
   }
 
-  /// One row a sentence: the mean of its tokens, or its end token.
+  /// One row a sentence: the mean of its tokens, its first, or its last.
   private func pooled(_ x: AlignedBuffer<Float>, starts: [Int]) -> AlignedBuffer<Float> {
     let (count, width) = (starts.count - 1, config.width)
     let pooled = AlignedBuffer<Float>(count: count * width, repeating: 0)
     for s in 0..<count {
-      let first = isCLIP ? starts[s + 1] - 1 : starts[s]
-      let length = Float(starts[s + 1] - first)
+      let tokens =
+        switch config.pooling {
+        case "end": starts[s + 1] - 1..<starts[s + 1]
+        case "class": starts[s]..<starts[s] + 1
+        default: starts[s]..<starts[s + 1]
+        }
+      let length = Float(tokens.count)
       for i in 0..<width {
         var sum: Float = 0
-        for row in first..<starts[s + 1] { sum += x[row * width + i] }
+        for row in tokens { sum += x[row * width + i] }
         pooled[s * width + i] = sum / length
       }
     }

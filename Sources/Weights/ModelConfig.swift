@@ -135,7 +135,8 @@ package struct ViTConfig: Codable, Sendable, Equatable {
   package var grid: Int { imageSize / max(patchSize, 1) }
 }
 
-/// The text tower: `bert` (bidirectional, post-norm, mean pooling over all tokens) or `clip` (causal, pre-norm, pooled at the
+/// The text tower: `bert` (bidirectional, post-norm, pooled by the mean over all tokens or
+/// at [CLS]) or `clip` (causal, pre-norm, pooled at the
 /// end token).
 package struct TextConfig: Codable, Sendable, Equatable {
   package var architecture: String
@@ -244,7 +245,8 @@ extension ModelConfig {
     let activations = ["gelu", "quickgelu"]
     if !["bert", "clip"].contains(text.architecture) { return bad("text.architecture", text.architecture) }
     if !activations.contains(text.activation) { return bad("text.activation", text.activation) }
-    if text.pooling != (text.architecture == "bert" ? "mean" : "end") { return bad("text.pooling", text.pooling) }
+    let poolings = text.architecture == "bert" ? ["mean", "class"] : ["end"]
+    if !poolings.contains(text.pooling) { return bad("text.pooling", text.pooling) }
     if ![nil, "nearest", "down"].contains(preprocessing.rounding) {
       return bad("preprocessing.rounding", preprocessing.rounding!)
     }

@@ -28,7 +28,8 @@ import Kernels
 /// | `text.blocks.I.mlp_in.{weight,bias}` | [hidden, width], [hidden] |
 /// | `text.blocks.I.mlp_out.{weight,bias}` | [width, hidden], [width] |
 /// | `text.blocks.I.norm{1,2}.{weight,bias}` | [width] |
-/// | `text.{projection,word_projection}.{weight,bias}` | [dimension, width], [dimension]; `clip` has one for both |
+/// | `text.{projection,word_projection}.{weight,bias}` | [dimension, width], [dimension]; `clip` has one for both;
+/// | | a tower of width = dimension may have none |
 ///
 /// Batch norms are folded. In an int8 file a matrix `T.weight` is I8 with `T.weight_scale` F32, one a row.
 package final class ModelFile: Sendable {

@@ -1,18 +1,29 @@
 import Foundation
 import Kernels
 
-/// Element types of a safetensors file that this project reads.
+/// Element types of a safetensors file. Those of `floats` and `codes` are read; the others may be there (BERT's position ids
+/// are) and are left alone.
 package enum ElementType: String, Sendable {
   case f32 = "F32"
   case f16 = "F16"
   case bf16 = "BF16"
   case i8 = "I8"
+  case f64 = "F64"
+  case i64 = "I64"
+  case i32 = "I32"
+  case i16 = "I16"
+  case u64 = "U64"
+  case u32 = "U32"
+  case u16 = "U16"
+  case u8 = "U8"
+  case bool = "BOOL"
 
   package var size: Int {
     switch self {
-    case .f32: 4
-    case .f16, .bf16: 2
-    case .i8: 1
+    case .f64, .i64, .u64: 8
+    case .f32, .i32, .u32: 4
+    case .f16, .bf16, .i16, .u16: 2
+    case .i8, .u8, .bool: 1
     }
   }
 }
@@ -138,8 +149,8 @@ package final class SafeTensors: Sendable {
       for i in 0..<values.count {
         values[i] = Float(bitPattern: UInt32(file.load(at: start + 2 * i, as: UInt16.self)) << 16)
       }
-    case .i8:
-      throw .badType(path: path, tensor: name, expected: "floats", found: "I8")
+    default:
+      throw .badType(path: path, tensor: name, expected: "F32, F16 or BF16", found: tensor.type.rawValue)
     }
     guard values.allSatisfy(\.isFinite) else {
       throw .badValue(path: path, tensor: name, reason: "holds values that are not finite")

@@ -135,7 +135,7 @@ package struct SourceModel: Sendable {
 
   // MARK: Text
 
-  private mutating func readText(_ source: any TensorSource) throws(WeightsError) {
+  mutating func readText(_ source: any TensorSource, projected: Bool = true) throws(WeightsError) {
     let text = config.text
     let width = text.width
     let words = try source.floats("text.embeddings.word_embeddings.weight", shape: [text.vocabulary, width])
@@ -162,6 +162,7 @@ package struct SourceModel: Sendable {
       try copy(source, "\(from).output.dense", to: "\(to).mlp_out", outputs: width, inputs: text.hidden)
       try norm(source, "\(from).output.LayerNorm", to: "\(to).norm2", width: width)
     }
+    guard projected else { return }
     for name in ["text.projection", "text.word_projection"] {
       try copy(source, name, to: name, outputs: config.dimension, inputs: width)
     }

@@ -13,7 +13,13 @@ struct Convert: ParsableCommand {
   @Argument(
     help:
       "A folder of transformers' CLIP or of this project's own format, or a file of weights (.safetensors, .pt, .bin).")
-  var source: String
+  var source: String?
+
+  @Option(help: "With --text instead of one source: where the image tower comes from.")
+  var vision: String?
+
+  @Option(help: "With --vision: where the text tower comes from; a BERT or sentence-transformers folder too.")
+  var text: String?
 
   @Option(name: .shortAndLong, help: "The model file to write.")
   var output: String
@@ -50,6 +56,9 @@ struct Convert: ParsableCommand {
   @OptionGroup var machine: Machine
 
   func validate() throws {
+    if (source == nil) == (vision == nil) || (vision == nil) != (text == nil) {
+      throw ValidationError("give one source, or --vision SRC and --text SRC")
+    }
     if (verify || budget != nil) && (calibrate == nil || precision == .fp32) {
       throw ValidationError(
         "--verify and --budget compare a quantised model with fp32 on the images of --calibrate DIR")
@@ -59,7 +68,8 @@ struct Convert: ParsableCommand {
   }
 
   func run() throws {
-    var model = try SourceModel(source, tokenizer: tokenizer, activation: activation?.rawValue)
+    var model = try SourceModel(source ?? vision!, tokenizer: tokenizer, activation: activation?.rawValue)
+    if let text { model = try model.withText(from: text, tokenizer: tokenizer, activation: activation?.rawValue) }
     if let choice = model.choice { report("activation: \(choice.activation) (\(choice.reason))") }
     model.origin = origin
     if precision == .fp32 {
