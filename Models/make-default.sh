@@ -13,5 +13,5 @@ for name in (train[i * len(train) // 300] for i in range(300)):
     os.symlink(f"{data}/images/{name}", f"{out}/{name}")
 PYTHON
 "$(dirname "$0")/../.build/release/ftf" convert "$data/weights/ftf-lite2" -o "$(dirname "$0")/ftf-small.ftf" \
-  --calibrate "$images" --origin "Trained by the FastThenFine project on the train split of RSICD; the image tower started \
+  --calibrate "$images" --no-smooth --origin "Trained by the FastThenFine project on the train split of RSICD; the image tower started \
 from EfficientNet-Lite2 on ImageNet, the text tower from all-MiniLM-L6-v2 (both Apache-2.0)."

@@ -131,9 +131,11 @@ typedef struct csimd_kernels {
   void (*depthwise_u8)(const csimd_depthwise_args *args, size_t first, size_t end);
   void (*depthwise_f32)(const csimd_depthwise_args *args, size_t first, size_t end);
 
-  /// scale[i] = max_j |X[i,j]| / 127; Q[i,j] = round-half-even(X[i,j] * (127 / max)) xor flip; a zero row has scale 0.
-  /// q: [m, ldq], s8 for flip 0, u8 with zero 128 for flip 0x80.
-  void (*quantize_rows)(size_t m, size_t k, const float *x, size_t ldx, void *q, size_t ldq, uint8_t flip, float *scale);
+  /// V = X[i,j] * column[j], or X where column is NULL. scale[i] = max_j |V[i,j]| / 127;
+  /// Q[i,j] = round-half-even(V[i,j] * (127 / max)) xor flip; a zero row has scale 0.
+  /// column: f32[k]; q: [m, ldq], s8 for flip 0, u8 with zero 128 for flip 0x80.
+  void (*quantize_rows)(size_t m, size_t k, const float *x, size_t ldx, const float *column, void *q, size_t ldq,
+                        uint8_t flip, float *scale);
   /// Y[i,:] = (X[i,:] - mean_i) / sqrt(var_i + eps) * weight + bias; y may be x.
   void (*layernorm)(size_t m, size_t k, const float *x, const float *weight, const float *bias, float eps, float *y);
   /// X[i,:] /= max(|X[i,:]|, 1e-12), in place.

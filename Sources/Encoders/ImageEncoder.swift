@@ -41,7 +41,12 @@ package struct ImageProbe {
   /// The name and multiply-adds of every layer that has just been computed.
   package var layer: ((String, Int) -> Void)?
 
-  package init(output: ((String, [Float]) -> Void)? = nil, layer: ((String, Int) -> Void)? = nil) {
-    (self.output, self.layer) = (output, layer)
+  /// The name of every transformer layer and its input.
+  package var input: LayerProbe?
+
+  package init(
+    output: ((String, [Float]) -> Void)? = nil, layer: ((String, Int) -> Void)? = nil, input: LayerProbe? = nil
+  ) {
+    (self.output, self.layer, self.input) = (output, layer, input)
   }
 }

@@ -28,7 +28,9 @@ extension ModelFile {
     switch try matrix(name, rows: outputs, shape: [outputs, inputs]) {
     case .fp32(let weights): return LinearLayer(weights: weights.span, bias: bias.span, inputs: inputs, for: kernels)
     case .int8(let codes, let scales):
-      return LinearLayer(codes: codes.span, scales: scales.span, bias: bias.span, inputs: inputs, for: kernels)
+      let columns = try columns(name, count: inputs).map { AlignedBuffer(copying: $0.span) }
+      return LinearLayer(
+        codes: codes.span, scales: scales.span, bias: bias.span, columns: columns, inputs: inputs, for: kernels)
     }
   }
 

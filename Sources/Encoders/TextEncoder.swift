@@ -45,7 +45,7 @@ package final class TextEncoder: Sendable {
   /// Encodes sentences together; each attends to itself alone, so that none changes another's result.
   ///
   /// - Parameter ids: of each sentence, special tokens included, at most the context length; each id in the vocabulary.
-  package func encode(_ ids: [[Int32]], with kernels: KernelSet) -> [EncodedText] {
+  package func encode(_ ids: [[Int32]], with kernels: KernelSet, probe: LayerProbe? = nil) -> [EncodedText] {
     guard !ids.isEmpty else { return [] }
     precondition(ids.allSatisfy { (2...config.contextLength).contains($0.count) }, "a sentence of impossible length")
     let starts = ids.reduce(into: [0]) { $0.append($0.last! + $1.count) }
@@ -57,7 +57,7 @@ package final class TextEncoder: Sendable {
         x, rows: rows, weight: norm.weight, bias: norm.bias, epsilon: config.normEpsilon, into: x)
     }
     if !isCLIP { normalize() }
-    transformer.run(x, starts: starts, memory, with: kernels)
+    transformer.run(x, starts: starts, memory, with: kernels, probe: probe)
     if isCLIP { normalize() }
     return project(x, starts: starts, room: memory.quantized, with: kernels)
   }

@@ -15,6 +15,9 @@ struct Norm: Sendable {
   }
 }
 
+/// Is told the name of a layer and its input.
+package typealias LayerProbe = (String, [Float]) -> Void
+
 /// What a stack of transformer blocks is.
 struct TransformerShape: Sendable {
   var layers: Int
@@ -39,10 +42,12 @@ struct Transformer: Sendable {
   }
 
   let shape: TransformerShape
+  private let tower: String
   private let blocks: [Block]
 
   init(_ model: ModelFile, _ tower: String, _ shape: TransformerShape, for kernels: KernelSet) throws {
     self.shape = shape
+    self.tower = tower
     let (width, hidden) = (shape.width, shape.hidden)
     var blocks: [Block] = []
     for i in 0..<shape.layers {
@@ -63,36 +68,47 @@ struct Transformer: Sendable {
   /// - Parameters:
   ///   - x: f32[rows, width].
   ///   - starts: the first row of each sequence, and after the last the number of rows.
-  func run(_ x: AlignedBuffer<Float>, starts: [Int], _ memory: TransformerMemory, with kernels: KernelSet) {
+  ///   - probe: is given the name of every layer and its input, f32[rows, inputs], before it is computed.
+  func run(
+    _ x: AlignedBuffer<Float>, starts: [Int], _ memory: TransformerMemory, with kernels: KernelSet,
+    probe: LayerProbe? = nil
+  ) {
     let (rows, width) = (starts.last!, shape.width)
     precondition(memory.rows >= rows, "the memory is for fewer rows")
     func normalize(_ norm: Norm, into y: AlignedBuffer<Float>) {
       kernels.layerNorm(
         x, rows: rows, weight: norm.weight, bias: norm.bias, epsilon: shape.epsilon, into: y)
     }
-    func attend(_ block: Block, _ input: AlignedBuffer<Float>) {
+    func tell(_ block: Int, _ layer: String, _ input: AlignedBuffer<Float>, _ inputs: Int) {
+      probe?("\(tower).blocks.\(block).\(layer)", input.array(0..<rows * inputs))
+    }
+    func attend(_ i: Int, _ block: Block, _ input: AlignedBuffer<Float>) {
+      tell(i, "qkv", input, width)
       kernels.linear(block.qkv, input, rows: rows, quantized: memory.quantized, into: memory.qkv)
       kernels.attention(
         qkv: memory.qkv, starts: starts, heads: shape.heads, width: width, causal: shape.isCausal,
         scratch: memory.scratch, into: memory.attended)
+      tell(i, "attention_out", memory.attended, width)
       kernels.linear(
         block.attentionOut, memory.attended, rows: rows, adding: true, quantized: memory.quantized, into: x)
     }
-    func feed(_ block: Block, _ input: AlignedBuffer<Float>) {
+    func feed(_ i: Int, _ block: Block, _ input: AlignedBuffer<Float>) {
+      tell(i, "mlp_in", input, width)
       kernels.linear(
         block.mlpIn, input, rows: rows, activation: shape.activation, quantized: memory.quantized, into: memory.hidden)
+      tell(i, "mlp_out", memory.hidden, shape.hidden)
       kernels.linear(block.mlpOut, memory.hidden, rows: rows, adding: true, quantized: memory.quantized, into: x)
     }
-    for block in blocks {
+    for (i, block) in blocks.enumerated() {
       if shape.isPreNorm {
         normalize(block.norm1, into: memory.normed)
-        attend(block, memory.normed)
+        attend(i, block, memory.normed)
         normalize(block.norm2, into: memory.normed)
-        feed(block, memory.normed)
+        feed(i, block, memory.normed)
       } else {
-        attend(block, x)
+        attend(i, block, x)
         normalize(block.norm1, into: x)
-        feed(block, x)
+        feed(i, block, x)
         normalize(block.norm2, into: x)
       }
     }

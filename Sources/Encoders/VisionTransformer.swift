@@ -68,7 +68,7 @@ final class VisionTransformer: ImageTower {
         into: w.tokens)
     }
     normalize(preNorm)
-    transformer.run(w.tokens, starts: [0, n + 1], w.memory, with: kernels)
+    transformer.run(w.tokens, starts: [0, n + 1], w.memory, with: kernels, probe: probe?.input)
     normalize(finalNorm)
     kernels.linear(projection, w.tokens, rows: n + 1, quantized: w.memory.quantized, into: w.projected)
     kernels.l2Normalize(w.projected, rows: n + 1, columns: d)

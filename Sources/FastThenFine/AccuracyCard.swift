@@ -85,9 +85,10 @@ package struct AccuracyCard: Codable, Sendable {
       let codes = try quantized.weights.codes(name, shape: tensor.shape)
       let scales = try quantized.weights.floats("\(name)_scale", shape: [tensor.shape[0]])
       let size = codes.count / tensor.shape[0]
+      let columns = try quantized.columns(String(name.dropLast(".weight".count)), count: size)
       var (power, error) = (0.0, 0.0)
       for i in codes.indices {
-        let difference = Double(floats[i]) - Double(scales[i / size]) * Double(codes[i])
+        let difference = Double(floats[i]) - Double(scales[i / size] * (columns?[i % size] ?? 1)) * Double(codes[i])
         power += Double(floats[i]) * Double(floats[i])
         error += difference * difference
       }

@@ -58,3 +58,31 @@ package struct Calibration: Sendable {
     return ActivationScale(scale: step, zero: Int((-low / step).rounded()).clamped(to: 0...255))
   }
 }
+
+extension Calibration {
+  /// The greatest magnitude of every column of the inputs of every transformer layer, over sentences and images.
+  package static func inputRanges(
+    _ engine: Engine, sentences: [String], imagePaths paths: [String]
+  ) -> [String: [Float]] {
+    var ranges: [String: [Float]] = [:]
+    func widen(_ name: String, _ input: [Float], _ rows: Int) {
+      let columns = input.count / rows
+      var range = ranges[name] ?? [Float](repeating: 0, count: columns)
+      for i in input.indices { range[i % columns] = max(range[i % columns], abs(input[i])) }
+      ranges[name] = range
+    }
+    for sentence in sentences {
+      let ids = engine.tokens(sentence)
+      _ = engine.texts.encode([ids], with: engine.kernels) { widen($0, $1, ids.count) }
+    }
+    if case .vit(let vision) = engine.model.config.vision {
+      let rows = vision.grid * vision.grid + 1
+      for path in paths {
+        guard let image = try? RGBImage(path: path) else { continue }
+        let probe = ImageProbe(input: { widen($0, $1, rows) })
+        _ = engine.images.encode(engine.prepared(image).pixels, with: engine.kernels, probe: probe)
+      }
+    }
+    return ranges
+  }
+}

@@ -47,7 +47,7 @@ extension KernelSet {
       x.count >= rows * columns && codes.count >= rows * columns && scales.count >= rows,
       "quantizeRows: shapes disagree")
     guard rows > 0, columns > 0 else { return }
-    unsafe table.quantize_rows(rows, columns, x.address, columns, codes.address, columns, 0, scales.address)
+    unsafe table.quantize_rows(rows, columns, x.address, columns, nil, codes.address, columns, 0, scales.address)
   }
 
   /// Y[c] = scale * (sum_i X[i,c]) / rows for u8[rows, columns]; the sum is exact.

@@ -52,12 +52,19 @@ package final class LinearLayer: Sendable {
   let scales: AlignedBuffer<Float>
   /// f32[outputs].
   let bias: AlignedBuffer<Float>
+  /// f32[inputs]: what the input's columns are multiplied by before they are quantised; nil for ones.
+  let columns: AlignedBuffer<Float>?
 
   package var inputs: Int { matrix.inputs }
   package var outputs: Int { matrix.outputs }
 
-  /// W[outputs, inputs] = scales[outputs] * codes, for inputs quantised by row.
-  package init(codes: Span<Int8>, scales: Span<Float>, bias: Span<Float>, inputs: Int, for kernels: KernelSet) {
+  /// W[outputs, inputs] = scales[outputs] * codes * columns[inputs], for inputs quantised by row.
+  package init(
+    codes: Span<Int8>, scales: Span<Float>, bias: Span<Float>, columns: AlignedBuffer<Float>? = nil, inputs: Int,
+    for kernels: KernelSet
+  ) {
+    precondition(columns?.count ?? inputs == inputs, "LinearLayer: shapes disagree")
+    self.columns = columns
     precondition(scales.count == bias.count, "LinearLayer: shapes disagree")
     matrix = PackedMatrix(codes: codes, inputs: inputs, outputs: bias.count, for: kernels)
     self.scales = AlignedBuffer(copying: scales)
@@ -68,6 +75,7 @@ package final class LinearLayer: Sendable {
   package init(weights: Span<Float>, bias: Span<Float>, inputs: Int, for kernels: KernelSet) {
     matrix = PackedMatrix(weights: weights, inputs: inputs, outputs: bias.count, for: kernels)
     scales = AlignedBuffer(count: 0, repeating: 0)
+    columns = nil
     self.bias = AlignedBuffer(copying: bias)
   }
 }
@@ -126,10 +134,11 @@ extension KernelSet {
     if layer.matrix.isInt8 {
       let stride = QuantizedRows.stride(k)
       precondition(quantized.codes.count >= m * stride && quantized.scales.count >= m, "no room for the quantised rows")
+      let columns = unsafe layer.columns.map { unsafe UnsafePointer($0.address) }
       let (x, codes, scales) = unsafe (x.address, quantized.codes.address, quantized.scales.address)
       forRowBlocks(m) { first, count in
         unsafe table.quantize_rows(
-          count, k, x + first * k, k, codes + first * stride, stride, 0x80, scales + first)
+          count, k, x + first * k, k, columns, codes + first * stride, stride, 0x80, scales + first)
       }
       unsafe gemm(layer, codes, stride: stride, zero: 128, scales, rows: m, activation, adding: adding, y.address)
     } else {
@@ -158,7 +167,8 @@ extension KernelSet {
     into y: AlignedBuffer<Float>
   ) {
     precondition(
-      layer.inputs % 4 == 0 && codes.count >= rows * layer.inputs && y.count >= rows * layer.outputs
+      layer.inputs % 4 == 0 && layer.columns == nil && codes.count >= rows * layer.inputs
+        && y.count >= rows * layer.outputs
         && quantized.scales.count >= rows && layer.matrix.level == level, "linear: shapes disagree")
     for row in 0..<rows { unsafe quantized.scales.address[row] = scale }
     unsafe gemm(

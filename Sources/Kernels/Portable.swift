@@ -14,7 +14,7 @@ enum Portable {
     gemm_f32: { unsafe gemm($0!.pointee, $1..<$2) },
     depthwise_u8: { unsafe depthwiseUInt8($0!.pointee, $1..<$2) },
     depthwise_f32: { unsafe depthwiseFloat($0!.pointee, $1..<$2) },
-    quantize_rows: { unsafe quantizeRows($0, $1, $2!, $3, $4!, $5, $6, $7!) },
+    quantize_rows: { unsafe quantizeRows($0, $1, $2!, $3, $4, $5!, $6, $7, $8!) },
     layernorm: { unsafe layerNorm($0, $1, $2!, $3!, $4!, $5, $6!) },
     l2normalize: { unsafe l2Normalize($0, $1, $2!) },
     attention: { unsafe attention($0!.pointee) },
@@ -187,21 +187,23 @@ enum Portable {
   // MARK: Rows
 
   private static func quantizeRows(
-    _ m: Int, _ k: Int, _ x: UnsafePointer<Float>, _ ldx: Int, _ q: UnsafeMutableRawPointer, _ ldq: Int, _ flip: UInt8,
-    _ scale: UnsafeMutablePointer<Float>
+    _ m: Int, _ k: Int, _ x: UnsafePointer<Float>, _ ldx: Int, _ column: UnsafePointer<Float>?,
+    _ q: UnsafeMutableRawPointer, _ ldq: Int, _ flip: UInt8, _ scale: UnsafeMutablePointer<Float>
   ) {
     for i in 0..<m {
       let x = unsafe x + i * ldx
       let q = unsafe q.assumingMemoryBound(to: UInt8.self) + i * ldq
-      var largest = F32x16()
-      for j in stride(from: 0, to: k, by: 16) {
-        largest = unsafe largest.larger(F32x16.load(x + j, count: k - j).magnitude())
+      func scaled(_ j: Int) -> F32x16 {
+        let v = unsafe F32x16.load(x + j, count: k - j)
+        return unsafe column.map { unsafe v * .load($0 + j, count: k - j) } ?? v
       }
+      var largest = F32x16()
+      for j in stride(from: 0, to: k, by: 16) { largest = largest.larger(scaled(j).magnitude()) }
       let most = largest.foldedMax()
       let inverse = most > 0 ? 127 / most : 0
       unsafe scale[i] = most / 127
       for j in stride(from: 0, to: k, by: 16) {
-        let codes = unsafe (F32x16.load(x + j, count: k - j) * inverse).integers()
+        let codes = (scaled(j) * inverse).integers()
         for l in 0..<min(16, k - j) { unsafe q[j + l] = UInt8(truncatingIfNeeded: codes[l]) ^ flip }
       }
     }

@@ -31,7 +31,8 @@ import Kernels
 /// | `text.{projection,word_projection}.{weight,bias}` | [dimension, width], [dimension]; `clip` has one for both;
 /// | | a tower of width = dimension may have none |
 ///
-/// Batch norms are folded. In an int8 file a matrix `T.weight` is I8 with `T.weight_scale` F32, one a row.
+/// Batch norms are folded. In an int8 file a matrix `T.weight` is I8 with `T.weight_scale` F32, one a row; where `T.columns`
+/// is there too, F32 [inputs], the matrix is scale * code * columns, and the input is multiplied by it before it is quantised.
 package final class ModelFile: Sendable {
   package let path: String
   package let config: ModelConfig
@@ -74,9 +75,18 @@ package final class ModelFile: Sendable {
       let scales = try weights.floats("\(name).weight_scale", shape: [rows])
       guard precision == .int8Weights else { return .int8(codes: codes, scales: scales) }
       let size = codes.count / max(rows, 1)
-      return .fp32(codes.indices.map { scales[$0 / size] * Float(codes[$0]) })
+      let columns = try columns(name, count: size)
+      return .fp32(codes.indices.map { scales[$0 / size] * Float(codes[$0]) * (columns?[$0 % size] ?? 1) })
     }
     return .fp32(try weights.floats("\(name).weight", shape: shape))
+  }
+}
+
+extension ModelFile {
+  /// What the columns of a layer's input are multiplied by before they are quantised; nil where the file has none.
+  package func columns(_ name: String, count: Int) throws(WeightsError) -> [Float]? {
+    guard weights.tensors["\(name).columns"] != nil else { return nil }
+    return try weights.floats("\(name).columns", shape: [count])
   }
 }
 

@@ -26,13 +26,14 @@ extension SourceModel {
   ///   - precision: `int8`, or `int8Weights` for weights alone.
   ///   - activations: scales of the block outputs, by layer name (`vision.blocks.I`).
   ///   - images: how many images the scales come from.
+  ///   - ranges: of layers to be smoothed, the greatest magnitude of every column of their inputs.
   ///   - escapes: layers, or beginnings of their names, that stay fp32.
   ///   - card: what the quantisation cost, as JSON, for the file to carry.
   /// - Throws: where an escape names no layer, or one that has no fp32 arithmetic in an int8 model.
   package func write(
     int8 path: String, precision: Precision = .int8, activations: [String: ActivationScale],
     calibrationImages images: Int,
-    escapes: [String] = [], card: String? = nil
+    ranges: [String: [Float]] = [:], escapes: [String] = [], card: String? = nil
   ) throws(WeightsError) {
     let layers = tensors.keys.filter { $0.hasSuffix(".weight") && tensors[$0]!.shape.count > 1 }
     func isEscaped(_ name: String) -> Bool { escapes.contains { name == "\($0).weight" || name.hasPrefix("\($0).") } }
@@ -54,7 +55,13 @@ extension SourceModel {
         stored.append(StoredTensor(name, shape: tensor.shape, .f32(tensor.floats)))
         continue
       }
-      let (codes, scales) = quantizedRows(tensor.floats, rows: tensor.shape[0])
+      var floats = tensor.floats
+      let layer = String(name.dropLast(".weight".count))
+      if precision == .int8, let columns = ranges[layer].map({ smoothing(layer, $0) }) {
+        for i in floats.indices { floats[i] /= columns[i % columns.count] }
+        stored.append(StoredTensor("\(layer).columns", shape: [columns.count], .f32(columns)))
+      }
+      let (codes, scales) = quantizedRows(floats, rows: tensor.shape[0])
       stored.append(StoredTensor(name, shape: tensor.shape, .i8(codes)))
       stored.append(StoredTensor("\(name)_scale", shape: [tensor.shape[0]], .f32(scales)))
     }
@@ -63,5 +70,16 @@ extension SourceModel {
     config.activations = activations
     config.calibrationImages = images
     try write(stored, config, card: card, to: path)
+  }
+
+  /// What the input of a layer is multiplied by, so that a column that is always large does not take the codes of the others:
+  /// c_j = sqrt(max_n |W_nj| / max |x_j|), which divides the difficulty between the input and the weights, as SmoothQuant does
+  /// (arXiv 2211.10438).
+  private func smoothing(_ layer: String, _ ranges: [Float]) -> [Float] {
+    let weight = tensors["\(layer).weight"]!
+    precondition(weight.shape[1] == ranges.count, "the ranges are of another layer")
+    var most = [Float](repeating: 0, count: ranges.count)
+    for i in weight.floats.indices { most[i % most.count] = max(most[i % most.count], abs(weight.floats[i])) }
+    return zip(most, ranges).map { w, x in x > 1e-6 && w > 1e-6 ? (w / x).squareRoot() : 1 }
   }
 }

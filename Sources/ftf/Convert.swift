@@ -47,6 +47,11 @@ struct Convert: ParsableCommand {
   @Option(parsing: .upToNextOption, help: "Layers, or beginnings of their names, to keep in fp32.")
   var keepFp32: [String] = []
 
+  @Flag(
+    inversion: .prefixedNo,
+    help: "Divide the difficulty of large activations between them and the weights, in int8 transformers.")
+  var smooth = true
+
   @Flag(help: "Measure what quantisation cost on the images of --calibrate, print it and keep it in the file.")
   var verify = false
 
@@ -82,15 +87,16 @@ struct Convert: ParsableCommand {
   }
 
   private func quantize(_ model: SourceModel) throws {
-    // Transformers quantise each row of activations as it comes; only convolutions have something to calibrate.
+    // Transformers quantise each row of activations as it comes; only convolutions need images to find their scales.
     var needsScales = false
     if case .efficientNetLite = model.config.vision { needsScales = precision == .int8 }
     let measures = verify || budget != nil
-    guard needsScales || measures else {
+    let smooth = smooth && precision == .int8
+    guard needsScales || measures || smooth else {
       return try model.write(
         int8: output, precision: precision, activations: [:], calibrationImages: 0, escapes: keepFp32)
     }
-    let images = try calibrationPaths()
+    let images = needsScales || measures || calibrate != nil ? try calibrationPaths() : []
     let whole = output + ".fp32"
     defer { try? FileManager.default.removeItem(atPath: whole) }
     try model.write(fp32: whole)
@@ -107,20 +113,25 @@ struct Convert: ParsableCommand {
       }
       (scales, used) = (calibration.activations, calibration.images)
     }
-    try model.write(int8: output, precision: precision, activations: scales, calibrationImages: used, escapes: keepFp32)
-    if measures { try measure(model, exact, images, scales, used) }
-  }
-
-  private func measure(
-    _ model: SourceModel, _ exact: Engine, _ images: [String], _ scales: [String: ActivationScale], _ used: Int
-  ) throws {
     let sentences = SceneKind.allCases.flatMap(\.sentences)
+    let ranges =
+      smooth ? Calibration.inputRanges(exact, sentences: sentences, imagePaths: Array(images.prefix(64))) : [:]
+    func write(_ card: String?) throws {
+      try model.write(
+        int8: output, precision: precision, activations: scales, calibrationImages: used, ranges: ranges,
+        escapes: keepFp32, card: card)
+    }
+    try write(nil)
+    guard measures else { return }
     let card = try AccuracyCard(
       exact: exact, quantized: machine.engine(output), imagePaths: images, sentences: sentences)
-    try model.write(
-      int8: output, precision: precision, activations: scales, calibrationImages: used, escapes: keepFp32,
-      card: card.json())
+    try write(card.json())
     for line in card.lines(allLayers: verify) { print(line) }
+    try keep(card)
+  }
+
+  /// Removes what misses the budget.
+  private func keep(_ card: AccuracyCard) throws {
     guard let budget, card.least < budget else { return }
     try FileManager.default.removeItem(atPath: output)
     let worst = card.layers.prefix(3).map(\.name).joined(separator: ", ")

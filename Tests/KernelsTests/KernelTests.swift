@@ -88,15 +88,19 @@ let shapes =
   }
 
   @Test(arguments: shapes) func int8LayersGiveTheSameBitsOnEveryLevel(shape: Shape) throws {
+    // Every other shape with its input's columns multiplied before they are quantised.
     var random = SeededGenerator(seed: UInt64(shape.m + shape.n * 131 + shape.k * 17))
     let (m, n, k) = (shape.m, shape.n, shape.k)
     var x = random.floats(m * k, limit: 3)
     for i in 0..<k { x[i] = 0 }  // a row of zeros
     let (w, scales, bias) = (random.codes(n * k), random.floats(n).map(abs), random.floats(n))
+    let columns = shape.n % 2 == 0 ? nil : random.floats(k).map { abs($0) + 0.1 }
     var expected: [Float]?
     for level in levels {
       let kernels = try KernelSet(level: level, threads: 2)
-      let layer = LinearLayer(codes: w.span, scales: scales.span, bias: bias.span, inputs: k, for: kernels)
+      let layer = LinearLayer(
+        codes: w.span, scales: scales.span, bias: bias.span, columns: columns.map { AlignedBuffer(copying: $0.span) },
+        inputs: k, for: kernels)
       let room = QuantizedRows(rows: m, columns: k)
       let y = AlignedBuffer<Float>(count: m * n, repeating: 0.5)
       kernels.linear(
@@ -105,6 +109,22 @@ let shapes =
       let result = y.array
       #expect(result == expected ?? result, "level \(level), seed \(random.seed)")
       expected = result
+    }
+    // Codes of a row as the formula has them, and their exact sum.
+    for row in 1..<m {
+      let values = (0..<k).map { x[row * k + $0] * (columns?[$0] ?? 1) }
+      let most = values.reduce(0) { max($0, abs($1)) }
+      let codes = values.map { Int32(($0 * (127 / most)).rounded(.toNearestOrEven)) }
+      for column in 0..<n {
+        var sum: Int32 = 0
+        for i in 0..<k { sum += codes[i] * Int32(w[column * k + i]) }
+        let value = Double(most / 127) * Double(scales[column]) * Double(sum) + Double(bias[column])
+        let activated =
+          shape.n % 2 == 0 ? value * 0.5 * erfc(-value / 2.0.squareRoot()) : value / (1 + exp(-1.702 * value))
+        let found = Double(expected![row * n + column]) - 0.5
+        // The activations are within 1.2e-6, and a few roundings of the value.
+        #expect(abs(found - activated) <= 2e-6 + 1e-6 * abs(value), "row \(row), column \(column), seed \(random.seed)")
+      }
     }
   }
 

@@ -2,24 +2,30 @@
 // Element i of a row goes to lane i % 16; lanes are folded by sum_of. Tails use partial loads; nothing is read past k.
 #pragma once
 
-static void quantize_rows(size_t m, size_t k, const float *x, size_t ldx, void *codes, size_t ldq, uint8_t flip,
-                          float *scale) {
+// Elements j ..< j + n of a row, times their columns' factors.
+static inline f32x16 scaled(const float *x, const float *column, size_t j, size_t n) {
+  const f32x16 v = n < 16 ? load_n(x + j, n) : load(x + j);
+  return column ? mul(v, n < 16 ? load_n(column + j, n) : load(column + j)) : v;
+}
+
+static void quantize_rows(size_t m, size_t k, const float *x, size_t ldx, const float *column, void *codes, size_t ldq,
+                          uint8_t flip, float *scale) {
   uint8_t *q = codes;
   for (size_t i = 0; i < m; i++, x += ldx, q += ldq) {
     f32x16 largest = splat(0);
     size_t j = 0;
     for (; j + 16 <= k; j += 16)
-      largest = larger(largest, magnitude(load(x + j)));
+      largest = larger(largest, magnitude(scaled(x, column, j, 16)));
     if (j < k)
-      largest = larger(largest, magnitude(load_n(x + j, k - j)));
+      largest = larger(largest, magnitude(scaled(x, column, j, k - j)));
     const float most = max_of(largest);
     const f32x16 inverse = splat(most > 0 ? 127.0f / most : 0);
     scale[i] = most / 127.0f;
     for (j = 0; j + 16 <= k; j += 16)
-      store_s8(q + j, mul(load(x + j), inverse), flip);
+      store_s8(q + j, mul(scaled(x, column, j, 16), inverse), flip);
     if (j < k) {
       uint8_t tail[16];
-      store_s8(tail, mul(load_n(x + j, k - j), inverse), flip);
+      store_s8(tail, mul(scaled(x, column, j, k - j), inverse), flip);
       memcpy(q + j, tail, k - j);
     }
   }
