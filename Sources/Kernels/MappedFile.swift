@@ -77,6 +77,14 @@
     return unsafe _overrideLifetime(Span(_unsafeElements: part.bindMemory(to: T.self)), borrowing: self)
   }
 
+  /// Lets the system take back the memory of whole pages in a range; they are read again when they are needed.
+  package func release(_ range: Range<Int>) {
+    let page = Int(sysconf(Int32(_SC_PAGESIZE)))
+    let (first, end) = ((range.lowerBound + page - 1) / page * page, min(range.upperBound, count) / page * page)
+    guard first < end, let start = unsafe base.baseAddress else { return }
+    unsafe madvise(UnsafeMutableRawPointer(mutating: start + first), end - first, MADV_DONTNEED)
+  }
+
   /// Elements, copied.
   package func array<T: BitwiseCopyable>(at offset: Int, count elements: Int) -> [T] {
     let span: Span<T> = span(at: offset, count: elements)

@@ -4,7 +4,7 @@ import Kernels
 /// A `.pt`, `.pth` or `.bin` file of PyTorch: a zip archive whose `data.pkl` names tensors and whose `data/` holds them. State
 /// dicts, checkpoints that wrap one (`state_dict`, `model`, `module.` before every name) and TorchScript archives are read, by
 /// a reader that runs nothing.
-final class PyTorchArchive: TensorSource {
+final class PyTorchArchive: TensorSource, Sendable {
   let path: String
   private let file: MappedFile
   private let entries: [String: ZipDirectory.Entry]
@@ -126,6 +126,7 @@ final class PyTorchArchive: TensorSource {
         axis -= 1
       }
     }
+    file.release(entry.bytes)
     guard values.allSatisfy(\.isFinite) else {
       throw .badValue(path: path, tensor: name, reason: "holds values that are not finite")
     }

@@ -29,32 +29,59 @@ package struct StoredTensor: Sendable {
   }
 }
 
+/// A tensor that a file will hold.
+package struct TensorPlan: Sendable {
+  var name: String
+  var type: ElementType
+  var shape: [Int]
+  var size: Int { shape.reduce(type.size, *) }
+
+  package init(_ name: String, _ type: ElementType, _ shape: [Int]) {
+    (self.name, self.type, self.shape) = (name, type, shape)
+  }
+}
+
+/// Tensors that are made together, when their turn comes to be written.
+package struct LazyTensors: Sendable {
+  let plans: [TensorPlan]
+  let make: @Sendable () throws(WeightsError) -> [StoredTensor]
+
+  package init(_ plans: [TensorPlan], make: @escaping @Sendable () throws(WeightsError) -> [StoredTensor]) {
+    (self.plans, self.make) = (plans, make)
+  }
+}
+
 extension SafeTensors {
   /// Writes a file that appears whole or not at all: it is written beside its place, synced, and renamed.
   ///
-  /// Tensors of wider elements come first, so that each is aligned to its elements; the header is padded to 64 bytes.
+  /// Tensors of wider elements come first, so that each is aligned to its elements; the header is padded to 64 bytes. No
+  /// more than one part is in memory at a time.
   package static func write(
-    _ tensors: [StoredTensor], metadata: [String: String], to path: String
+    _ parts: [LazyTensors], metadata: [String: String], to path: String
   ) throws(WeightsError) {
-    let ordered = tensors.sorted { ($1.type.size, $0.name) < ($0.type.size, $1.name) }
+    let ordered = parts.flatMap(\.plans).sorted { ($1.type.size, $0.name) < ($0.type.size, $1.name) }
     var header: [String: Any] = ["__metadata__": metadata]
-    var offset = 0
-    for tensor in ordered {
-      let size = tensor.shape.reduce(tensor.type.size, *)
-      header[tensor.name] = [
-        "dtype": tensor.type.rawValue, "shape": tensor.shape, "data_offsets": [offset, offset + size],
-      ]
-      offset += size
+    var offsets: [String: Int] = [:]
+    var end = 0
+    for plan in ordered {
+      header[plan.name] = ["dtype": plan.type.rawValue, "shape": plan.shape, "data_offsets": [end, end + plan.size]]
+      offsets[plan.name] = end
+      end += plan.size
     }
+    let partial = URL(fileURLWithPath: path + ".partial")
     do {
       var json = try JSONSerialization.data(withJSONObject: header, options: [.sortedKeys, .withoutEscapingSlashes])
       json.append(Data(repeating: UInt8(ascii: " "), count: (64 - (json.count + 8) % 64) % 64))
-      let partial = URL(fileURLWithPath: path + ".partial")
       try Data().write(to: partial)
       let file = try FileHandle(forWritingTo: partial)
       try unsafe file.write(contentsOf: withUnsafeBytes(of: UInt64(json.count).littleEndian) { unsafe Data($0) })
       try file.write(contentsOf: json)
-      for tensor in ordered { try file.write(contentsOf: tensor.bytes) }
+      for part in parts.sorted(by: { $0.plans[0].name < $1.plans[0].name }) {
+        for tensor in try part.make() {
+          try file.seek(toOffset: UInt64(8 + json.count + offsets[tensor.name]!))
+          try file.write(contentsOf: tensor.bytes)
+        }
+      }
       try file.synchronize()
       try file.close()
       guard unsafe rename(partial.path, path) == 0 else {
@@ -62,7 +89,19 @@ extension SafeTensors {
           .fileWriteUnknown, userInfo: [NSLocalizedDescriptionKey: String(cString: strerror(errno))])
       }
     } catch {
+      try? FileManager.default.removeItem(at: partial)
+      if let error = error as? WeightsError { throw error }
       throw .unwritable(path: path, reason: error.localizedDescription)
     }
+  }
+
+  /// Writes tensors that are there already.
+  package static func write(
+    _ tensors: [StoredTensor], metadata: [String: String], to path: String
+  ) throws(WeightsError) {
+    let parts = tensors.map { tensor in
+      LazyTensors([TensorPlan(tensor.name, tensor.type, tensor.shape)]) { () throws(WeightsError) in [tensor] }
+    }
+    try write(parts, metadata: metadata, to: path)
   }
 }

@@ -152,6 +152,8 @@ package final class SafeTensors: Sendable {
     default:
       throw .badType(path: path, tensor: name, expected: "F32, F16 or BF16", found: tensor.type.rawValue)
     }
+    // A large file is read once: its pages need not stay.
+    file.release(tensor.bytes)
     guard values.allSatisfy(\.isFinite) else {
       throw .badValue(path: path, tensor: name, reason: "holds values that are not finite")
     }

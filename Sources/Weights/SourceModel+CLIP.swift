@@ -146,8 +146,8 @@ extension SourceModel {
     guard case .vit(let vision) = config.vision else { return }
     let (d, text) = (config.dimension, config.text)
     let (p, w) = (vision.patchSize, vision.width)
-    let patch = try source.floats("vision_model.embeddings.patch_embedding.weight", shape: [w, 3, p, p])
-    set("vision.patch_embedding.weight", [w, 3 * p * p], patch)
+    let patch = ("vision_model.embeddings.patch_embedding.weight", [w, 3, p, p])
+    try set("vision.patch_embedding.weight", [w, 3 * p * p], [patch], of: source)
     set("vision.patch_embedding.bias", [w], [Float](repeating: 0, count: w))
     let tokens = vision.grid * vision.grid + 1
     set("vision.class_embedding", [w], try source.floats("vision_model.embeddings.class_embedding", shape: [w]))
@@ -156,10 +156,8 @@ extension SourceModel {
     try norm(source, "vision_model.pre_layrnorm", to: "vision.pre_norm", width: w)
     try readBlocks(source, "vision_model", to: "vision", layers: vision.layers, width: w, hidden: vision.hidden)
     try norm(source, "vision_model.post_layernorm", to: "vision.final_norm", width: w)
-    let table = "text_model.embeddings.token_embedding.weight"
-    set(
-      "text.token_embedding.weight", [text.vocabulary, text.width],
-      try source.floats(table, shape: [text.vocabulary, text.width]))
+    let table = [text.vocabulary, text.width]
+    try set("text.token_embedding.weight", table, [("text_model.embeddings.token_embedding.weight", table)], of: source)
     let places = try source.floats(
       "text_model.embeddings.position_embedding.weight", shape: [text.positions, text.width])
     set("text.position_embedding", [text.positions, text.width], places)
@@ -178,13 +176,9 @@ extension SourceModel {
   ) throws(WeightsError) {
     for i in 0..<layers {
       let (from, to) = ("\(tower).encoder.layers.\(i)", "\(name).blocks.\(i)")
-      var (weight, bias) = ([Float](), [Float]())
-      for part in ["q_proj", "k_proj", "v_proj"] {
-        weight += try source.floats("\(from).self_attn.\(part).weight", shape: [width, width])
-        bias += try source.floats("\(from).self_attn.\(part).bias", shape: [width])
-      }
-      set("\(to).qkv.weight", [3 * width, width], weight)
-      set("\(to).qkv.bias", [3 * width], bias)
+      let parts = ["q_proj", "k_proj", "v_proj"].map { "\(from).self_attn.\($0)" }
+      try set("\(to).qkv.weight", [3 * width, width], parts.map { ("\($0).weight", [width, width]) }, of: source)
+      try set("\(to).qkv.bias", [3 * width], parts.map { ("\($0).bias", [width]) }, of: source)
       try copy(source, "\(from).self_attn.out_proj", to: "\(to).attention_out", outputs: width, inputs: width)
       try norm(source, "\(from).layer_norm1", to: "\(to).norm1", width: width)
       try copy(source, "\(from).mlp.fc1", to: "\(to).mlp_in", outputs: hidden, inputs: width)

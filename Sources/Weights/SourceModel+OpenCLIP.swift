@@ -21,6 +21,8 @@ private struct OpenCLIPNames: TensorSource {
   ]
 
   func shape(_ name: String) -> [Int]? { base.shape(name) }
+  /// `floats` checks, under the name that the file has.
+  func check(_ name: String, shape: [Int]) throws(WeightsError) {}
 
   func floats(_ name: String, shape: [Int]) throws(WeightsError) -> [Float] {
     if let plain = Self.plain[name] { return try base.floats(plain, shape: shape) }

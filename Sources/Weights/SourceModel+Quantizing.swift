@@ -49,37 +49,45 @@ extension SourceModel {
           path: path, reason: "'\(fixed.dropLast(7))' is a convolution, which an int8 model computes in int8")
       }
     }
-    var stored: [StoredTensor] = []
-    for (name, tensor) in tensors {
-      guard name.hasSuffix(".weight"), tensor.shape.count > 1, !isEscaped(name) else {
-        stored.append(StoredTensor(name, shape: tensor.shape, .f32(tensor.floats)))
-        continue
+    let parts = tensors.map { name, values -> LazyTensors in
+      guard name.hasSuffix(".weight"), values.shape.count > 1, !isEscaped(name) else {
+        return LazyTensors([TensorPlan(name, .f32, values.shape)]) { () throws(WeightsError) in
+          [StoredTensor(name, shape: values.shape, .f32(try values.load()))]
+        }
       }
-      var floats = tensor.floats
       let layer = String(name.dropLast(".weight".count))
-      if precision == .int8, let columns = ranges[layer].map({ smoothing(layer, $0) }) {
-        for i in floats.indices { floats[i] /= columns[i % columns.count] }
-        stored.append(StoredTensor("\(layer).columns", shape: [columns.count], .f32(columns)))
+      let rows = values.shape[0]
+      let range = precision == .int8 ? ranges[layer] : nil
+      var plans = [TensorPlan(name, .i8, values.shape), TensorPlan("\(name)_scale", .f32, [rows])]
+      if let range { plans.append(TensorPlan("\(layer).columns", .f32, [range.count])) }
+      return LazyTensors(plans) { () throws(WeightsError) in
+        var floats = try values.load()
+        var stored: [StoredTensor] = []
+        if let range {
+          let columns = Self.smoothing(floats, range)
+          for i in floats.indices { floats[i] /= columns[i % columns.count] }
+          stored.append(StoredTensor("\(layer).columns", shape: [columns.count], .f32(columns)))
+        }
+        let (codes, scales) = quantizedRows(floats, rows: rows)
+        stored.append(StoredTensor(name, shape: values.shape, .i8(codes)))
+        stored.append(StoredTensor("\(name)_scale", shape: [rows], .f32(scales)))
+        return stored
       }
-      let (codes, scales) = quantizedRows(floats, rows: tensor.shape[0])
-      stored.append(StoredTensor(name, shape: tensor.shape, .i8(codes)))
-      stored.append(StoredTensor("\(name)_scale", shape: [tensor.shape[0]], .f32(scales)))
     }
     var config = config
     config.precision = precision
     config.activations = activations
     config.calibrationImages = images
-    try write(stored, config, card: card, to: path)
+    try write(parts, config, card: card, to: path)
   }
 
   /// What the input of a layer is multiplied by, so that a column that is always large does not take the codes of the others:
   /// c_j = sqrt(max_n |W_nj| / max |x_j|), which divides the difficulty between the input and the weights, as SmoothQuant does
   /// (arXiv 2211.10438).
-  private func smoothing(_ layer: String, _ ranges: [Float]) -> [Float] {
-    let weight = tensors["\(layer).weight"]!
-    precondition(weight.shape[1] == ranges.count, "the ranges are of another layer")
-    var most = [Float](repeating: 0, count: ranges.count)
-    for i in weight.floats.indices { most[i % most.count] = max(most[i % most.count], abs(weight.floats[i])) }
-    return zip(most, ranges).map { w, x in x > 1e-6 && w > 1e-6 ? (w / x).squareRoot() : 1 }
+  private static func smoothing(_ weight: [Float], _ range: [Float]) -> [Float] {
+    precondition(weight.count % range.count == 0, "the range is of another layer")
+    var most = [Float](repeating: 0, count: range.count)
+    for i in weight.indices { most[i % most.count] = max(most[i % most.count], abs(weight[i])) }
+    return zip(most, range).map { w, x in x > 1e-6 && w > 1e-6 ? (w / x).squareRoot() : 1 }
   }
 }

@@ -18,7 +18,8 @@ package struct SourceModel: Sendable {
 
   package struct Values: Sendable {
     package var shape: [Int]
-    package var floats: [Float]
+    /// Read when they are needed and not kept: a model may be larger than memory has room for twice.
+    let load: @Sendable () throws(WeightsError) -> [Float]
   }
 
   /// Reads a model of this project, or a CLIP of `transformers`, open_clip or OpenAI.
@@ -69,14 +70,26 @@ package struct SourceModel: Sendable {
   }
 
   mutating func set(_ name: String, _ shape: [Int], _ floats: [Float]) {
-    tensors[name] = Values(shape: shape, floats: floats)
+    tensors[name] = Values(shape: shape) { () throws(WeightsError) -> [Float] in floats }
+  }
+
+  /// The tensors of a source one after the other, their shapes checked now and their values read later.
+  mutating func set(
+    _ name: String, _ shape: [Int], _ parts: [(name: String, shape: [Int])], of source: any TensorSource
+  ) throws(WeightsError) {
+    for part in parts { try source.check(part.name, shape: part.shape) }
+    tensors[name] = Values(shape: shape) { () throws(WeightsError) -> [Float] in
+      var floats: [Float] = []
+      for part in parts { floats += try source.floats(part.name, shape: part.shape) }
+      return floats
+    }
   }
 
   mutating func copy(
     _ source: any TensorSource, _ from: String, to name: String, outputs: Int, inputs: Int
   ) throws(WeightsError) {
-    set("\(name).weight", [outputs, inputs], try source.floats("\(from).weight", shape: [outputs, inputs]))
-    set("\(name).bias", [outputs], try source.floats("\(from).bias", shape: [outputs]))
+    try set("\(name).weight", [outputs, inputs], [("\(from).weight", [outputs, inputs])], of: source)
+    try set("\(name).bias", [outputs], [("\(from).bias", [outputs])], of: source)
   }
 
   // MARK: Vision
@@ -138,8 +151,8 @@ package struct SourceModel: Sendable {
   mutating func readText(_ source: any TensorSource, projected: Bool = true) throws(WeightsError) {
     let text = config.text
     let width = text.width
-    let words = try source.floats("text.embeddings.word_embeddings.weight", shape: [text.vocabulary, width])
-    set("text.token_embedding.weight", [text.vocabulary, width], words)
+    let table = [text.vocabulary, width]
+    try set("text.token_embedding.weight", table, [("text.embeddings.word_embeddings.weight", table)], of: source)
     var positions = try source.floats("text.embeddings.position_embeddings.weight", shape: [text.positions, width])
     let types = try source.floats("text.embeddings.token_type_embeddings.weight", shape: [2, width])
     positions.removeLast((text.positions - text.contextLength) * width)
@@ -148,14 +161,9 @@ package struct SourceModel: Sendable {
     try norm(source, "text.embeddings.LayerNorm", to: "text.embedding_norm", width: width)
     for i in 0..<text.layers {
       let (from, to) = ("text.encoder.layer.\(i)", "text.blocks.\(i)")
-      var weight: [Float] = []
-      var bias: [Float] = []
-      for part in ["query", "key", "value"] {
-        weight += try source.floats("\(from).attention.self.\(part).weight", shape: [width, width])
-        bias += try source.floats("\(from).attention.self.\(part).bias", shape: [width])
-      }
-      set("\(to).qkv.weight", [3 * width, width], weight)
-      set("\(to).qkv.bias", [3 * width], bias)
+      let parts = ["query", "key", "value"].map { "\(from).attention.self.\($0)" }
+      try set("\(to).qkv.weight", [3 * width, width], parts.map { ("\($0).weight", [width, width]) }, of: source)
+      try set("\(to).qkv.bias", [3 * width], parts.map { ("\($0).bias", [width]) }, of: source)
       try copy(source, "\(from).attention.output.dense", to: "\(to).attention_out", outputs: width, inputs: width)
       try norm(source, "\(from).attention.output.LayerNorm", to: "\(to).norm1", width: width)
       try copy(source, "\(from).intermediate.dense", to: "\(to).mlp_in", outputs: text.hidden, inputs: width)
@@ -178,16 +186,20 @@ package struct SourceModel: Sendable {
   // MARK: Writing
 
   package func write(fp32 path: String) throws(WeightsError) {
-    try write(
-      tensors.map { StoredTensor($0.key, shape: $0.value.shape, .f32($0.value.floats)) }, config, card: nil, to: path)
+    let parts = tensors.map { name, values in
+      LazyTensors([TensorPlan(name, .f32, values.shape)]) { () throws(WeightsError) in
+        [StoredTensor(name, shape: values.shape, .f32(try values.load()))]
+      }
+    }
+    try write(parts, config, card: nil, to: path)
   }
 
-  func write(_ stored: [StoredTensor], _ config: ModelConfig, card: String?, to path: String) throws(WeightsError) {
+  func write(_ parts: [LazyTensors], _ config: ModelConfig, card: String?, to path: String) throws(WeightsError) {
     var metadata = [
-      "format": ModelConfig.format, "config": config.json(), "vocabulary": vocabulary, "merges": merges,
-      "origin": origin,
+      "format": ModelConfig.format, "config": config.json(), "vocabulary": vocabulary, "origin": origin,
     ]
+    if !merges.isEmpty { metadata["merges"] = merges }
     metadata["card"] = card
-    try SafeTensors.write(stored, metadata: metadata, to: path)
+    try SafeTensors.write(parts, metadata: metadata, to: path)
   }
 }

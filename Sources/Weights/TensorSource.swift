@@ -1,13 +1,22 @@
 import Foundation
 
 /// Named tensors from a file, or from several: what a source model is read from.
-package protocol TensorSource {
+package protocol TensorSource: Sendable {
   /// What an error names.
   var path: String { get }
   var names: Set<String> { get }
   func shape(_ name: String) -> [Int]?
+  /// Throws where there is no such tensor or its shape is another; a source that renames may leave that to `floats`.
+  func check(_ name: String, shape: [Int]) throws(WeightsError)
   /// The tensor's values as f32, all finite; throws where its shape is another than given.
   func floats(_ name: String, shape: [Int]) throws(WeightsError) -> [Float]
+}
+
+extension TensorSource {
+  package func check(_ name: String, shape expected: [Int]) throws(WeightsError) {
+    guard let found = shape(name) else { throw .missingTensor(path: path, tensor: name) }
+    guard found == expected else { throw .badShape(path: path, tensor: name, expected: expected, found: found) }
+  }
 }
 
 extension SafeTensors: TensorSource {

@@ -22,13 +22,13 @@ enum Pickled {
 }
 
 /// `numel` elements of a type in an archive's entry `data/<key>`.
-struct PickledStorage {
+struct PickledStorage: Sendable {
   var key: String
   var type: String
   var count: Int
 }
 
-struct PickledTensor {
+struct PickledTensor: Sendable {
   var storage: PickledStorage
   var offset: Int
   var shape: [Int]

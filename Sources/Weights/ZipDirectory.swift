@@ -3,7 +3,7 @@ import Kernels
 /// The entries of a zip file that are stored as they are, as PyTorch writes them; ZIP64 included. The central directory is
 /// believed only as far as the local headers and the file's size bear it out, and entries that overlap are refused.
 struct ZipDirectory {
-  struct Entry {
+  struct Entry: Sendable {
     var name: String
     /// Of the data, in the file.
     var bytes: Range<Int>
