@@ -38,7 +38,10 @@ class Model:
         """u8 [n, side, side, 3] -> g [n, d], P [n, N, d]."""
         p = self.config["preprocessing"]
         x = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
-        x = (x - torch.tensor(p["mean"])[:, None, None]) / torch.tensor(p["std"])[:, None, None]
+        return self.tower((x - torch.tensor(p["mean"])[:, None, None]) / torch.tensor(p["std"])[:, None, None])
+
+    def tower(self, x):
+        """Normalised f32 [n, 3, side, side] -> g [n, d], P [n, N, d]."""
         x = self.convolution(x, "vision.stem", stride=2)
         for i, block in enumerate(self.config["vision"]["blocks"]):
             name, y = f"vision.blocks.{i}", x

@@ -24,21 +24,8 @@ model = Model(folder)
 
 
 class Tower(torch.nn.Module):
-    """The forward pass of reference.py on normalised pixels, its weights as parameters."""
-
     def forward(self, x):
-        x = model.convolution(x, "vision.stem", stride=2)
-        for i, block in enumerate(model.config["vision"]["blocks"]):
-            name, y = f"vision.blocks.{i}", x
-            if block["expand"] != 1:
-                y = model.convolution(y, f"{name}.expand")
-            y = model.convolution(y, f"{name}.depthwise", stride=block["stride"], groups=y.shape[1])
-            y = model.convolution(y, f"{name}.project", relu6=False)
-            x = x + y if block["residual"] else y
-        y = model.convolution(x, "vision.head").flatten(2).transpose(1, 2)
-        normal = torch.nn.functional.normalize
-        return (normal(model.linear(y.mean(1), "vision.projection"), dim=-1),
-                normal(model.linear(y, "vision.patch_projection"), dim=-1))
+        return model.tower(x)
 
 
 def pixels(path):

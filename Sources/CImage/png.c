@@ -1,9 +1,21 @@
 #include "cimage.h"
 #include "exif.h"
+#include <jconfig.h>
 #include <png.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define TEXT_OF(x) #x
+#define TEXT(x) TEXT_OF(x)
+
+const char *cimage_libraries(void) {
+#ifdef LIBJPEG_TURBO_VERSION
+  return "libjpeg-turbo " TEXT(LIBJPEG_TURBO_VERSION) ", libpng " PNG_LIBPNG_VER_STRING;
+#else
+  return "libjpeg, libpng " PNG_LIBPNG_VER_STRING;
+#endif
+}
 
 typedef struct source {
   const uint8_t *data;

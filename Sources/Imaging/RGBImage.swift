@@ -27,6 +27,9 @@ package struct RGBImage: Sendable {
     (self.width, self.height, self.pixels) = (width, height, pixels)
   }
 
+  /// The libraries that decode, with their versions.
+  package static var libraries: String { unsafe String(cString: cimage_libraries()) }
+
   /// More than this is refused before memory is taken for it: half a gigabyte of pixels.
   package static let mostPixels = 178_956_970
   /// Endings, in lower case, of the files that a folder is searched for.

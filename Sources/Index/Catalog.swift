@@ -130,6 +130,21 @@ package final class Catalog: Sendable {
     }
   }
 
+  /// SQLite's version.
+  package static var library: String {
+    "SQLite \((try? DatabaseQueue().read { try String.fetchOne($0, sql: "SELECT sqlite_version()") }) ?? "unknown")"
+  }
+
+  /// How many segments are live, and how many of the items in them are not.
+  package func segmentCounts() throws -> (segments: Int, dead: Int) {
+    try database.read { db in
+      (
+        try Int.fetchOne(db, sql: "SELECT count(*) FROM segments")!,
+        try Int.fetchOne(db, sql: "SELECT count(*) FROM dead")!
+      )
+    }
+  }
+
   /// The stamps of all images that are indexed or known to be bad, by path.
   package func stamps() throws -> [String: (stamp: FileStamp, isBad: Bool)] {
     try database.read { db in

@@ -1,14 +1,17 @@
 import ArgumentParser
 import FastThenFine
 import Foundation
+import Imaging
+import Index
 import Kernels
 import Weights
 
 struct Info: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Say what a model file holds, or what this machine runs.", discussion: "Example: ftf info small.ftf")
+    abstract: "Say what a model file or an index holds, or what this machine runs.",
+    discussion: "Example: ftf info small.ftf")
 
-  @Argument(help: "A .ftf file; without it, the machine.")
+  @Argument(help: "A .ftf file or the folder of an index; without it, the machine.")
   var path: String?
 
   @Flag(help: "JSON on stdout.")
@@ -17,7 +20,7 @@ struct Info: ParsableCommand {
   @OptionGroup var machine: Machine
 
   func run() throws {
-    let facts = try path.map(model) ?? machineFacts()
+    let facts = try path.map { Self.isIndex($0) ? try index($0) : try model($0) } ?? machineFacts()
     if json {
       return try printJSON(Dictionary(uniqueKeysWithValues: facts.map { ($0.key, $0.value) }))
     }
@@ -39,6 +42,24 @@ struct Info: ParsableCommand {
       Fact(key: "cpu", value: Self.cpuName), Fact(key: "levels", value: Level.available.map(\.rawValue)),
       Fact(key: "level", value: kernels.level.rawValue), Fact(key: "threads", value: kernels.threads),
       Fact(key: "memory_bytes", value: Int(ProcessInfo.processInfo.physicalMemory)),
+      Fact(key: "version", value: FTF.configuration.version),
+      Fact(key: "libraries", value: "\(RGBImage.libraries), \(Catalog.library)"),
+    ]
+  }
+
+  private static func isIndex(_ path: String) -> Bool {
+    FileManager.default.fileExists(atPath: "\(path)/catalog.sqlite")
+  }
+
+  private func index(_ path: String) throws -> [Fact] {
+    let catalog = try Catalog(path: path)
+    let counts = try catalog.segmentCounts()
+    return [
+      Fact(key: "images", value: try catalog.count(.image)), Fact(key: "captions", value: try catalog.count(.caption)),
+      Fact(key: "bad_files", value: try catalog.stamps().values.count(where: \.isBad)),
+      Fact(key: "segments", value: counts.segments), Fact(key: "dead_items", value: counts.dead),
+      Fact(key: "model", value: catalog.model.name), Fact(key: "model_path", value: catalog.model.path),
+      Fact(key: "dimension", value: catalog.model.dimension),
     ]
   }
 

@@ -62,6 +62,8 @@ private func ftf(_ arguments: String..., input: String = "") throws -> Outcome {
     let index = "\(folder.path)/index"
     let made = try ftf("index", index, images, "--model", model, "--json")
     #expect(made.code == 0 && made.objects.first?["indexed"] as? Int == 17, "\(made.error)")
+    let facts = try ftf("info", index, "--json").objects[0]
+    #expect(facts["images"] as? Int == 17 && facts["segments"] as? Int == 1 && facts["model"] as? String == "tiny")
     let again = try ftf("index", index, images, "--json")
     #expect(again.objects.first?["unchanged"] as? Int == 17 && again.objects.first?["indexed"] as? Int == 0)
 

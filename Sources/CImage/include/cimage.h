@@ -17,6 +17,9 @@ int cimage_decode_jpeg(const uint8_t *data, size_t size, uint64_t max_pixels, ci
 int cimage_decode_png(const uint8_t *data, size_t size, uint64_t max_pixels, cimage *out);
 void cimage_free(cimage *image);
 
+/// Of the libraries that decode, as they were built against: "libjpeg-turbo 2.1.5, libpng 1.6.39".
+const char *cimage_libraries(void);
+
 /// rgb: u8[height, width, 3].
 int cimage_write_png(const char *path, const uint8_t *rgb, uint32_t width, uint32_t height);
 int cimage_write_jpeg(const char *path, const uint8_t *rgb, uint32_t width, uint32_t height, int quality);
