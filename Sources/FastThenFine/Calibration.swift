@@ -21,7 +21,8 @@ package struct Calibration: Sendable {
   /// - Parameters:
   ///   - engine: of an fp32 model.
   ///   - paths: images like those that will be searched.
-  package init(_ engine: Engine, imagePaths paths: [String], progress: (Int) -> Void) {
+  /// - Throws: where the activations overflow, as those of damaged weights do.
+  package init(_ engine: Engine, imagePaths paths: [String], progress: (Int) -> Void) throws {
     let single = engine.kernels.singleThreaded
     let ranges = Mutex([String: [(low: Float, high: Float)]]())
     let failed = Mutex([ImagingError]())
@@ -40,7 +41,11 @@ package struct Calibration: Sendable {
     }
     failures = failed.withLock { $0 }
     images = paths.count - failures.count
-    activations = ranges.withLock { $0.mapValues(Self.scale) }
+    let found = ranges.withLock { $0 }
+    for (name, layer) in found where !layer.allSatisfy({ $0.low.isFinite && $0.high.isFinite }) {
+      throw WeightsError.badValue(path: engine.model.path, tensor: name, reason: "gives outputs that overflow")
+    }
+    activations = found.mapValues(Self.scale)
   }
 
   /// The values that leave 1 - coverage of all on either side, at least one value.

@@ -5,6 +5,8 @@ import Kernels
 /// JSON (snake_case keys) beside the weights that are converted, and in the metadata of a `.ftf` file.
 package struct ModelConfig: Codable, Sendable, Equatable {
   package static let format = "fast-then-fine"
+  /// Values that one layer of one pass may hold: a gigabyte of floats.
+  static let mostActivations = 1 << 28
 
   package var format: String
   package var name: String
@@ -262,6 +264,9 @@ extension ModelConfig {
     if !(1...256).contains(text.layers) { return bad("text.layers", text.layers) }
     if !(8...2048).contains(vision.imageSize) { return bad("vision.image_size", vision.imageSize) }
     if text.width % text.heads != 0 { return "has text.width \(text.width), which \(text.heads) heads do not divide" }
+    if text.contextLength > 8192 || text.contextLength * max(text.hidden, 3 * text.width) > Self.mostActivations {
+      return bad("text.context_length", text.contextLength)
+    }
     if !(3...text.positions).contains(text.contextLength) { return bad("text.context_length", text.contextLength) }
     if preprocessing.cropTo != vision.imageSize || preprocessing.resizeTo < preprocessing.cropTo
       || preprocessing.resizeTo > 4096
@@ -290,6 +295,11 @@ extension ViTConfig {
     if !["gelu", "quickgelu"].contains(activation) {
       return "has vision.activation \(activation), which no encoder here computes"
     }
+    // Activations of one pass: what a hostile config could make of a small file.
+    let tokens = grid * grid + 1
+    if tokens > 16384 || tokens * max(hidden, 3 * width, 3 * patchSize * patchSize) > ModelConfig.mostActivations {
+      return "has \(tokens) vision tokens, which take more memory than a model may"
+    }
     if width % heads != 0 { return "has vision.width \(width), which \(heads) heads do not divide" }
     if !(1...imageSize).contains(patchSize) || imageSize % patchSize != 0 {
       return "has vision.patch_size \(patchSize), which does not divide the image of \(imageSize)"
@@ -308,6 +318,7 @@ extension EfficientNetLiteConfig {
     }
     if !(1...256).contains(blocks.count) { return "has \(blocks.count) vision.blocks, which no encoder here computes" }
     var channels = stem
+    var side = (imageSize + 1) / 2
     for (i, block) in blocks.enumerated() {
       let at = "has vision.blocks[\(i)]"
       if block.input != channels { return "\(at) with input \(block.input) after an output of \(channels)" }
@@ -319,6 +330,10 @@ extension EfficientNetLiteConfig {
       if block.residual && (block.stride != 1 || block.input != block.output) {
         return "\(at) with an impossible residual"
       }
+      if (side + 4) * (side + 4) * block.input * block.expand > ModelConfig.mostActivations {
+        return "\(at) with more activations than a model may have"
+      }
+      side = (side + block.stride - 1) / max(block.stride, 1)
       channels = block.output
     }
     for channels in [stem, head] + blocks.map(\.output) where channels % 4 != 0 {

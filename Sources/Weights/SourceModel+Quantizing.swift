@@ -9,7 +9,8 @@ package func quantizedRows(_ floats: [Float], rows: Int) -> (codes: [Int8], scal
     let range = row * size..<(row + 1) * size
     let most = floats[range].reduce(0) { max($0, abs($1)) }
     scales[row] = most / 127
-    guard most > 0 else { continue }
+    // So small a row that its scale is zero is a row of zeros.
+    guard scales[row] > 0 else { continue }
     for i in range { codes[i] = Int8((floats[i] / scales[row]).rounded(.toNearestOrEven).clamped(to: -127...127)) }
   }
   return (codes, scales)

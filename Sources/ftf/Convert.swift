@@ -105,7 +105,7 @@ struct Convert: ParsableCommand {
     var used = 0
     if needsScales {
       let progress = Progress("calibration images", total: images.count)
-      let calibration = Calibration(exact, imagePaths: images, progress: progress.add)
+      let calibration = try Calibration(exact, imagePaths: images, progress: progress.add)
       progress.finish()
       for failure in calibration.failures { report("ftf: \(failure); left out") }
       guard calibration.images > 0 else {

@@ -93,6 +93,7 @@ import Weights
     ("\"stem\": 8", "\"stem\": \"x\"", "stem"), ("\"tau\": 0.1", "\"tau\": 0", "tau"),
     ("\"blocks\"", "\"blox\"", "blocks"),
     ("\"context_length\": 24", "\"context_length\": 9999999", "context_length"),
+    ("\"image_size\": 56", "\"image_size\": 2048", "crops"), ("\"expand\": 3", "\"expand\": 17", "widths"),
     ("\"vocabulary\"", "\"vocab\"", "vocabulary"),
   ]) func aConfigThatContradictsItsTensorsIsNamed(from: String, to: String, expected: String) throws {
     let folder = try TemporaryFolder()
@@ -111,10 +112,41 @@ import Weights
     }
   }
 
+  /// A small file could ask for any amount of memory.
+  @Test func configsThatNeedImpossibleMemoryAreRefused() throws {
+    let tiny = try String(contentsOfFile: "\(Goldens.folder)/tiny/config.json", encoding: .utf8)
+    let wide = tiny.replacingOccurrences(of: ": 56", with: ": 2048")
+    for (json, expected) in [
+      (
+        wide.replacingOccurrences(of: "\"expand\": 6,\n    \"input\": 12", with: "\"expand\": 16,\n    \"input\": 12"),
+        ""
+      ),
+      (
+        wide.replacingOccurrences(of: "\"stem\": 8", with: "\"stem\": 4096").replacingOccurrences(
+          of: "\"input\": 8", with: "\"input\": 4096"), "activations"
+      ),
+      (
+        tiny.replacingOccurrences(of: "\"context_length\": 24", with: "\"context_length\": 8192")
+          .replacingOccurrences(of: "\"positions\": 40", with: "\"positions\": 8192")
+          .replacingOccurrences(of: "\"hidden\": 64", with: "\"hidden\": 65536"), "context_length"
+      ),
+    ] {
+      do {
+        _ = try ModelConfig(json: Data(json.utf8), path: "x")
+        #expect(expected.isEmpty)
+      } catch {
+        #expect(!expected.isEmpty && "\(error)".contains(expected), "\(error)")
+      }
+    }
+  }
+
   @Test func quantisedRowsAreWithinHalfAStepAndAZeroRowIsZero() {
     var random = SeededGenerator(seed: 3)
     let values = random.floats(5 * 64) + [Float](repeating: 0, count: 64)
     let (codes, scales) = quantizedRows(values, rows: 6)
+    #expect(
+      quantizedRows([.leastNonzeroMagnitude, 0, -.leastNonzeroMagnitude], rows: 1).codes == [0, 0, 0],
+      "a row of the smallest numbers")
     for i in values.indices {
       #expect(abs(values[i] - scales[i / 64] * Float(codes[i])) <= scales[i / 64] * 0.500001)
     }
