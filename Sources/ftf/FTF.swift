@@ -31,9 +31,16 @@ struct FTF: ParsableCommand {
         report(fullMessage(for: error))
         Foundation.exit(2)
       }
-      report("ftf: \(error)")
+      report("ftf: \(oneLine(error))")
       Foundation.exit(1)
     }
+  }
+
+  /// Errors of this project say all there is in a line; those of the system are cut down to the path and the reason.
+  private static func oneLine(_ error: any Error) -> String {
+    guard let system = error as? CocoaError else { return "\(error)" }
+    let path = system.filePath.map { "\($0): " } ?? ""
+    return path + system.localizedDescription
   }
 }
 

@@ -7,6 +7,8 @@ enum Interrupt {
   private static let pressed = Atomic(false)
 
   static func watch() {
+    // Made before a signal can come: a handler must not be the first to touch it.
+    _ = isPressed
     signal(SIGINT) { _ in
       if Interrupt.pressed.exchange(true, ordering: .relaxed) { _exit(130) }
     }

@@ -85,6 +85,7 @@ private func ftf(_ arguments: String..., input: String = "") throws -> Outcome {
     #expect(weights.count == 49 && abs(weights.reduce(0, +) - 1) < 1e-4)
     #expect(FileManager.default.fileExists(atPath: "\(folder.path)/why/1/1.png"))
 
+    expectFailure(try ftf("search", index, "--text", "a river", "--explain", "\(model)/why"), naming: "\(model)/why")
     let plain = try ftf("search", index, "--text", "a river", "--recall-only", "--json")
     let scores = (plain.objects[0]["results"] as! [[String: Any]]).map { $0["recall_score"] as! Double }
     #expect(scores == scores.sorted(by: >) && scores.count == 10)
