@@ -12,7 +12,7 @@ final class EfficientNetLite: ImageTower {
   private let patchProjection: LinearLayer
   private let idle = Mutex<[ImageWorkspace]>([])
 
-  init(_ model: ModelFile, _ config: EfficientNetLiteConfig, for kernels: KernelSet) throws {
+  init(_ model: Model, _ config: EfficientNetLiteConfig, for kernels: KernelSet) throws {
     self.config = config
     (dimension, precision) = (model.config.dimension, model.precision)
     switch precision {
@@ -21,6 +21,10 @@ final class EfficientNetLite: ImageTower {
     }
     projection = try model.linear("vision.projection", outputs: dimension, inputs: config.head, for: kernels)
     patchProjection = try model.linear("vision.patch_projection", outputs: dimension, inputs: config.head, for: kernels)
+    guard precision != .int8 || patchProjection.takesCodes else {
+      throw WeightsError.badConfig(
+        path: model.path, reason: "has a vision.patch_projection that does not take the int8 codes before it")
+    }
   }
 
   func encode(_ pixels: AlignedBuffer<UInt8>, with kernels: KernelSet, probe: ImageProbe?) -> EncodedImage {
@@ -112,7 +116,7 @@ final class ImageWorkspace: @unchecked Sendable {
   }
 }
 
-extension ModelFile {
+extension Model {
   /// The stem's kernel [outputs, c, y, x] in the order of unrolled windows, [outputs, y, x, c].
   static func unrolledOrder<Element>(_ kernel: [Element], outputs: Int) -> [Element] {
     (0..<outputs * 27).map { i in

@@ -16,7 +16,7 @@ struct FloatImageNetwork: ImageNetwork {
   private let blocks: [Block]
   private let head: LinearLayer
 
-  init(_ model: ModelFile, _ vision: EfficientNetLiteConfig, for kernels: KernelSet) throws {
+  init(_ model: Model, _ vision: EfficientNetLiteConfig, for kernels: KernelSet) throws {
     (preprocessing, side) = (model.config.preprocessing, vision.imageSize)
     func floats(_ name: String, _ shape: [Int]) throws -> [Float] {
       guard case .fp32(let floats) = try model.matrix(name, rows: shape[0], shape: shape) else {
@@ -25,7 +25,7 @@ struct FloatImageNetwork: ImageNetwork {
       return floats
     }
     let kernel = try floats("vision.stem", [vision.stem, 3, 3, 3])
-    let unrolled = ModelFile.unrolledOrder(kernel, outputs: vision.stem)
+    let unrolled = Model.unrolledOrder(kernel, outputs: vision.stem)
     let stemBias = try model.vector("vision.stem.bias", count: vision.stem)
     stem = LinearLayer(
       weights: unrolled.span, bias: stemBias.span, inputs: 27, for: kernels)
@@ -87,6 +87,8 @@ struct FloatImageNetwork: ImageNetwork {
     kernels.linear(head, w.inputFloat, rows: rows, activation: .relu6, quantized: w.quantized, into: w.features)
     probe?.layer?("vision.head", rows * head.inputs * head.outputs)
     kernels.columnMeans(w.features, rows: rows, columns: head.outputs, into: w.mean)
+    probe?.input?("vision.projection", w.mean, 1)
+    probe?.input?("vision.patch_projection", w.features, rows)
     kernels.linear(patchProjection, w.features, rows: rows, quantized: w.quantized, into: w.projected)
   }
 

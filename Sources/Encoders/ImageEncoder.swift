@@ -11,7 +11,7 @@ package final class ImageEncoder: Sendable {
   /// N, the number of patches.
   package var patches: Int { config.vision.grid * config.vision.grid }
 
-  package init(_ model: ModelFile, for kernels: KernelSet) throws {
+  package init(_ model: Model, for kernels: KernelSet) throws {
     config = model.config
     switch config.vision {
     case .efficientNetLite(let vision): tower = try EfficientNetLite(model, vision, for: kernels)
@@ -36,12 +36,12 @@ protocol ImageTower: Sendable {
 
 /// What is told of a forward pass while it runs.
 package struct ImageProbe {
-  /// The name and values of every block's output; fp32 models only.
+  /// The name and values of every block's output; convolutional models only.
   package var output: ((String, [Float]) -> Void)?
   /// The name and multiply-adds of every layer that has just been computed.
   package var layer: ((String, Int) -> Void)?
 
-  /// The name of every transformer layer and its input.
+  /// The projections' inputs; convolutional models in fp32 only. Of transformers `visitLayers` tells.
   package var input: LayerProbe?
 
   package init(

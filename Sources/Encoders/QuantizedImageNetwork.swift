@@ -11,6 +11,8 @@ struct QuantizedImageNetwork: ImageNetwork {
     var starts: RowStarts
     var depthwise: DepthwiseConvolution
     var project: QuantizedConvolution
+    /// Of the output.
+    var scale: ActivationScale
   }
 
   private let side: Int
@@ -19,7 +21,7 @@ struct QuantizedImageNetwork: ImageNetwork {
   private let blocks: [Block]
   private let head: QuantizedConvolution
 
-  init(_ model: ModelFile, _ vision: EfficientNetLiteConfig, for kernels: KernelSet) throws {
+  init(_ model: Model, _ vision: EfficientNetLiteConfig, for kernels: KernelSet) throws {
     side = vision.imageSize
     pixel = try Self.pixelScale(model)
     func convolution(
@@ -33,7 +35,7 @@ struct QuantizedImageNetwork: ImageNetwork {
         inputs: inputs, input: input, output: output, residual: residual, for: kernels)
     }
     let (kernel, kernelScales) = try model.int8Matrix("vision.stem", shape: [vision.stem, 3, 3, 3])
-    let unrolled = ModelFile.unrolledOrder(kernel, outputs: vision.stem)
+    let unrolled = Model.unrolledOrder(kernel, outputs: vision.stem)
     let stemBias = try model.vector("vision.stem.bias", count: vision.stem)
     stem = QuantizedConvolution(
       codes: unrolled.span, scales: kernelScales.span, bias: stemBias.span, inputs: 27, input: pixel, output: .relu6,
@@ -53,7 +55,8 @@ struct QuantizedImageNetwork: ImageNetwork {
       let project = try convolution(
         "\(name).project", block.output, inside, from: .relu6, to: output, adding: block.residual ? scale : nil)
       let starts = RowStarts(side: shape.side, channels: inside, padding: shape.padding)
-      blocks.append(Block(shape: shape, expand: expand, starts: starts, depthwise: depthwise, project: project))
+      blocks.append(
+        Block(shape: shape, expand: expand, starts: starts, depthwise: depthwise, project: project, scale: output))
       scale = output
     }
     self.blocks = blocks
@@ -61,7 +64,7 @@ struct QuantizedImageNetwork: ImageNetwork {
   }
 
   /// The scale at which a pixel is its own code: 1 / (255 std), zero point 255 mean.
-  private static func pixelScale(_ model: ModelFile) throws -> ActivationScale {
+  private static func pixelScale(_ model: Model) throws -> ActivationScale {
     let p = model.config.preprocessing
     let zero = (p.mean[0] * 255).rounded()
     guard Set(p.mean).count == 1, Set(p.std).count == 1, abs(p.mean[0] * 255 - zero) < 1e-3, (0...255).contains(zero)
@@ -73,7 +76,7 @@ struct QuantizedImageNetwork: ImageNetwork {
     return ActivationScale(scale: 1 / (255 * p.std[0]), zero: Int(zero))
   }
 
-  private static func blockScale(_ model: ModelFile, _ name: String) throws -> ActivationScale {
+  private static func blockScale(_ model: Model, _ name: String) throws -> ActivationScale {
     guard let scale = model.config.activations?[name] else {
       throw WeightsError.badConfig(path: model.path, reason: "the config has no scale for the output of \(name)")
     }
@@ -88,7 +91,6 @@ struct QuantizedImageNetwork: ImageNetwork {
     _ pixels: AlignedBuffer<UInt8>, _ w: ImageWorkspace, with kernels: KernelSet, probe: ImageProbe?,
     patchProjection: LinearLayer
   ) {
-    precondition(probe?.output == nil, "an int8 network has no float outputs to observe")
     kernels.fillBorder(of: w.bordered, side: side, channels: 3, padding: w.stemPadding, byte: UInt8(pixel.zero))
     kernels.copyInside(pixels, side: side, channels: 3, padding: w.stemPadding, into: w.bordered)
     kernels.unroll(w.bordered, side: side, kernel: 3, stride: 2, columns: 28, into: w.unrolled)
@@ -115,6 +117,7 @@ struct QuantizedImageNetwork: ImageNetwork {
       }
       probe?.layer?("vision.blocks.\(i).project", rows * shape.inside * shape.block.output)
       swap(&w.input, &w.output)
+      if let output = probe?.output { output("vision.blocks.\(i)", values(w.input, rows, block)) }
     }
     kernels.convolve(head, w.input, rows: rows, into: w.headCodes)
     probe?.layer?("vision.head", rows * head.inputs * head.outputs)
@@ -123,5 +126,10 @@ struct QuantizedImageNetwork: ImageNetwork {
     kernels.linear(
       patchProjection, codes: w.headCodes, scale: relu6.scale, zero: relu6.zero, rows: rows,
       quantized: w.quantized, into: w.projected)
+  }
+
+  /// A block's output as numbers.
+  private func values(_ codes: AlignedBuffer<UInt8>, _ rows: Int, _ block: Block) -> [Float] {
+    (0..<rows * block.shape.block.output).map { block.scale.scale * Float(Int(codes[$0]) - block.scale.zero) }
   }
 }

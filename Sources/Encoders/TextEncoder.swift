@@ -9,30 +9,90 @@ import Weights
 package final class TextEncoder: Sendable {
   private let config: TextConfig
   package let dimension: Int
-  private let embedding: StoredMatrix
-  private let positions: [Float]
-  /// After the embedding (`bert`) or after the blocks (`clip`).
-  private let norm: Norm
+  private let embedding: TextEmbedding
   private let transformer: Transformer
+  private let head: TextHead
+
+  package init(_ model: Model, for kernels: KernelSet) throws {
+    (config, dimension) = (model.config.text, model.config.dimension)
+    embedding = try TextEmbedding(model)
+    transformer = try Transformer(model, "text", TransformerShape(config), for: kernels)
+    head = try TextHead(model, for: kernels)
+  }
+
+  /// Encodes sentences together; each attends to itself alone, so that none changes another's result.
+  ///
+  /// - Parameter ids: of each sentence, special tokens included, at most the context length; each id in the vocabulary.
+  package func encode(_ ids: [[Int32]], with kernels: KernelSet) -> [EncodedText] {
+    guard !ids.isEmpty else { return [] }
+    precondition(ids.allSatisfy { (2...config.contextLength).contains($0.count) }, "a sentence of impossible length")
+    let (x, starts) = embedding.embed(ids, with: kernels)
+    let memory = TransformerMemory(
+      transformer.shape, rows: starts.last!, longest: ids.map(\.count).max()!, for: kernels)
+    transformer.run(x, starts: starts, memory, with: kernels)
+    return head.project(x, starts: starts, room: memory.quantized, with: kernels)
+  }
+}
+
+/// Ids to the rows that enter the blocks.
+package struct TextEmbedding: Sendable {
+  private let config: TextConfig
+  private let table: StoredMatrix
+  private let positions: [Float]
+  /// Nil where the tower has its norm after the blocks.
+  private let norm: Norm?
+
+  package init(_ model: Model) throws {
+    config = model.config.text
+    let width = config.width
+    table = try model.matrix("text.token_embedding", rows: config.vocabulary, shape: [config.vocabulary, width])
+    positions = try model.weights.floats("text.position_embedding", shape: [config.contextLength, width])
+    norm = config.architecture == "clip" ? nil : try Norm(model, "text.embedding_norm", width: width)
+  }
+
+  /// The token's row plus its position's, normalised: f32[rows, width], sentence after sentence, and the first row of each;
+  /// after the last, the number of rows.
+  package func embed(_ ids: [[Int32]], with kernels: KernelSet) -> (AlignedBuffer<Float>, starts: [Int]) {
+    let width = config.width
+    let starts = ids.reduce(into: [0]) { $0.append($0.last! + $1.count) }
+    let x = AlignedBuffer<Float>(count: starts.last! * width, repeating: 0)
+    var row = 0
+    for sentence in ids {
+      for (position, id) in sentence.enumerated() {
+        let from = Int(id) * width
+        for i in 0..<width {
+          let token: Float
+          switch table {
+          case .fp32(let floats): token = floats[from + i]
+          case .int8(let codes, let scales): token = scales[Int(id)] * Float(codes[from + i])
+          }
+          x[row * width + i] = token + positions[position * width + i]
+        }
+        row += 1
+      }
+    }
+    if let norm {
+      kernels.layerNorm(x, rows: row, weight: norm.weight, bias: norm.bias, epsilon: config.normEpsilon, into: x)
+    }
+    return (x, starts)
+  }
+}
+
+/// What leaves the blocks to (t, W).
+struct TextHead: Sendable {
+  private let config: TextConfig
+  private let dimension: Int
+  /// Nil where the tower had its norm before the blocks.
+  private let norm: Norm?
   /// Nil where the tower has none.
   private let projection: LinearLayer?
   private let wordProjection: LinearLayer?
-  private var isCLIP: Bool { config.architecture == "clip" }
 
-  package init(_ model: ModelFile, for kernels: KernelSet) throws {
-    config = model.config.text
-    dimension = model.config.dimension
-    let width = config.width
-    let isCLIP = config.architecture == "clip"
-    embedding = try model.matrix("text.token_embedding", rows: config.vocabulary, shape: [config.vocabulary, width])
-    positions = try model.weights.floats("text.position_embedding", shape: [config.contextLength, width])
-    norm = try Norm(model, isCLIP ? "text.final_norm" : "text.embedding_norm", width: width)
-    let shape = TransformerShape(
-      layers: config.layers, width: width, heads: config.heads, hidden: config.hidden,
-      activation: TransformerShape.activation(config.activation), epsilon: config.normEpsilon, isPreNorm: isCLIP,
-      isCausal: isCLIP)
-    transformer = try Transformer(model, "text", shape, for: kernels)
-    if width == dimension, model.weights.tensors["text.projection.weight"] == nil {
+  init(_ model: Model, for kernels: KernelSet) throws {
+    (config, dimension) = (model.config.text, model.config.dimension)
+    let (width, isCLIP) = (config.width, config.architecture == "clip")
+    norm = isCLIP ? try Norm(model, "text.final_norm", width: width) : nil
+    if width == dimension, model.weights.shape("text.projection.weight") == nil {
       (projection, wordProjection) = (nil, nil)
     } else {
       let own = try model.linear("text.projection", outputs: dimension, inputs: width, for: kernels)
@@ -42,60 +102,28 @@ package final class TextEncoder: Sendable {
     }
   }
 
-  /// Encodes sentences together; each attends to itself alone, so that none changes another's result.
-  ///
-  /// - Parameter ids: of each sentence, special tokens included, at most the context length; each id in the vocabulary.
-  package func encode(_ ids: [[Int32]], with kernels: KernelSet, probe: LayerProbe? = nil) -> [EncodedText] {
-    guard !ids.isEmpty else { return [] }
-    precondition(ids.allSatisfy { (2...config.contextLength).contains($0.count) }, "a sentence of impossible length")
-    let starts = ids.reduce(into: [0]) { $0.append($0.last! + $1.count) }
-    let rows = starts.last!
-    let memory = TransformerMemory(transformer.shape, rows: rows, longest: ids.map(\.count).max()!, for: kernels)
-    let x = embed(ids, rows: rows)
-    func normalize() {
-      kernels.layerNorm(
-        x, rows: rows, weight: norm.weight, bias: norm.bias, epsilon: config.normEpsilon, into: x)
-    }
-    if !isCLIP { normalize() }
-    transformer.run(x, starts: starts, memory, with: kernels, probe: probe)
-    if isCLIP { normalize() }
-    return project(x, starts: starts, room: memory.quantized, with: kernels)
-  }
-
-  /// The token's row plus its position's.
-  private func embed(_ ids: [[Int32]], rows: Int) -> AlignedBuffer<Float> {
-    let width = config.width
-    let x = AlignedBuffer<Float>(count: rows * width, repeating: 0)
-    var row = 0
-    for sentence in ids {
-      for (position, id) in sentence.enumerated() {
-        let from = Int(id) * width
-        for i in 0..<width {
-          let token: Float
-          switch embedding {
-          case .fp32(let floats): token = floats[from + i]
-          case .int8(let codes, let scales): token = scales[Int(id)] * Float(codes[from + i])
-          }
-          x[row * width + i] = token + positions[position * width + i]
-        }
-        row += 1
-      }
-    }
-    return x
-  }
-
-  private func project(
-    _ x: AlignedBuffer<Float>, starts: [Int], room: QuantizedRows, with kernels: KernelSet
+  func project(
+    _ x: AlignedBuffer<Float>, starts: [Int], room: QuantizedRows, with kernels: KernelSet, probe: LayerProbe? = nil
   ) -> [EncodedText] {
     let (count, rows, d) = (starts.count - 1, starts.last!, dimension)
-    func projected(_ x: AlignedBuffer<Float>, by layer: LinearLayer?, rows: Int) -> AlignedBuffer<Float> {
+    func projected(
+      _ x: AlignedBuffer<Float>, by layer: LinearLayer?, _ name: String, rows: Int
+    ) -> AlignedBuffer<Float> {
       let y = layer.map { _ in AlignedBuffer<Float>(count: rows * d, repeating: 0) } ?? x
-      if let layer { kernels.linear(layer, x, rows: rows, quantized: room, into: y) }
+      if let layer {
+        probe?(name, x, rows)
+        kernels.linear(layer, x, rows: rows, quantized: room, into: y)
+      }
       kernels.l2Normalize(y, rows: rows, columns: d)
       return y
     }
-    let sentences = projected(pooled(x, starts: starts), by: projection, rows: count)
-    let words = projected(x, by: wordProjection, rows: rows)
+    if let norm {
+      kernels.layerNorm(x, rows: rows, weight: norm.weight, bias: norm.bias, epsilon: config.normEpsilon, into: x)
+    }
+    let sentences = projected(pooled(x, starts: starts), by: projection, "text.projection", rows: count)
+    let isShared = config.architecture == "clip"
+    let words = projected(
+      x, by: wordProjection, isShared ? "text.projection" : "text.word_projection", rows: rows)
     return (0..<count).map { s in
       EncodedText(
         sentence: sentences.array(s * d..<(s + 1) * d),
@@ -126,6 +154,8 @@ package final class TextEncoder: Sendable {
 }
 
 extension AlignedBuffer {
+  package var values: [Element] { array(0..<count) }
+
   func array(_ range: Range<Int>) -> [Element] {
     let part = span.extracting(range)
     return unsafe [Element](unsafeUninitializedCapacity: range.count) { target, count in

@@ -6,7 +6,7 @@ struct Norm: Sendable {
   let weight: AlignedBuffer<Float>
   let bias: AlignedBuffer<Float>
 
-  init(_ model: ModelFile, _ name: String, width: Int) throws {
+  init(_ model: Model, _ name: String, width: Int) throws {
     let (weight, bias) = (
       try model.vector("\(name).weight", count: width), try model.vector("\(name).bias", count: width)
     )
@@ -15,8 +15,8 @@ struct Norm: Sendable {
   }
 }
 
-/// Is told the name of a layer and its input.
-package typealias LayerProbe = (String, [Float]) -> Void
+/// Is told the name of a linear layer, its input, f32[rows, inputs], and the number of rows, before the layer is computed.
+package typealias LayerProbe = (_ name: String, _ input: AlignedBuffer<Float>, _ rows: Int) -> Void
 
 /// What a stack of transformer blocks is.
 struct TransformerShape: Sendable {
@@ -31,7 +31,20 @@ struct TransformerShape: Sendable {
   /// Whether a token sees only itself and what precedes it.
   var isCausal: Bool
 
-  static func activation(_ name: String) -> LinearActivation { name == "quickgelu" ? .quickGELU : .gelu }
+  init(_ text: TextConfig) {
+    let isCLIP = text.architecture == "clip"
+    (layers, width, heads, hidden) = (text.layers, text.width, text.heads, text.hidden)
+    (activation, epsilon) = (Self.activation(text.activation), text.normEpsilon)
+    (isPreNorm, isCausal) = (isCLIP, isCLIP)
+  }
+
+  init(_ vision: ViTConfig) {
+    (layers, width, heads, hidden) = (vision.layers, vision.width, vision.heads, vision.hidden)
+    (activation, epsilon) = (Self.activation(vision.activation), vision.normEpsilon)
+    (isPreNorm, isCausal) = (true, false)
+  }
+
+  private static func activation(_ name: String) -> LinearActivation { name == "quickgelu" ? .quickGELU : .gelu }
 }
 
 /// A stack of transformer blocks: attention and two feed-forward layers, each added to what went in.
@@ -43,14 +56,19 @@ struct Transformer: Sendable {
 
   let shape: TransformerShape
   private let tower: String
+  /// The number of the first block.
+  private let first: Int
   private let blocks: [Block]
 
-  init(_ model: ModelFile, _ tower: String, _ shape: TransformerShape, for kernels: KernelSet) throws {
-    self.shape = shape
-    self.tower = tower
+  /// - Parameter range: the blocks to have; nil for all of the shape's layers.
+  init(
+    _ model: Model, _ tower: String, _ shape: TransformerShape, blocks range: Range<Int>? = nil, for kernels: KernelSet
+  ) throws {
+    let range = range ?? 0..<shape.layers
+    (self.shape, self.tower, first) = (shape, tower, range.lowerBound)
     let (width, hidden) = (shape.width, shape.hidden)
     var blocks: [Block] = []
-    for i in 0..<shape.layers {
+    for i in range {
       let name = "\(tower).blocks.\(i)"
       blocks.append(
         Block(
@@ -68,7 +86,6 @@ struct Transformer: Sendable {
   /// - Parameters:
   ///   - x: f32[rows, width].
   ///   - starts: the first row of each sequence, and after the last the number of rows.
-  ///   - probe: is given the name of every layer and its input, f32[rows, inputs], before it is computed.
   func run(
     _ x: AlignedBuffer<Float>, starts: [Int], _ memory: TransformerMemory, with kernels: KernelSet,
     probe: LayerProbe? = nil
@@ -79,24 +96,24 @@ struct Transformer: Sendable {
       kernels.layerNorm(
         x, rows: rows, weight: norm.weight, bias: norm.bias, epsilon: shape.epsilon, into: y)
     }
-    func tell(_ block: Int, _ layer: String, _ input: AlignedBuffer<Float>, _ inputs: Int) {
-      probe?("\(tower).blocks.\(block).\(layer)", input.array(0..<rows * inputs))
+    func tell(_ block: Int, _ layer: String, _ input: AlignedBuffer<Float>) {
+      probe?("\(tower).blocks.\(first + block).\(layer)", input, rows)
     }
     func attend(_ i: Int, _ block: Block, _ input: AlignedBuffer<Float>) {
-      tell(i, "qkv", input, width)
+      tell(i, "qkv", input)
       kernels.linear(block.qkv, input, rows: rows, quantized: memory.quantized, into: memory.qkv)
       kernels.attention(
         qkv: memory.qkv, starts: starts, heads: shape.heads, width: width, causal: shape.isCausal,
         scratch: memory.scratch, into: memory.attended)
-      tell(i, "attention_out", memory.attended, width)
+      tell(i, "attention_out", memory.attended)
       kernels.linear(
         block.attentionOut, memory.attended, rows: rows, adding: true, quantized: memory.quantized, into: x)
     }
     func feed(_ i: Int, _ block: Block, _ input: AlignedBuffer<Float>) {
-      tell(i, "mlp_in", input, width)
+      tell(i, "mlp_in", input)
       kernels.linear(
         block.mlpIn, input, rows: rows, activation: shape.activation, quantized: memory.quantized, into: memory.hidden)
-      tell(i, "mlp_out", memory.hidden, shape.hidden)
+      tell(i, "mlp_out", memory.hidden)
       kernels.linear(block.mlpOut, memory.hidden, rows: rows, adding: true, quantized: memory.quantized, into: x)
     }
     for (i, block) in blocks.enumerated() {
@@ -130,7 +147,7 @@ final class TransformerMemory: Sendable {
     self.rows = rows
     qkv = AlignedBuffer(count: rows * 3 * shape.width, repeating: 0)
     attended = AlignedBuffer(count: rows * shape.width, repeating: 0)
-    hidden = AlignedBuffer(count: rows * shape.hidden, repeating: 0)
+    hidden = AlignedBuffer(count: rows * max(shape.hidden, inputs), repeating: 0)
     normed = AlignedBuffer(count: shape.isPreNorm ? rows * shape.width : 0, repeating: 0)
     scratch = AlignedBuffer(
       count: kernels.attentionScratch(tokens: longest, headWidth: shape.width / shape.heads), repeating: 0)

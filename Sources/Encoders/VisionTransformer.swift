@@ -6,81 +6,89 @@ import Weights
 /// the final norm g = L2(projection of the class token) and P_j = L2(the same projection of patch j).
 final class VisionTransformer: ImageTower {
   private let config: ViTConfig
-  private let preprocessing: PreprocessingConfig
   private let dimension: Int
-  private let patchEmbedding: LinearLayer
-  private let classEmbedding: [Float]
-  private let positions: [Float]
-  private let preNorm: Norm
-  private let finalNorm: Norm
+  private let embedding: PatchEmbedding
   private let transformer: Transformer
-  private let projection: LinearLayer
+  private let head: PatchHead
   private let idle = Mutex<[Workspace]>([])
 
   private final class Workspace: Sendable {
-    let unrolled, patches, tokens, projected: AlignedBuffer<Float>
+    let tokens: AlignedBuffer<Float>
     let memory: TransformerMemory
 
-    init(_ tower: VisionTransformer, for kernels: KernelSet) {
-      let (config, shape) = (tower.config, tower.transformer.shape)
-      let n = config.grid * config.grid
-      let inputs = 3 * config.patchSize * config.patchSize
-      unrolled = AlignedBuffer(count: n * inputs, repeating: 0)
-      patches = AlignedBuffer(count: n * config.width, repeating: 0)
-      tokens = AlignedBuffer(count: (n + 1) * config.width, repeating: 0)
-      projected = AlignedBuffer(count: (n + 1) * tower.dimension, repeating: 0)
-      memory = TransformerMemory(shape, rows: n + 1, longest: n + 1, inputs: inputs, for: kernels)
+    init(_ config: ViTConfig, for kernels: KernelSet) {
+      tokens = AlignedBuffer(count: config.tokens * config.width, repeating: 0)
+      memory = PatchEmbedding.memory(config, for: kernels)
     }
   }
 
-  init(_ model: ModelFile, _ config: ViTConfig, for kernels: KernelSet) throws {
-    self.config = config
-    (preprocessing, dimension) = (model.config.preprocessing, model.config.dimension)
-    let width = config.width
-    patchEmbedding = try model.linear(
-      "vision.patch_embedding", outputs: width, inputs: 3 * config.patchSize * config.patchSize, for: kernels)
-    classEmbedding = try model.vector("vision.class_embedding", count: width)
-    let tokens = config.grid * config.grid + 1
-    positions = try model.weights.floats("vision.position_embedding", shape: [tokens, width])
-    preNorm = try Norm(model, "vision.pre_norm", width: width)
-    finalNorm = try Norm(model, "vision.final_norm", width: width)
-    let shape = TransformerShape(
-      layers: config.layers, width: width, heads: config.heads, hidden: config.hidden,
-      activation: TransformerShape.activation(config.activation), epsilon: config.normEpsilon, isPreNorm: true,
-      isCausal: false)
-    transformer = try Transformer(model, "vision", shape, for: kernels)
-    projection = try model.linear("vision.projection", outputs: dimension, inputs: width, for: kernels)
+  init(_ model: Model, _ config: ViTConfig, for kernels: KernelSet) throws {
+    (self.config, dimension) = (config, model.config.dimension)
+    embedding = try PatchEmbedding(model, config, for: kernels)
+    transformer = try Transformer(model, "vision", TransformerShape(config), for: kernels)
+    head = try PatchHead(model, config, for: kernels)
   }
 
   func encode(_ pixels: AlignedBuffer<UInt8>, with kernels: KernelSet, probe: ImageProbe?) -> EncodedImage {
     // A pass on more threads needs more scratch than one on a single thread: its memory is not pooled.
     let isPooled = kernels.threads == 1
-    let w = (isPooled ? idle.withLock { $0.popLast() } : nil) ?? Workspace(self, for: kernels)
+    let w = (isPooled ? idle.withLock { $0.popLast() } : nil) ?? Workspace(config, for: kernels)
     defer { if isPooled { idle.withLock { $0.append(w) } } }
-    let (n, width, d) = (config.grid * config.grid, config.width, dimension)
-    unroll(pixels, into: w.unrolled)
-    kernels.linear(patchEmbedding, w.unrolled, rows: n, quantized: w.memory.quantized, into: w.patches)
-    for i in 0..<width { w.tokens[i] = classEmbedding[i] + positions[i] }
-    for i in 0..<n * width { w.tokens[width + i] = w.patches[i] + positions[width + i] }
-    func normalize(_ norm: Norm) {
-      kernels.layerNorm(
-        w.tokens, rows: n + 1, weight: norm.weight, bias: norm.bias, epsilon: config.normEpsilon,
-        into: w.tokens)
-    }
-    normalize(preNorm)
-    transformer.run(w.tokens, starts: [0, n + 1], w.memory, with: kernels, probe: probe?.input)
-    normalize(finalNorm)
-    kernels.linear(projection, w.tokens, rows: n + 1, quantized: w.memory.quantized, into: w.projected)
-    kernels.l2Normalize(w.projected, rows: n + 1, columns: d)
+    embedding.embed(pixels, w.memory, with: kernels, into: w.tokens)
+    transformer.run(w.tokens, starts: [0, config.tokens], w.memory, with: kernels)
+    let image = head.project(w.tokens, w.memory, with: kernels)
     probe?.layer?("vision", operations)
-    return EncodedImage(global: w.projected.array(0..<d), patches: w.projected.array(d..<(n + 1) * d))
+    return image
   }
 
   /// Multiply-adds of all products of a pass.
   private var operations: Int {
-    let (t, w) = (config.grid * config.grid + 1, config.width)
+    let (t, w) = (config.tokens, config.width)
     let block = t * (4 * w * w + 2 * w * config.hidden) + 2 * t * t * w
     return (t - 1) * 3 * config.patchSize * config.patchSize * w + config.layers * block + t * w * dimension
+  }
+}
+
+/// Pixels to the rows that enter the blocks.
+struct PatchEmbedding: Sendable {
+  private let config: ViTConfig
+  private let preprocessing: PreprocessingConfig
+  private let projection: LinearLayer
+  private let classEmbedding: [Float]
+  private let positions: [Float]
+  private let norm: Norm
+
+  init(_ model: Model, _ config: ViTConfig, for kernels: KernelSet) throws {
+    (self.config, preprocessing) = (config, model.config.preprocessing)
+    projection = try model.linear(
+      "vision.patch_embedding", outputs: config.width, inputs: 3 * config.patchSize * config.patchSize, for: kernels)
+    classEmbedding = try model.vector("vision.class_embedding", count: config.width)
+    positions = try model.weights.floats("vision.position_embedding", shape: [config.tokens, config.width])
+    norm = try Norm(model, "vision.pre_norm", width: config.width)
+  }
+
+  /// The memory of a pass, which has room for the patches too.
+  static func memory(_ config: ViTConfig, for kernels: KernelSet) -> TransformerMemory {
+    TransformerMemory(
+      TransformerShape(config), rows: config.tokens, longest: config.tokens,
+      inputs: 3 * config.patchSize * config.patchSize, for: kernels)
+  }
+
+  /// - Parameters:
+  ///   - pixels: u8[side, side, 3], RGB.
+  ///   - tokens: f32[1 + N, width], the class token first.
+  func embed(
+    _ pixels: AlignedBuffer<UInt8>, _ memory: TransformerMemory, with kernels: KernelSet,
+    probe: LayerProbe? = nil, into tokens: AlignedBuffer<Float>
+  ) {
+    let (n, width) = (config.tokens - 1, config.width)
+    unroll(pixels, into: memory.hidden)
+    probe?("vision.patch_embedding", memory.hidden, n)
+    kernels.linear(projection, memory.hidden, rows: n, quantized: memory.quantized, into: memory.attended)
+    for i in 0..<width { tokens[i] = classEmbedding[i] + positions[i] }
+    for i in 0..<n * width { tokens[width + i] = memory.attended[i] + positions[width + i] }
+    kernels.layerNorm(
+      tokens, rows: n + 1, weight: norm.weight, bias: norm.bias, epsilon: config.normEpsilon, into: tokens)
   }
 
   /// Patches as rows in the order channel, y, x: (value / 255 - mean) / std.
@@ -99,5 +107,32 @@ final class VisionTransformer: ImageTower {
         }
       }
     }
+  }
+}
+
+/// What leaves the blocks to (g, P).
+struct PatchHead: Sendable {
+  private let config: ViTConfig
+  private let dimension: Int
+  private let norm: Norm
+  private let projection: LinearLayer
+
+  init(_ model: Model, _ config: ViTConfig, for kernels: KernelSet) throws {
+    (self.config, dimension) = (config, model.config.dimension)
+    norm = try Norm(model, "vision.final_norm", width: config.width)
+    projection = try model.linear("vision.projection", outputs: dimension, inputs: config.width, for: kernels)
+  }
+
+  func project(
+    _ tokens: AlignedBuffer<Float>, _ memory: TransformerMemory, with kernels: KernelSet, probe: LayerProbe? = nil
+  ) -> EncodedImage {
+    let (rows, d) = (config.tokens, dimension)
+    kernels.layerNorm(
+      tokens, rows: rows, weight: norm.weight, bias: norm.bias, epsilon: config.normEpsilon, into: tokens)
+    probe?("vision.projection", tokens, rows)
+    let projected = AlignedBuffer<Float>(count: rows * d, repeating: 0)
+    kernels.linear(projection, tokens, rows: rows, quantized: memory.quantized, into: projected)
+    kernels.l2Normalize(projected, rows: rows, columns: d)
+    return EncodedImage(global: projected.array(0..<d), patches: projected.array(d..<rows * d))
   }
 }

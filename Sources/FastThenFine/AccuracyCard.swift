@@ -1,9 +1,22 @@
 import Encoders
 import Foundation
-import Imaging
-import Kernels
 import Retrieval
 import Weights
+
+/// What a model in fp32 makes of images and sentences: what its quantised versions are measured against.
+package struct ExactVectors: Sendable {
+  package let images: [(path: String, vectors: EncodedImage)]
+  package let sentences: [String]
+  package let texts: [EncodedText]
+
+  /// Images that cannot be read are left out.
+  package init(_ exact: Engine, imagePaths paths: [String], sentences: [String], progress: ((Int) -> Void)? = nil) {
+    images = zip(paths, exact.encode(imagePaths: paths, progress: progress)).compactMap { path, result in
+      (try? result.get()).map { (path, $0) }
+    }
+    (self.sentences, texts) = (sentences, exact.encode(texts: sentences))
+  }
+}
 
 /// What quantisation cost a model, measured against the same weights in fp32 on the user's own images.
 package struct AccuracyCard: Codable, Sendable {
@@ -16,8 +29,20 @@ package struct AccuracyCard: Codable, Sendable {
 
   package struct Layer: Codable, Sendable {
     package var name: String
-    /// 10 log10 of the weights' power over that of their error.
+    /// 10 log10 of the power of the fp32 layer's output over that of its difference from the quantised one's. Linear layers
+    /// are both given fp32's input, so that each shows its own noise; blocks of convolutions have that of the blocks
+    /// before them too.
     package var decibels: Double
+  }
+
+  /// Cosines that a model must keep, each as a median.
+  package struct Budget: Sendable {
+    /// Of g and t.
+    package var vectors: Double
+    /// Of P.
+    package var patches: Double
+
+    package init(vectors: Double, patches: Double) { (self.vectors, self.patches) = (vectors, patches) }
   }
 
   package var images: Int
@@ -25,41 +50,51 @@ package struct AccuracyCard: Codable, Sendable {
   package var global: Cosines
   package var patches: Cosines
   package var text: Cosines
-  /// The share of fp32's ten best images that int8's ten best hold, over the sentences.
+  /// The share of fp32's ten best images that the quantised model's ten best hold, over the sentences.
   package var overlap: Double
   /// The noisiest first.
   package var layers: [Layer]
-
-  /// The least of the three medians: what a budget is compared with.
-  package var least: Double { min(global.median, patches.median, text.median) }
+  /// The layers that stayed fp32, or the beginnings of their names.
+  package var escapes: [String]?
 
   /// - Parameters:
-  ///   - exact: the model in fp32.
+  ///   - exact: what the model in fp32 makes of images and sentences.
   ///   - quantized: the same weights, quantised.
-  ///   - paths: images that both can read.
-  ///   - sentences: what is asked of them.
-  package init(exact: Engine, quantized: Engine, imagePaths paths: [String], sentences: [String]) throws {
-    let pairs = zip(exact.encode(imagePaths: paths), quantized.encode(imagePaths: paths))
-    let images = pairs.compactMap { a, b in (try? a.get()).flatMap { a in (try? b.get()).map { (a, $0) } } }
-    let texts = Array(zip(exact.encode(texts: sentences), quantized.encode(texts: sentences)))
-    let d = exact.dimension
-    (self.images, self.sentences) = (images.count, sentences.count)
+  ///   - layers: the noise of each.
+  package init(exact: ExactVectors, quantized: Engine, layers: [Layer], escapes: [String] = []) {
+    let others = zip(exact.images, quantized.encode(imagePaths: exact.images.map(\.path)))
+    let images = others.compactMap { a, b in (try? b.get()).map { (a.vectors, $0) } }
+    let texts = Array(zip(exact.texts, quantized.encode(texts: exact.sentences)))
+    let d = quantized.dimension
+    (self.images, self.sentences, self.layers) = (images.count, texts.count, layers)
+    self.escapes = escapes.isEmpty ? nil : escapes
     global = Self.cosines(images.flatMap(\.0.global), images.flatMap(\.1.global), d)
     patches = Self.cosines(images.flatMap(\.0.patches), images.flatMap(\.1.patches), d)
     text = Self.cosines(texts.flatMap(\.0.sentence), texts.flatMap(\.1.sentence), d)
-    let best = { (g: [Float], t: [Float], engine: Engine) -> Set<Int> in
-      let scores = VectorSet(g, dimension: d).dots(VectorSet(t, dimension: d), with: engine.kernels)
+    func best(_ g: [Float], _ t: [Float]) -> Set<Int> {
+      let scores = VectorSet(g, dimension: d).dots(VectorSet(t, dimension: d), with: quantized.kernels)
       return Set(recall(scores.span, limit: 10).map(\.item))
     }
     let (exactImages, otherImages) = (images.flatMap(\.0.global), images.flatMap(\.1.global))
     let shared = texts.map { a, b in
-      best(exactImages, a.sentence, exact).intersection(best(otherImages, b.sentence, exact)).count
+      best(exactImages, a.sentence).intersection(best(otherImages, b.sentence)).count
     }
     overlap = Double(shared.reduce(0, +)) / Double(max(texts.count * min(10, images.count), 1))
-    layers = try Self.noise(exact.model, quantized.model)
   }
 
-  private static func cosines(_ exact: [Float], _ other: [Float], _ d: Int) -> Cosines {
+  /// What the figures mean for the ranking of images.
+  package var verdict: String {
+    let least = min(global.median, text.median)
+    if least >= 0.99 && patches.median >= 0.97 && overlap >= 0.95 {
+      return "good: images rank as in fp32, but for near ties"
+    }
+    if least >= 0.97 && patches.median >= 0.93 && overlap >= 0.85 {
+      return "fair: neighbours in the ranking change places"
+    }
+    return "poor: other images come first; take --budget, or --precision int8-weights"
+  }
+
+  static func cosines(_ exact: [Float], _ other: [Float], _ d: Int) -> Cosines {
     let rows = exact.count / d
     var mean = [Double](repeating: 0, count: d)
     for i in exact.indices { mean[i % d] += Double(exact[i]) / Double(rows) }
@@ -78,26 +113,6 @@ package struct AccuracyCard: Codable, Sendable {
     return Cosines(median: cosines[rows / 2], firstPercentile: cosines[rows / 100])
   }
 
-  private static func noise(_ exact: ModelFile, _ quantized: ModelFile) throws -> [Layer] {
-    var layers: [Layer] = []
-    for (name, tensor) in quantized.weights.tensors where tensor.type == .i8 {
-      let floats = try exact.weights.floats(name, shape: tensor.shape)
-      let codes = try quantized.weights.codes(name, shape: tensor.shape)
-      let scales = try quantized.weights.floats("\(name)_scale", shape: [tensor.shape[0]])
-      let size = codes.count / tensor.shape[0]
-      let columns = try quantized.columns(String(name.dropLast(".weight".count)), count: size)
-      var (power, error) = (0.0, 0.0)
-      for i in codes.indices {
-        let difference = Double(floats[i]) - Double(scales[i / size] * (columns?[i % size] ?? 1)) * Double(codes[i])
-        power += Double(floats[i]) * Double(floats[i])
-        error += difference * difference
-      }
-      let ratio = error > 0 ? 10 * log10(power / error) : 200
-      layers.append(Layer(name: String(name.dropLast(".weight".count)), decibels: ratio))
-    }
-    return layers.sorted { ($0.decibels, $0.name) < ($1.decibels, $1.name) }
-  }
-
   package func json() throws -> String {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys]
@@ -114,7 +129,7 @@ package struct AccuracyCard: Codable, Sendable {
       "against fp32, on \(images) images and \(sentences) sentences (cosines with the mean taken off):",
       line("  g, the global vector", global), line("  P, the patches", patches), line("  t, the sentence", text),
       String(format: "  of fp32's ten best images     %.1f %% are among the ten best", 100 * overlap),
-      "  weights, signal to noise, the noisiest first:",
+      "  verdict: \(verdict)", "  outputs of layers, signal to noise, the noisiest first:",
     ]
       + layers.prefix(allLayers ? layers.count : 5).map {
         "    " + $0.name.padding(toLength: 34, withPad: " ", startingAt: 0) + String(format: "%.1f dB", $0.decibels)

@@ -11,7 +11,7 @@ import Weights
 ///
 /// Everything it holds is constant after `init`, so that one engine can serve many threads.
 public final class Engine: Sendable {
-  package let model: ModelFile
+  package let model: Model
   package let kernels: KernelSet
   package let images: ImageEncoder
   package let texts: TextEncoder
@@ -23,22 +23,30 @@ public final class Engine: Sendable {
   ///   - level: an instruction-set level by name; nil takes `FTF_LEVEL`, or else the best that this CPU runs.
   ///   - threads: nil takes all cores.
   /// - Throws: an error whose description names the file and the way out.
-  public init(path: String, level: String? = nil, threads: Int? = nil) throws {
-    kernels = try Engine.kernels(level: level, threads: threads)
-    model = try ModelFile(path: path)
+  public convenience init(path: String, level: String? = nil, threads: Int? = nil) throws {
+    try self.init(Model(path: path), for: Engine.kernels(level: level, threads: threads))
+  }
+
+  package init(_ model: Model, for kernels: KernelSet) throws {
+    (self.model, self.kernels) = (model, kernels)
+    tokenizer = try Self.tokenizer(of: model)
+    images = try ImageEncoder(model, for: kernels)
+    texts = try TextEncoder(model, for: kernels)
+  }
+
+  /// The ids of a sentence, cut to a number of them.
+  static func tokenizer(of model: Model) throws -> @Sendable (String, Int) -> [Int32] {
     do {
       if model.config.text.architecture == "clip" {
         let pairs = try BytePairEncoding(vocabulary: model.vocabulary, merges: model.merges)
-        tokenizer = { pairs.encode($0, limit: $1) }
+        return { pairs.encode($0, limit: $1) }
       } else {
         let pieces = try WordPiece(vocabulary: model.vocabulary, lowercase: model.config.text.lowercase)
-        tokenizer = { pieces.encode($0, limit: $1) }
+        return { pieces.encode($0, limit: $1) }
       }
     } catch {
-      throw WeightsError.badConfig(path: path, reason: "\(error)")
+      throw WeightsError.badConfig(path: model.path, reason: "\(error)")
     }
-    images = try ImageEncoder(model, for: kernels)
-    texts = try TextEncoder(model, for: kernels)
   }
 
   /// The kernels of a level, with the defaults of `init`.
@@ -106,9 +114,12 @@ public final class Engine: Sendable {
   }
 
   /// Resized and cropped to what the encoder takes.
-  package func prepared(_ image: RGBImage) -> RGBImage {
-    let preprocessing = model.config.preprocessing
-    return image.centred(
-      resizeTo: preprocessing.resizeTo, cropTo: preprocessing.cropTo, roundingDown: preprocessing.rounding == "down")
+  package func prepared(_ image: RGBImage) -> RGBImage { model.config.preprocessing.prepare(image) }
+}
+
+extension PreprocessingConfig {
+  /// Resized and cropped to what an encoder takes.
+  func prepare(_ image: RGBImage) -> RGBImage {
+    image.centred(resizeTo: resizeTo, cropTo: cropTo, roundingDown: rounding == "down")
   }
 }

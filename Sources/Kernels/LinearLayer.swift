@@ -57,6 +57,8 @@ package final class LinearLayer: Sendable {
 
   package var inputs: Int { matrix.inputs }
   package var outputs: Int { matrix.outputs }
+  /// Whether the input may come quantised already.
+  package var takesCodes: Bool { matrix.isInt8 && columns == nil && inputs % 4 == 0 }
 
   /// W[outputs, inputs] = scales[outputs] * codes * columns[inputs], for inputs quantised by row.
   package init(
@@ -167,7 +169,7 @@ extension KernelSet {
     into y: AlignedBuffer<Float>
   ) {
     precondition(
-      layer.inputs % 4 == 0 && layer.columns == nil && codes.count >= rows * layer.inputs
+      layer.takesCodes && codes.count >= rows * layer.inputs
         && y.count >= rows * layer.outputs
         && quantized.scales.count >= rows && layer.matrix.level == level, "linear: shapes disagree")
     for row in 0..<rows { unsafe quantized.scales.address[row] = scale }

@@ -135,6 +135,8 @@ package struct ViTConfig: Codable, Sendable, Equatable {
   package var normEpsilon: Float
 
   package var grid: Int { imageSize / max(patchSize, 1) }
+  /// The class token and N patches.
+  package var tokens: Int { grid * grid + 1 }
 }
 
 /// The text tower: `bert` (bidirectional, post-norm, pooled by the mean over all tokens or
@@ -296,7 +298,6 @@ extension ViTConfig {
       return "has vision.activation \(activation), which no encoder here computes"
     }
     // Activations of one pass: what a hostile config could make of a small file.
-    let tokens = grid * grid + 1
     if tokens > 16384 || tokens * max(hidden, 3 * width, 3 * patchSize * patchSize) > ModelConfig.mostActivations {
       return "has \(tokens) vision tokens, which take more memory than a model may"
     }

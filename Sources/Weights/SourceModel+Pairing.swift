@@ -82,7 +82,7 @@ extension SourceModel {
       throw .badConfig(path: "\(folder)/1_Pooling/config.json", reason: "only mean and [CLS] pooling are computed")
     }
     vocabulary = String(decoding: try Self.read("\(folder)/vocab.txt"), as: UTF8.self)
-    _ = try ModelFile.lines(of: vocabulary, count: bert.vocab_size, path: "\(folder)/vocab.txt")
+    _ = try Model.lines(of: vocabulary, count: bert.vocab_size, path: "\(folder)/vocab.txt")
     merges = ""
     try readText(SentenceNames(base: SafeTensors.open(folder)), projected: false)
     return bert.hidden_size

@@ -43,11 +43,10 @@ extension SourceModel {
       guard !named.isEmpty else {
         throw .badConfig(path: path, reason: "there is no layer '\(escape)' to keep in fp32")
       }
-      if case .efficientNetLite = config.vision, precision == .int8,
-        let fixed = named.first(where: { $0.hasPrefix("vision.") && !$0.contains("projection") })
-      {
+      if let fixed = named.first(where: { !isEscapable(String($0.dropLast(".weight".count)), precision) }) {
         throw .badConfig(
-          path: path, reason: "'\(fixed.dropLast(7))' is a convolution, which an int8 model computes in int8")
+          path: path,
+          reason: "'\(fixed.dropLast(".weight".count))' is computed in int8 by every int8 model of this kind")
       }
     }
     let parts = tensors.map { name, values -> LazyTensors in
@@ -80,6 +79,14 @@ extension SourceModel {
     config.activations = activations
     config.calibrationImages = images
     try write(parts, config, card: card, to: path)
+  }
+
+  /// Whether a layer can stay fp32 in a quantised model.
+  package func isEscapable(_ layer: String, _ precision: Precision) -> Bool {
+    guard let shape = tensors["\(layer).weight"]?.shape, shape.count > 1 else { return false }
+    guard case .efficientNetLite = config.vision, precision == .int8 else { return true }
+    // The projection of the patches takes the codes of the last convolution.
+    return !layer.hasPrefix("vision.") || layer == "vision.projection"
   }
 
   /// What the input of a layer is multiplied by, so that a column that is always large does not take the codes of the others:

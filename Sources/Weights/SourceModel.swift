@@ -2,8 +2,10 @@ import Foundation
 import Kernels
 
 /// A trained model as it comes (config.json, model.safetensors, vocab.txt), brought to the canonical names and shapes of
-/// `ModelFile` with its batch norms folded, all in fp32.
+/// `Model` with its batch norms folded, all in fp32.
 package struct SourceModel: Sendable {
+  /// What an error names.
+  package private(set) var path = ""
   package var config: ModelConfig
   /// Tokens in order of their ids, a line each.
   package var vocabulary: String
@@ -29,16 +31,22 @@ package struct SourceModel: Sendable {
   ///   - tokenizer: a folder with the tokenizer's files, where the source has none.
   ///   - activation: `gelu` or `quickgelu`, where the source does not say it.
   package init(_ path: String, tokenizer: String? = nil, activation: String? = nil) throws(WeightsError) {
+    self = try Self.read(path, tokenizer: tokenizer, activation: activation)
+    self.path = path
+  }
+
+  private static func read(_ path: String, tokenizer: String?, activation: String?) throws(WeightsError) -> SourceModel
+  {
+    if path.hasSuffix(".ftf") { return try SourceModel(model: Model(path: path)) }
     let config = "\(path)/config.json"
     guard FileManager.default.fileExists(atPath: config) else {
-      try self.init(openCLIP: SafeTensors.open(path), tokenizer: tokenizer, activation: activation)
-      return
+      return try SourceModel(openCLIP: SafeTensors.open(path), tokenizer: tokenizer, activation: activation)
     }
-    let json = try Self.read(config)
+    let json = try read(config)
     let fields = (try? JSONSerialization.jsonObject(with: json)) as? [String: Any]
     switch fields?["model_type"] as? String {
-    case nil: try self.init(own: path, config: json)
-    case "clip": try self.init(clip: path, tokenizer: tokenizer ?? path, config: json)
+    case nil: return try SourceModel(own: path, config: json)
+    case "clip": return try SourceModel(clip: path, tokenizer: tokenizer ?? path, config: json)
     case let type?:
       throw .badConfig(path: config, reason: "models of type '\(type)' are not read; clip and this project's own are")
     }
@@ -53,6 +61,22 @@ package struct SourceModel: Sendable {
     }
   }
 
+  /// A model that was converted before, in fp32.
+  private init(model: Model) throws(WeightsError) {
+    guard model.precision == .fp32 else {
+      throw .badConfig(
+        path: model.path,
+        reason: "holds \(model.precision.rawValue): what was rounded off is gone; convert the weights it was made of")
+    }
+    config = model.config
+    (vocabulary, merges) = (model.vocabulary.joined(separator: "\n"), model.merges.joined(separator: "\n"))
+    origin = model.metadata["origin"] ?? ""
+    for name in model.weights.names {
+      let shape = model.weights.shape(name)!
+      try set(name, shape, [(name, shape)], of: model.weights)
+    }
+  }
+
   /// This project's own: the vocabulary is vocab.txt.
   private init(own directory: String, config json: Data) throws(WeightsError) {
     let path = "\(directory)/config.json"
@@ -60,7 +84,7 @@ package struct SourceModel: Sendable {
     config.precision = .fp32
     config.activations = nil
     vocabulary = String(decoding: try Self.read("\(directory)/vocab.txt"), as: UTF8.self)
-    _ = try ModelFile.lines(of: vocabulary, count: config.text.vocabulary, path: "\(directory)/vocab.txt")
+    _ = try Model.lines(of: vocabulary, count: config.text.vocabulary, path: "\(directory)/vocab.txt")
     guard case .efficientNetLite(let vision) = config.vision, config.text.architecture == "bert" else {
       throw .badConfig(path: path, reason: "this format holds an efficientnet_lite and a bert tower")
     }

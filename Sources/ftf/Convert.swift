@@ -55,8 +55,14 @@ struct Convert: ParsableCommand {
   @Flag(help: "Measure what quantisation cost on the images of --calibrate, print it and keep it in the file.")
   var verify = false
 
-  @Option(help: "Fail where a median cosine of --verify is lower, and name the noisiest layers.")
+  @Option(
+    help: ArgumentHelp(
+      "The least median cosine with fp32 that g and t may have: layers stay fp32, the noisiest first, until it is kept.",
+      valueName: "cosine"))
   var budget: Double?
+
+  @Option(help: ArgumentHelp("The same for the patches, where it is not that of --budget.", valueName: "cosine"))
+  var patchBudget: Double?
 
   @OptionGroup var machine: Machine
 
@@ -69,6 +75,10 @@ struct Convert: ParsableCommand {
         "--verify and --budget compare a quantised model with fp32 on the images of --calibrate DIR")
     }
     if !keepFp32.isEmpty && precision == .fp32 { throw ValidationError("--keep-fp32 is for quantised models") }
+    if patchBudget != nil && budget == nil { throw ValidationError("--patch-budget goes with --budget") }
+    if let budget, !(-1...1).contains(budget) || !(-1...1).contains(patchBudget ?? 0) {
+      throw ValidationError("--budget and --patch-budget take cosines")
+    }
     if calibrationImages < 1 { throw ValidationError("--calibration-images takes 1 or more") }
   }
 
@@ -76,7 +86,7 @@ struct Convert: ParsableCommand {
     var model = try SourceModel(source ?? vision!, tokenizer: tokenizer, activation: activation?.rawValue)
     if let text { model = try model.withText(from: text, tokenizer: tokenizer, activation: activation?.rawValue) }
     if let choice = model.choice { report("activation: \(choice.activation) (\(choice.reason))") }
-    model.origin = origin
+    if !origin.isEmpty { model.origin = origin }
     if precision == .fp32 {
       try model.write(fp32: output)
     } else {
@@ -87,57 +97,66 @@ struct Convert: ParsableCommand {
   }
 
   private func quantize(_ model: SourceModel) throws {
-    // Transformers quantise each row of activations as it comes; only convolutions need images to find their scales.
-    var needsScales = false
-    if case .efficientNetLite = model.config.vision { needsScales = precision == .int8 }
     let measures = verify || budget != nil
-    let smooth = smooth && precision == .int8
-    guard needsScales || measures || smooth else {
-      return try model.write(
-        int8: output, precision: precision, activations: [:], calibrationImages: 0, escapes: keepFp32)
+    var isConvolutional = false
+    if case .efficientNetLite = model.config.vision { isConvolutional = true }
+    let images = measures || calibrate != nil || isConvolutional && precision == .int8 ? try calibrationPaths() : []
+    if !isConvolutional && smooth && precision == .int8 && images.isEmpty {
+      report("smoothing: the text tower alone, by built-in sentences; the image tower takes images of --calibrate DIR")
     }
-    let images = needsScales || measures || calibrate != nil ? try calibrationPaths() : []
-    let whole = output + ".fp32"
-    defer { try? FileManager.default.removeItem(atPath: whole) }
-    try model.write(fp32: whole)
-    let exact = try machine.engine(whole)
-    var scales = [String: ActivationScale]()
-    var used = 0
-    if needsScales {
-      let progress = Progress("calibration images", total: images.count)
-      let calibration = try Calibration(exact, imagePaths: images, progress: progress.add)
-      progress.finish()
-      for failure in calibration.failures { report("ftf: \(failure); left out") }
-      guard calibration.images > 0 else {
-        throw Failure("\(calibrate!): no image could be read, so nothing was calibrated")
-      }
-      (scales, used) = (calibration.activations, calibration.images)
+    let kernels = try Engine.kernels(level: machine.level, threads: machine.threads)
+    let progress = Progress("calibration images", total: images.count)
+    let quantizer = try Quantizer(
+      model, precision, imagePaths: images, sentences: SceneKind.allCases.flatMap(\.sentences), smooth: smooth,
+      for: kernels, progress: progress.add)
+    if isConvolutional && precision == .int8 { progress.finish() }
+    for failure in quantizer.failures { report("ftf: \(failure); left out") }
+    guard images.isEmpty || quantizer.failures.count < images.count else {
+      throw Failure("\(calibrate!): no image could be read, so nothing was calibrated")
     }
-    let sentences = SceneKind.allCases.flatMap(\.sentences)
-    let ranges =
-      smooth ? Calibration.inputRanges(exact, sentences: sentences, imagePaths: Array(images.prefix(64))) : [:]
-    func write(_ card: String?) throws {
-      try model.write(
-        int8: output, precision: precision, activations: scales, calibrationImages: used, ranges: ranges,
-        escapes: keepFp32, card: card)
-    }
-    try write(nil)
-    guard measures else { return }
-    let card = try AccuracyCard(
-      exact: exact, quantized: machine.engine(output), imagePaths: images, sentences: sentences)
-    try write(card.json())
-    for line in card.lines(allLayers: verify) { print(line) }
-    try keep(card)
+    guard measures else { return try quantizer.write(output, escapes: keepFp32) }
+    try measure(quantizer, images.count)
   }
 
-  /// Removes what misses the budget.
-  private func keep(_ card: AccuracyCard) throws {
-    guard let budget, card.least < budget else { return }
-    try FileManager.default.removeItem(atPath: output)
+  /// Writes the file only when it keeps the budget, if there is one.
+  private func measure(_ quantizer: Quantizer, _ images: Int) throws {
+    let trial = output + ".trial"
+    defer { try? FileManager.default.removeItem(atPath: trial) }
+    let progress = Progress("images in fp32", total: images)
+    let vectors = try quantizer.exactVectors(progress: progress.add)
+    progress.finish()
+    guard !vectors.images.isEmpty else {
+      throw Failure("\(calibrate!): no image could be read, so nothing was measured")
+    }
+    var escapes = keepFp32
+    try quantizer.write(trial, escapes: escapes)
+    var card = try quantizer.card(of: trial, escapes: escapes, against: vectors)
+    if let budget = gates, !card.keeps(budget) {
+      guard
+        let more = try quantizer.escapes(
+          escapes, keeping: budget, card: card, against: vectors, trial: trial, report: report)
+      else { throw missed(card, budget) }
+      report("kept in fp32: \(more.dropFirst(escapes.count).joined(separator: ", "))")
+      escapes = more
+      try quantizer.write(trial, escapes: escapes)
+      card = try quantizer.card(of: trial, escapes: escapes, against: vectors)
+    }
+    try quantizer.write(output, escapes: escapes, card: card)
+    for line in card.lines(allLayers: verify) { print(line) }
+  }
+
+  private var gates: AccuracyCard.Budget? {
+    budget.map { AccuracyCard.Budget(vectors: $0, patches: patchBudget ?? $0) }
+  }
+
+  private func missed(_ card: AccuracyCard, _ budget: AccuracyCard.Budget) -> Failure {
     let worst = card.layers.prefix(3).map(\.name).joined(separator: ", ")
-    throw Failure(
-      String(format: "\(output): not kept: its least median cosine is %.4f, the budget %.4f; ", card.least, budget)
-        + "the noisiest layers are \(worst); keep some in fp32 by --keep-fp32, or take --precision int8-weights")
+    let figures = String(
+      format: "median cosines are g %.4f, P %.4f and t %.4f, the budget %.4f and %.4f for P",
+      card.global.median, card.patches.median, card.text.median, budget.vectors, budget.patches)
+    return Failure(
+      "\(output): not written: \(figures), which no layers in fp32 mend; the noisiest are \(worst); "
+        + "take --precision int8-weights, or fp32")
   }
 
   private func calibrationPaths() throws -> [String] {

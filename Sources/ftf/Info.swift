@@ -69,11 +69,25 @@ struct Info: ParsableCommand {
     return line?.split(separator: ":").last.map { $0.trimmingCharacters(in: .whitespaces) } ?? "unknown"
   }
 
+  private static func activation(_ config: ModelConfig) -> String {
+    switch config.vision {
+    case .efficientNetLite(let vision): "\(vision.activation), text \(config.text.activation)"
+    case .vit(let vision) where vision.activation == config.text.activation: vision.activation
+    case .vit(let vision): "\(vision.activation), text \(config.text.activation)"
+    }
+  }
+
+  private static func preprocessing(_ p: PreprocessingConfig) -> String {
+    "\(p.interpolation) to \(p.resizeTo) (\(p.resize)), crop \(p.cropTo), mean \(p.mean), std \(p.std)"
+  }
+
   private func model(_ path: String) throws -> [Fact] {
-    let model = try ModelFile(path: path)
+    let model = try Model(path: path)
     let config = model.config
-    let parameters = model.weights.tensors.filter { !$0.key.hasSuffix(".weight_scale") }.reduce(0) {
-      $0 + $1.value.count
+    let parameters = model.weights.names.filter { !$0.hasSuffix(".weight_scale") && !$0.hasSuffix(".columns") }.reduce(
+      0
+    ) {
+      $0 + model.weights.shape($1)!.reduce(1, *)
     }
     let size = try FileManager.default.attributesOfItem(atPath: path)[.size] as? Int ?? 0
     var facts = [
@@ -82,9 +96,12 @@ struct Info: ParsableCommand {
       Fact(key: "dimension", value: config.dimension), Fact(key: "vision", value: config.vision.architecture),
       Fact(key: "image_size", value: config.vision.imageSize),
       Fact(key: "patches", value: config.vision.grid * config.vision.grid),
+      Fact(key: "preprocessing", value: Self.preprocessing(config.preprocessing)),
       Fact(key: "text", value: config.text.architecture), Fact(key: "text_layers", value: config.text.layers),
       Fact(key: "vocabulary", value: config.text.vocabulary),
       Fact(key: "context_length", value: config.text.contextLength),
+      Fact(key: "pooling", value: config.text.pooling), Fact(key: "activation", value: Self.activation(config)),
+      Fact(key: "fingerprint", value: model.fingerprint),
       Fact(key: "interaction", value: config.interaction.mode.rawValue),
       Fact(key: "candidates", value: config.interaction.candidates),
       Fact(key: "tau", value: Double("\(config.interaction.tau)")!),
@@ -92,18 +109,22 @@ struct Info: ParsableCommand {
       Fact(key: "lambda", value: Double("\(config.interaction.lambda)")!),
       Fact(key: "fusion", value: config.interaction.fusion.rawValue),
     ]
-    if let origin = model.weights.metadata["origin"], !origin.isEmpty {
+    if let origin = model.metadata["origin"], !origin.isEmpty {
       facts.append(Fact(key: "origin", value: origin))
     }
     if let images = config.calibrationImages { facts.append(Fact(key: "calibration_images", value: images)) }
-    if let json = model.weights.metadata["card"],
+    if let json = model.metadata["card"],
       let card = try? JSONDecoder().decode(AccuracyCard.self, from: Data(json.utf8))
     {
       facts += [
         Fact(key: "cosine_g", value: card.global.median), Fact(key: "cosine_P", value: card.patches.median),
         Fact(key: "cosine_t", value: card.text.median), Fact(key: "overlap_10", value: card.overlap),
-        Fact(key: "verified_images", value: card.images),
+        Fact(key: "verified_images", value: card.images), Fact(key: "verdict", value: card.verdict),
       ]
+      if let worst = card.layers.first {
+        facts.append(Fact(key: "noisiest_layer", value: worst.name + String(format: ", %.1f dB", worst.decibels)))
+      }
+      if let escapes = card.escapes { facts.append(Fact(key: "layers_fp32", value: escapes)) }
     }
     return facts
   }

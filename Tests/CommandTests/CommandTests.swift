@@ -114,10 +114,23 @@ private func ftf(_ arguments: String..., input: String = "") throws -> Outcome {
     let cosine = try #require(facts["cosine_g"] as? Double)
     #expect(cosine > 0.99 && cosine < 1 && facts["verified_images"] as? Int == 17)
 
-    let missed = try ftf("convert", clip, "-o", out, "--calibrate", images, "--budget", "0.999999")
-    expectFailure(missed, naming: out, saying: "the noisiest layers are")
-    #expect(!FileManager.default.fileExists(atPath: out))
-    #expect(try ftf("convert", clip, "-o", out, "--calibrate", images, "--budget", "0.9").code == 0)
+    #expect(facts["verdict"] as? String != nil && facts["layers_fp32"] == nil)
+
+    let before = try Data(contentsOf: URL(fileURLWithPath: out))
+    let missed = try ftf("convert", tiny, "-o", out, "--calibrate", images, "--budget", "0.99999")
+    expectFailure(missed, naming: out, saying: "the noisiest are vision.blocks.")
+    #expect(try Data(contentsOf: URL(fileURLWithPath: out)) == before, "what misses its budget replaces nothing")
+    #expect(!FileManager.default.fileExists(atPath: out + ".trial"))
+    let wide = try ftf("convert", clip, "-o", out, "--calibrate", images, "--budget", "0.9")
+    #expect(wide.code == 0 && !wide.error.contains("kept in fp32"))
+    // Text and patches have gates of their own: only the layers of the image tower have to give way.
+    let budget = (cosine + 1) / 2
+    let met = try ftf(
+      "convert", clip, "-o", out, "--calibrate", images, "--budget", "\(budget)", "--patch-budget", "0.9")
+    #expect(met.code == 0 && met.error.contains("kept in fp32: vision."), "\(met.error)")
+    let finest = try ftf("info", out, "--json").objects[0]
+    #expect(try #require(finest["cosine_g"] as? Double) >= budget)
+    #expect(try !#require(finest["layers_fp32"] as? [String]).isEmpty)
 
     let weights = try ftf("convert", clip, "-o", out, "--calibrate", images, "--verify", "--precision", "int8-weights")
     let finer = try #require(ftf("info", out, "--json").objects[0]["cosine_g"] as? Double)
@@ -129,7 +142,19 @@ private func ftf(_ arguments: String..., input: String = "") throws -> Outcome {
     expectFailure(try ftf("convert", clip, "-o", out, "--keep-fp32", "nope"), naming: out, saying: "nope")
     expectFailure(
       try ftf("convert", tiny, "-o", out, "--calibrate", images, "--keep-fp32", "vision.head"), naming: out,
-      saying: "convolution")
+      saying: "vision.head")
+    expectFailure(
+      try ftf("convert", out, "-o", "\(folder.path)/back.ftf", "--precision", "fp32"), naming: out, saying: "int8")
+    let exact = "\(folder.path)/exact.ftf"
+    #expect(try ftf("convert", clip, "-o", exact, "--precision", "fp32").code == 0)
+    let (once, twice) = ("\(folder.path)/once.ftf", "\(folder.path)/twice.ftf")
+    #expect(try ftf("convert", clip, "-o", once).code == 0 && ftf("convert", exact, "-o", twice).code == 0)
+    #expect(
+      try ftf("embed", once, "--text", "a river", "-o", "\(folder.path)/a.npy").code == 0
+        && ftf("embed", twice, "--text", "a river", "-o", "\(folder.path)/b.npy").code == 0)
+    #expect(
+      FileManager.default.contentsEqual(atPath: "\(folder.path)/a.npy", andPath: "\(folder.path)/b.npy"),
+      "int8 by way of an fp32 file is another model")
     #expect(try ftf("convert", clip, "-o", out, "--verify").code == 2)
   }
 

@@ -70,16 +70,16 @@ import Weights
     let whole = try folder.file("tiny.ftf")
     try SourceModel("\(Goldens.folder)/tiny").write(fp32: whole)
     let data = try Data(contentsOf: URL(fileURLWithPath: whole))
-    #expect(throws: Never.self) { try ModelFile(path: whole) }
+    #expect(throws: Never.self) { try Model(path: whole) }
     for length in stride(from: 0, to: data.count, by: data.count / 61) {
       let cut = try folder.file("cut.ftf", data.prefix(length))
-      #expect(throws: WeightsError.self) { try ModelFile(path: cut) }
+      #expect(throws: WeightsError.self) { try Model(path: cut) }
     }
     var random = SeededGenerator(seed: 5)
     for _ in 0..<200 {
       var damaged = data
       damaged[Int.random(in: 0..<9000, using: &random)] = UInt8.random(in: 0...255, using: &random)
-      _ = try? ModelFile(path: folder.file("damaged.ftf", damaged))
+      _ = try? Model(path: folder.file("damaged.ftf", damaged))
     }
   }
 }

@@ -1,7 +1,8 @@
 import Foundation
 import Kernels
 
-/// A `.ftf` file: a safetensors container whose metadata holds the config and the vocabulary.
+/// What an engine computes with: a config, a vocabulary, and tensors by their canonical names; read from a `.ftf` file (a
+/// safetensors container whose metadata holds the config and the vocabulary), or a source on its way to one.
 ///
 /// Linear and 1x1 weights are [outputs, inputs], as PyTorch saves them. `T` is a layer of this table.
 ///
@@ -33,27 +34,39 @@ import Kernels
 ///
 /// Batch norms are folded. In an int8 file a matrix `T.weight` is I8 with `T.weight_scale` F32, one a row; where `T.columns`
 /// is there too, F32 [inputs], the matrix is scale * code * columns, and the input is multiplied by it before it is quantised.
-package final class ModelFile: Sendable {
+package final class Model: Sendable {
   package let path: String
   package let config: ModelConfig
   /// Word pieces, one a line, in order of their ids.
   package let vocabulary: [String]
   /// Of byte-pair encoding: pairs of tokens, best first; empty for others.
   package let merges: [String]
-  package let weights: SafeTensors
+  package let weights: any ModelWeights
+  /// What a file says beside its config: `origin`, and the `card` of a quantised model.
+  package let metadata: [String: String]
   package var precision: Precision { config.precision! }
-  package var fingerprint: String { weights.fingerprint }
+  /// Of the whole file; empty for a source.
+  package var fingerprint: String { (weights as? SafeTensors)?.fingerprint ?? "" }
 
   package init(path: String) throws(WeightsError) {
     self.path = path
-    weights = try SafeTensors(path: path)
-    guard let json = weights.metadata["config"], let words = weights.metadata["vocabulary"] else {
+    let file = try SafeTensors(path: path)
+    (weights, metadata) = (file, file.metadata)
+    guard let json = metadata["config"], let words = metadata["vocabulary"] else {
       throw .badConfig(path: path, reason: "is not a .ftf model; make one with 'ftf convert'")
     }
     config = try ModelConfig(json: Data(json.utf8), path: path)
     guard config.precision != nil else { throw .badConfig(path: path, reason: "the config does not say its precision") }
-    merges = (weights.metadata["merges"] ?? "").split(separator: "\n").map(String.init)
+    merges = (metadata["merges"] ?? "").split(separator: "\n").map(String.init)
     vocabulary = try Self.lines(of: words, count: config.text.vocabulary, path: path)
+  }
+
+  /// A source, in fp32.
+  package init(_ source: SourceModel) throws(WeightsError) {
+    (path, config, metadata) = (source.path, source.config, [:])
+    weights = SourceWeights(path: path, tensors: source.tensors)
+    merges = source.merges.split(separator: "\n").map(String.init)
+    vocabulary = try Self.lines(of: source.vocabulary, count: config.text.vocabulary, path: path)
   }
 
   static func lines(of text: String, count: Int, path: String) throws(WeightsError) -> [String] {
@@ -67,10 +80,7 @@ package final class ModelFile: Sendable {
 
   /// A matrix or kernel of the model, in whichever precision the file holds it.
   package func matrix(_ name: String, rows: Int, shape: [Int]) throws(WeightsError) -> StoredMatrix {
-    guard let tensor = weights.tensors["\(name).weight"] else {
-      throw .missingTensor(path: path, tensor: "\(name).weight")
-    }
-    if tensor.type == .i8 {
+    if weights.isInt8("\(name).weight") {
       let codes = try weights.codes("\(name).weight", shape: shape)
       let scales = try weights.floats("\(name).weight_scale", shape: [rows])
       guard precision == .int8Weights else { return .int8(codes: codes, scales: scales) }
@@ -82,11 +92,41 @@ package final class ModelFile: Sendable {
   }
 }
 
-extension ModelFile {
+extension Model {
   /// What the columns of a layer's input are multiplied by before they are quantised; nil where the file has none.
   package func columns(_ name: String, count: Int) throws(WeightsError) -> [Float]? {
-    guard weights.tensors["\(name).columns"] != nil else { return nil }
+    guard weights.shape("\(name).columns") != nil else { return nil }
     return try weights.floats("\(name).columns", shape: [count])
+  }
+}
+
+/// The tensors of a model, of which some may be int8.
+package protocol ModelWeights: TensorSource {
+  func isInt8(_ name: String) -> Bool
+  /// The tensor's int8 codes, all in [-127, 127].
+  func codes(_ name: String, shape: [Int]) throws(WeightsError) -> [Int8]
+}
+
+extension SafeTensors: ModelWeights {
+  package func isInt8(_ name: String) -> Bool { tensors[name]?.type == .i8 }
+}
+
+/// The canonical tensors of a source, read when they are asked for.
+private struct SourceWeights: ModelWeights {
+  let path: String
+  let tensors: [String: SourceModel.Values]
+  var names: Set<String> { Set(tensors.keys) }
+
+  func shape(_ name: String) -> [Int]? { tensors[name]?.shape }
+  func isInt8(_ name: String) -> Bool { false }
+
+  func floats(_ name: String, shape: [Int]) throws(WeightsError) -> [Float] {
+    try check(name, shape: shape)
+    return try tensors[name]!.load()
+  }
+
+  func codes(_ name: String, shape: [Int]) throws(WeightsError) -> [Int8] {
+    throw .badType(path: path, tensor: name, expected: "I8", found: "F32")
   }
 }
 

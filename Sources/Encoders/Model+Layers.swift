@@ -17,7 +17,7 @@ package struct EncodedText: Sendable, Equatable {
   package var words: [Float]
 }
 
-extension ModelFile {
+extension Model {
   func vector(_ name: String, count: Int) throws -> [Float] {
     try weights.floats(name, shape: [count])
   }
@@ -32,6 +32,14 @@ extension ModelFile {
       return LinearLayer(
         codes: codes.span, scales: scales.span, bias: bias.span, columns: columns, inputs: inputs, for: kernels)
     }
+  }
+
+  /// The linear layer `name` in the shape that it has.
+  package func linear(_ name: String, for kernels: KernelSet) throws -> LinearLayer {
+    guard let shape = weights.shape("\(name).weight"), shape.count == 2 else {
+      throw WeightsError.missingTensor(path: path, tensor: "\(name).weight")
+    }
+    return try linear(name, outputs: shape[0], inputs: shape[1], for: kernels)
   }
 
   /// The codes and scales of an int8 matrix or kernel.

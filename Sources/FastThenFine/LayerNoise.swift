@@ -1,0 +1,88 @@
+import Encoders
+import Foundation
+import Kernels
+import Weights
+
+/// The noise that each quantised layer of a model adds.
+struct LayerNoise {
+  private let exact: Model
+  private let quantized: Model
+  private let kernels: KernelSet
+  private var powers: [String: (signal: Double, noise: Double)] = [:]
+  private var failure: (any Error)?
+  /// Of the block that is visited.
+  private var layers: [String: (exact: LinearLayer, quantized: LinearLayer)] = [:]
+
+  private init(_ exact: Model, _ quantized: Model, _ kernels: KernelSet) {
+    (self.exact, self.quantized, self.kernels) = (exact, quantized, kernels)
+  }
+
+  /// The noisiest first.
+  static func measure(
+    exact: Model, quantized: Model, _ samples: Samples, with kernels: KernelSet
+  ) throws -> [AccuracyCard.Layer] {
+    var noise = LayerNoise(exact, quantized, kernels)
+    try visitLayers(of: exact, sentences: samples.sentences, images: samples.images, with: kernels) {
+      noise.add($0, $1, rows: $2)
+    }
+    if let failure = noise.failure { throw failure }
+    if case .efficientNetLite = exact.config.vision { try noise.addBlocks(samples.images) }
+    if quantized.weights.isInt8("text.token_embedding.weight"), !samples.sentences.isEmpty {
+      let (a, _) = try TextEmbedding(exact).embed(samples.sentences, with: kernels)
+      let (b, _) = try TextEmbedding(quantized).embed(samples.sentences, with: kernels)
+      noise.add("text.token_embedding", a.values, b.values)
+    }
+    let layers = noise.powers.map { name, power in
+      AccuracyCard.Layer(
+        name: name, decibels: power.noise > 0 ? min(10 * log10(power.signal / power.noise), 200) : 200)
+    }
+    return layers.sorted { ($0.decibels, $0.name) < ($1.decibels, $1.name) }
+  }
+
+  private mutating func add(_ name: String, _ exact: [Float], _ other: [Float]) {
+    var (signal, noise) = powers[name] ?? (0, 0)
+    for i in exact.indices {
+      let (a, b) = (Double(exact[i]), Double(other[i]))
+      signal += a * a
+      noise += (a - b) * (a - b)
+    }
+    powers[name] = (signal, noise)
+  }
+
+  /// A linear layer, from fp32's input.
+  private mutating func add(_ name: String, _ input: AlignedBuffer<Float>, rows: Int) {
+    guard failure == nil, quantized.weights.isInt8("\(name).weight") else { return }
+    do {
+      let pair = try self.pair(name)
+      let room = QuantizedRows(rows: rows, columns: pair.exact.inputs)
+      func output(_ layer: LinearLayer) -> [Float] {
+        let y = AlignedBuffer<Float>(count: rows * layer.outputs, repeating: 0)
+        kernels.linear(layer, input, rows: rows, quantized: room, into: y)
+        return y.values
+      }
+      add(name, output(pair.exact), output(pair.quantized))
+    } catch {
+      failure = error
+    }
+  }
+
+  private mutating func pair(_ name: String) throws -> (exact: LinearLayer, quantized: LinearLayer) {
+    if let known = layers[name] { return known }
+    if layers.count == 4 { layers.removeAll() }
+    let pair = (try exact.linear(name, for: kernels), try quantized.linear(name, for: kernels))
+    layers[name] = pair
+    return pair
+  }
+
+  /// The outputs of a convolutional tower's blocks.
+  private mutating func addBlocks(_ images: [AlignedBuffer<UInt8>]) throws {
+    let (a, b) = (try ImageEncoder(exact, for: kernels), try ImageEncoder(quantized, for: kernels))
+    for pixels in images {
+      var outputs: [String: [Float]] = [:]
+      _ = a.encode(pixels, with: kernels, probe: ImageProbe(output: { outputs[$0] = $1 }))
+      var others: [String: [Float]] = [:]
+      _ = b.encode(pixels, with: kernels, probe: ImageProbe(output: { others[$0] = $1 }))
+      for (name, values) in outputs { add(name, values, others[name]!) }
+    }
+  }
+}
