@@ -32,13 +32,18 @@ check: release .venv
 	$(FTF) convert $(DATA)/weights/ftf-lite2 -o $(CHECK)/fp32.ftf --precision fp32
 	FTF_CHECK=$(abspath $(CHECK)) FTF_CHECK_IMAGES=$(abspath $(DATA))/data/rsicd/images $(SWIFT) test --filter CheckTests
 
-goldens: .venv
+goldens: .venv .venv/open_clip
 	$(PYTHON) Models/goldens.py Tests/Goldens $(DATA)/weights/ftf-lite2
 	$(PYTHON) Models/clip_goldens.py Tests/Goldens
+	$(PYTHON) Models/source_goldens.py Tests/Goldens
 
 .venv:
 	python3 -m venv .venv
 	.venv/bin/pip install -q torch==2.13.0+cpu -r Models/requirements.txt
+
+# Beside the environment, not in it: see Models/open_clip_import.py.
+.venv/open_clip: .venv
+	.venv/bin/pip install -q --no-deps --target .venv/open_clip open_clip_torch==3.3.0 torchvision==0.28.0 timm ftfy wcwidth
 
 system:
 	@sh Tests/system-packages.sh $(SYSTEM)

@@ -17,9 +17,15 @@ static double bicubic(double x) {
   return x < 2 ? (((x - 5) * x + 8) * x - 4) * a : 0;
 }
 
+static double triangle(double x) {
+  x = fabs(x);
+  return x < 1 ? 1 - x : 0;
+}
+
 // Allocates taps[out] and coefficients[out, most]; returns `most`, or 0.
-static int plan(uint32_t in, uint32_t out, taps **positions, int32_t **coefficients) {
-  const double scale = (double)in / out, stretch = scale > 1 ? scale : 1, support = 2 * stretch;
+static int plan(uint32_t in, uint32_t out, cimage_filter filter, taps **positions, int32_t **coefficients) {
+  const double scale = (double)in / out, stretch = scale > 1 ? scale : 1;
+  const double support = (filter == CIMAGE_BILINEAR ? 1 : 2) * stretch;
   const int most = (int)ceil(support) * 2 + 1;
   *positions = malloc(sizeof(taps) * out);
   *coefficients = malloc(sizeof(int32_t) * out * (size_t)most);
@@ -37,7 +43,7 @@ static int plan(uint32_t in, uint32_t out, taps **positions, int32_t **coefficie
     end = end > (int)in ? (int)in : end;
     double sum = 0;
     for (int j = first; j < end; j++)
-      sum += weights[j - first] = bicubic((j - centre + 0.5) / stretch);
+      sum += weights[j - first] = (filter == CIMAGE_BILINEAR ? triangle : bicubic)((j - centre + 0.5) / stretch);
     for (int j = 0; j < end - first; j++) {
       const double w = sum != 0 ? weights[j] / sum : weights[j];
       (*coefficients)[i * (size_t)most + j] = (int32_t)(w * (1 << BITS) + (w < 0 ? -0.5 : 0.5));
@@ -70,12 +76,12 @@ static void resize_row(const uint8_t *in, uint8_t *out, uint32_t width, const ta
 }
 
 int cimage_resize(const uint8_t *rgb, uint32_t width, uint32_t height, uint8_t *out, uint32_t out_width,
-                  uint32_t out_height) {
+                  uint32_t out_height, cimage_filter filter) {
   taps *columns = NULL, *rows = NULL;
   int32_t *column_k = NULL, *row_k = NULL;
   const size_t stride = 3 * (size_t)out_width;
-  const int column_most = plan(width, out_width, &columns, &column_k);
-  const int row_most = column_most ? plan(height, out_height, &rows, &row_k) : 0;
+  const int column_most = plan(width, out_width, filter, &columns, &column_k);
+  const int row_most = column_most ? plan(height, out_height, filter, &rows, &row_k) : 0;
   uint8_t *middle = row_most ? malloc(stride * height) : NULL;
   int32_t *sums = row_most ? malloc(sizeof(int32_t) * stride) : NULL;
   const int failed = !middle || !sums;

@@ -1,11 +1,12 @@
+import Foundation
 import Kernels
 import Weights
 
 /// A text tower: ids to (t, W).
 ///
-/// `bert`: t = L2(projection of the mean over all tokens, or of [CLS]), W = L2(word projection of every token but the first and the
-/// last). `clip`: the final norm, then t = L2(projection of the end token), W = L2(the same projection of the tokens
-/// between start and end). A tower of the vectors' own width may have no projections.
+/// `bert`: t = L2(projection of the mean over all tokens, of [CLS], or of its pooler's tanh(A x + b)), W = L2(word projection of
+/// every token but the first and the last). `clip`: the final norm, then t = L2(projection of the end token), W = L2(the same
+/// projection of the tokens between start and end). A tower of the vectors' own width may have no projections.
 package final class TextEncoder: Sendable {
   private let config: TextConfig
   package let dimension: Int
@@ -87,18 +88,25 @@ struct TextHead: Sendable {
   /// Nil where the tower has none.
   private let projection: LinearLayer?
   private let wordProjection: LinearLayer?
+  /// Whether words have the sentences' projection.
+  private let isShared: Bool
+  private let pooler: LinearLayer?
 
   init(_ model: Model, for kernels: KernelSet) throws {
     (config, dimension) = (model.config.text, model.config.dimension)
     let (width, isCLIP) = (config.width, config.architecture == "clip")
     norm = isCLIP ? try Norm(model, "text.final_norm", width: width) : nil
+    pooler =
+      config.pooling == "pooler"
+      ? try model.linear("text.pooler", outputs: width, inputs: width, for: kernels) : nil
+    isShared = model.weights.shape("text.word_projection.weight") == nil
     if width == dimension, model.weights.shape("text.projection.weight") == nil {
       (projection, wordProjection) = (nil, nil)
     } else {
       let own = try model.linear("text.projection", outputs: dimension, inputs: width, for: kernels)
       projection = own
       wordProjection =
-        isCLIP ? own : try model.linear("text.word_projection", outputs: dimension, inputs: width, for: kernels)
+        isShared ? own : try model.linear("text.word_projection", outputs: dimension, inputs: width, for: kernels)
     }
   }
 
@@ -120,8 +128,9 @@ struct TextHead: Sendable {
     if let norm {
       kernels.layerNorm(x, rows: rows, weight: norm.weight, bias: norm.bias, epsilon: config.normEpsilon, into: x)
     }
-    let sentences = projected(pooled(x, starts: starts), by: projection, "text.projection", rows: count)
-    let isShared = config.architecture == "clip"
+    var pooled = pooled(x, starts: starts)
+    if let pooler { pooled = kernels.pool(pooled, rows: count, by: pooler, "text.pooler", room: room, probe: probe) }
+    let sentences = projected(pooled, by: projection, "text.projection", rows: count)
     let words = projected(
       x, by: wordProjection, isShared ? "text.projection" : "text.word_projection", rows: rows)
     return (0..<count).map { s in
@@ -139,7 +148,7 @@ struct TextHead: Sendable {
       let tokens =
         switch config.pooling {
         case "end": starts[s + 1] - 1..<starts[s + 1]
-        case "class": starts[s]..<starts[s] + 1
+        case "class", "pooler": starts[s]..<starts[s] + 1
         default: starts[s]..<starts[s + 1]
         }
       let length = Float(tokens.count)
@@ -150,6 +159,19 @@ struct TextHead: Sendable {
       }
     }
     return pooled
+  }
+}
+
+extension KernelSet {
+  /// tanh(W x + b), of BERT's pooler and the plain vision transformer's.
+  func pool(
+    _ x: AlignedBuffer<Float>, rows: Int, by layer: LinearLayer, _ name: String, room: QuantizedRows, probe: LayerProbe?
+  ) -> AlignedBuffer<Float> {
+    let y = AlignedBuffer<Float>(count: rows * layer.outputs, repeating: 0)
+    probe?(name, x, rows)
+    linear(layer, x, rows: rows, quantized: room, into: y)
+    for i in 0..<y.count { y[i] = tanh(y[i]) }
+    return y
   }
 }
 

@@ -2,8 +2,9 @@ import Kernels
 import Synchronization
 import Weights
 
-/// CLIP's vision transformer: u8 pixels to (g, P). Patches are embedded by one product, the class token comes first; after
-/// the final norm g = L2(projection of the class token) and P_j = L2(the same projection of patch j).
+/// A vision transformer: u8 pixels to (g, P). Patches are embedded by one product, the class token comes first; after the
+/// final norm g = L2(projection of the class token, or of its pooler's tanh(A x + b)) and P_j = L2(the same projection of patch
+/// j).
 final class VisionTransformer: ImageTower {
   private let config: ViTConfig
   private let dimension: Int
@@ -56,7 +57,8 @@ struct PatchEmbedding: Sendable {
   private let projection: LinearLayer
   private let classEmbedding: [Float]
   private let positions: [Float]
-  private let norm: Norm
+  /// Nil where the tower has none before its blocks.
+  private let norm: Norm?
 
   init(_ model: Model, _ config: ViTConfig, for kernels: KernelSet) throws {
     (self.config, preprocessing) = (config, model.config.preprocessing)
@@ -64,7 +66,8 @@ struct PatchEmbedding: Sendable {
       "vision.patch_embedding", outputs: config.width, inputs: 3 * config.patchSize * config.patchSize, for: kernels)
     classEmbedding = try model.vector("vision.class_embedding", count: config.width)
     positions = try model.weights.floats("vision.position_embedding", shape: [config.tokens, config.width])
-    norm = try Norm(model, "vision.pre_norm", width: config.width)
+    let hasNorm = model.weights.shape("vision.pre_norm.weight") != nil
+    norm = hasNorm ? try Norm(model, "vision.pre_norm", width: config.width) : nil
   }
 
   /// The memory of a pass, which has room for the patches too.
@@ -87,6 +90,7 @@ struct PatchEmbedding: Sendable {
     kernels.linear(projection, memory.hidden, rows: n, quantized: memory.quantized, into: memory.attended)
     for i in 0..<width { tokens[i] = classEmbedding[i] + positions[i] }
     for i in 0..<n * width { tokens[width + i] = memory.attended[i] + positions[width + i] }
+    guard let norm else { return }
     kernels.layerNorm(
       tokens, rows: n + 1, weight: norm.weight, bias: norm.bias, epsilon: config.normEpsilon, into: tokens)
   }
@@ -116,11 +120,17 @@ struct PatchHead: Sendable {
   private let dimension: Int
   private let norm: Norm
   private let projection: LinearLayer
+  /// Nil where g is the class token's projection itself.
+  private let pooler: LinearLayer?
 
   init(_ model: Model, _ config: ViTConfig, for kernels: KernelSet) throws {
     (self.config, dimension) = (config, model.config.dimension)
     norm = try Norm(model, "vision.final_norm", width: config.width)
     projection = try model.linear("vision.projection", outputs: dimension, inputs: config.width, for: kernels)
+    let hasPooler = model.weights.shape("vision.pooler.weight") != nil
+    pooler =
+      hasPooler
+      ? try model.linear("vision.pooler", outputs: config.width, inputs: config.width, for: kernels) : nil
   }
 
   func project(
@@ -129,6 +139,11 @@ struct PatchHead: Sendable {
     let (rows, d) = (config.tokens, dimension)
     kernels.layerNorm(
       tokens, rows: rows, weight: norm.weight, bias: norm.bias, epsilon: config.normEpsilon, into: tokens)
+    if let pooler {
+      // Only g is pooled: the patches are projected as they are.
+      let pooled = kernels.pool(tokens, rows: 1, by: pooler, "vision.pooler", room: memory.quantized, probe: probe)
+      for i in 0..<config.width { tokens[i] = pooled[i] }
+    }
     probe?("vision.projection", tokens, rows)
     let projected = AlignedBuffer<Float>(count: rows * d, repeating: 0)
     kernels.linear(projection, tokens, rows: rows, quantized: memory.quantized, into: projected)

@@ -120,6 +120,10 @@ public final class Engine: Sendable {
 extension PreprocessingConfig {
   /// Resized and cropped to what an encoder takes.
   func prepare(_ image: RGBImage) -> RGBImage {
-    image.centred(resizeTo: resizeTo, cropTo: cropTo, roundingDown: rounding == "down")
+    let isBilinear = interpolation == "bilinear"
+    if resize == "exact" { return image.resized(width: cropTo, height: cropTo, bilinear: isBilinear) }
+    return image.centred(
+      resizeTo: resizeTo, cropTo: cropTo, roundingDown: rounding == "down", centringToEven: centring == "nearest",
+      bilinear: isBilinear)
   }
 }

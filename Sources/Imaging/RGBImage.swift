@@ -97,12 +97,13 @@ package struct RGBImage: Sendable {
     return RGBImage(width: w, height: h, pixels: turned)
   }
 
-  /// Antialiased bicubic resize; see `cimage_resize`.
-  package func resized(width newWidth: Int, height newHeight: Int) -> RGBImage {
+  /// Antialiased resize, bicubic or else bilinear; see `cimage_resize`.
+  package func resized(width newWidth: Int, height newHeight: Int, bilinear: Bool = false) -> RGBImage {
     if newWidth == width && newHeight == height { return self }
     let out = AlignedBuffer<UInt8>(count: newWidth * newHeight * 3, repeating: 0)
     let failed = unsafe cimage_resize(
-      pixels.address, UInt32(width), UInt32(height), out.address, UInt32(newWidth), UInt32(newHeight))
+      pixels.address, UInt32(width), UInt32(height), out.address, UInt32(newWidth), UInt32(newHeight),
+      bilinear ? CIMAGE_BILINEAR : CIMAGE_BICUBIC)
     precondition(failed == 0, "no memory to resize an image")
     return RGBImage(width: newWidth, height: newHeight, pixels: out)
   }
@@ -119,15 +120,21 @@ package struct RGBImage: Sendable {
 
   /// The shorter side becomes `resizeTo`, the other keeps the aspect; then the centre is cut out.
   ///
-  /// - Parameter roundingDown: how the longer side is made whole; half to even otherwise.
-  package func centred(resizeTo: Int, cropTo: Int, roundingDown: Bool = false) -> RGBImage {
+  /// - Parameters:
+  ///   - roundingDown: how the longer side is made whole; half to even otherwise.
+  ///   - centringToEven: how half of what is cut off is made whole; down otherwise.
+  package func centred(
+    resizeTo: Int, cropTo: Int, roundingDown: Bool = false, centringToEven: Bool = false, bilinear: Bool = false
+  ) -> RGBImage {
     guard width != resizeTo || height != resizeTo || cropTo != resizeTo else { return self }
     // What lies far from the centre of a long strip would be resized only to be cut off.
     let reach = 8 * min(width, height)
     if max(width, height) > reach {
       let (w, h) = (min(width, reach), min(height, reach))
       return cropped(x: (width - w) / 2, y: (height - h) / 2, width: w, height: h)
-        .centred(resizeTo: resizeTo, cropTo: cropTo, roundingDown: roundingDown)
+        .centred(
+          resizeTo: resizeTo, cropTo: cropTo, roundingDown: roundingDown, centringToEven: centringToEven,
+          bilinear: bilinear)
     }
     let short = min(width, height)
     func length(_ n: Int) -> Int {
@@ -135,9 +142,12 @@ package struct RGBImage: Sendable {
       let scale = Double(resizeTo) / Double(short)
       return max(resizeTo, Int((Double(n) * scale).rounded(.toNearestOrEven)))
     }
-    let resized = resized(width: length(width), height: length(height))
+    let resized = resized(width: length(width), height: length(height), bilinear: bilinear)
+    func offset(_ extra: Int) -> Int {
+      centringToEven ? Int((Double(extra) / 2).rounded(.toNearestOrEven)) : extra / 2
+    }
     return resized.cropped(
-      x: (resized.width - cropTo) / 2, y: (resized.height - cropTo) / 2, width: cropTo, height: cropTo)
+      x: offset(resized.width - cropTo), y: offset(resized.height - cropTo), width: cropTo, height: cropTo)
   }
 
   package func write(png path: String) throws(ImagingError) {

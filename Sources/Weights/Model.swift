@@ -17,7 +17,8 @@ import Kernels
 /// | of a `vit` tower | |
 /// | `vision.patch_embedding.{weight,bias}` | [width, 3 * patch * patch] in the order c, y, x; [width] |
 /// | `vision.class_embedding`, `vision.position_embedding` | [width]; [1 + N, width], the class token first |
-/// | `vision.{pre_norm,final_norm}.{weight,bias}` | [width] |
+/// | `vision.{pre_norm,final_norm}.{weight,bias}` | [width]; the first may be missing |
+/// | `vision.pooler.{weight,bias}` | [width, width], [width]; may be missing |
 /// | `vision.projection.{weight,bias}` | [dimension, width], [dimension]; for patches too |
 /// | of a text tower, and of `vit` with `vision` for `text` | |
 /// | `text.token_embedding.weight` | [vocabulary, width] |
@@ -29,8 +30,9 @@ import Kernels
 /// | `text.blocks.I.mlp_in.{weight,bias}` | [hidden, width], [hidden] |
 /// | `text.blocks.I.mlp_out.{weight,bias}` | [width, hidden], [width] |
 /// | `text.blocks.I.norm{1,2}.{weight,bias}` | [width] |
-/// | `text.{projection,word_projection}.{weight,bias}` | [dimension, width], [dimension]; `clip` has one for both;
-/// | | a tower of width = dimension may have none |
+/// | `text.pooler.{weight,bias}` | [width, width], [width]; where the pooling is `pooler` |
+/// | `text.{projection,word_projection}.{weight,bias}` | [dimension, width], [dimension]; one may serve both, |
+/// | | and a tower of width = dimension may have none |
 ///
 /// Batch norms are folded. In an int8 file a matrix `T.weight` is I8 with `T.weight_scale` F32, one a row; where `T.columns`
 /// is there too, F32 [inputs], the matrix is scale * code * columns, and the input is multiplied by it before it is quantised.

@@ -117,8 +117,9 @@ package struct EfficientNetLiteConfig: Codable, Sendable, Equatable {
   }
 }
 
-/// CLIP's vision transformer: patch embedding without overlap, class token first, a norm before the pre-norm blocks and one
-/// after; g from the class token, P from the patch tokens.
+/// A vision transformer, CLIP's or the plain one: patch embedding without overlap, class token first, pre-norm blocks with a
+/// norm after them, CLIP's with one before too; g from the class token (the plain one's through a layer and tanh), P from the
+/// patch tokens.
 package struct ViTConfig: Codable, Sendable, Equatable {
   package static let name = "vit"
 
@@ -139,9 +140,8 @@ package struct ViTConfig: Codable, Sendable, Equatable {
   package var tokens: Int { grid * grid + 1 }
 }
 
-/// The text tower: `bert` (bidirectional, post-norm, pooled by the mean over all tokens or
-/// at [CLS]) or `clip` (causal, pre-norm, pooled at the
-/// end token).
+/// The text tower: `bert` (bidirectional, post-norm, pooled by the mean over all tokens, at [CLS], or by a layer and tanh
+/// after [CLS]) or `clip` (causal, pre-norm, pooled at the end token).
 package struct TextConfig: Codable, Sendable, Equatable {
   package var architecture: String
   package var layers: Int
@@ -162,12 +162,17 @@ package struct TextConfig: Codable, Sendable, Equatable {
 
 /// From pixels of any size to the encoder's input.
 package struct PreprocessingConfig: Codable, Sendable, Equatable {
-  /// `shortest_edge`: the shorter side becomes `resizeTo`, the other keeps the aspect; then the centre is cropped.
+  /// `shortest_edge`: the shorter side becomes `resizeTo`, the other keeps the aspect; then the centre is cropped. `exact`: both
+  /// become `cropTo`.
   package var resize: String
   package var resizeTo: Int
   /// How the longer side is made whole: `nearest` (half to even; the default) or `down`.
   package var rounding: String?
   package var cropTo: Int
+  /// How half of what is cut off is made whole: `down` (the default, and transformers') or `nearest` (half to even,
+  /// torchvision's).
+  package var centring: String?
+  /// `bicubic` or `bilinear`.
   package var interpolation: String
   /// Per channel R, G, B: `(value / 255 - mean) / std`.
   package var mean: [Float]
@@ -249,13 +254,18 @@ extension ModelConfig {
     let activations = ["gelu", "quickgelu"]
     if !["bert", "clip"].contains(text.architecture) { return bad("text.architecture", text.architecture) }
     if !activations.contains(text.activation) { return bad("text.activation", text.activation) }
-    let poolings = text.architecture == "bert" ? ["mean", "class"] : ["end"]
+    let poolings = text.architecture == "bert" ? ["mean", "class", "pooler"] : ["end"]
     if !poolings.contains(text.pooling) { return bad("text.pooling", text.pooling) }
     if ![nil, "nearest", "down"].contains(preprocessing.rounding) {
       return bad("preprocessing.rounding", preprocessing.rounding!)
     }
-    if preprocessing.resize != "shortest_edge" { return bad("preprocessing.resize", preprocessing.resize) }
-    if preprocessing.interpolation != "bicubic" {
+    if ![nil, "nearest", "down"].contains(preprocessing.centring) {
+      return bad("preprocessing.centring", preprocessing.centring!)
+    }
+    if !["shortest_edge", "exact"].contains(preprocessing.resize) {
+      return bad("preprocessing.resize", preprocessing.resize)
+    }
+    if !["bicubic", "bilinear"].contains(preprocessing.interpolation) {
       return bad("preprocessing.interpolation", preprocessing.interpolation)
     }
     for (name, value) in [

@@ -2,113 +2,175 @@ import Foundation
 
 /// What `transformers` writes for a CLIP model; what a file leaves out has the library's default.
 private struct CLIPSource: Decodable {
-  struct Tower: Decodable {
-    var hidden_size: Int?
-    var intermediate_size: Int?
-    var num_hidden_layers: Int?
-    var num_attention_heads: Int?
-    var hidden_act: String?
-    var layer_norm_eps: Float?
-    var image_size: Int?
-    var patch_size: Int?
-    var vocab_size: Int?
-    var max_position_embeddings: Int?
-  }
+  var projection_dim: Int?
+  var vision_config: CLIPTower
+  var text_config: CLIPTower
+}
 
-  struct Size: Decodable {
-    var shortest: Int
-    private enum Key: String, CodingKey { case shortest_edge, height, width }
+struct CLIPTower: Decodable {
+  var hidden_size: Int?
+  var intermediate_size: Int?
+  var num_hidden_layers: Int?
+  var num_attention_heads: Int?
+  var hidden_act: String?
+  var layer_norm_eps: Float?
+  var image_size: Int?
+  var patch_size: Int?
+  var vocab_size: Int?
+  var max_position_embeddings: Int?
 
-    /// A number, a shortest edge, or a square.
-    init(from decoder: any Decoder) throws {
-      if let number = try? decoder.singleValueContainer().decode(Int.self) {
-        shortest = number
-        return
-      }
-      let container = try decoder.container(keyedBy: Key.self)
-      if let edge = try container.decodeIfPresent(Int.self, forKey: .shortest_edge) {
-        shortest = edge
-        return
-      }
-      shortest = try container.decode(Int.self, forKey: .height)
-      guard try container.decode(Int.self, forKey: .width) == shortest else {
-        throw DecodingError.dataCorruptedError(
-          forKey: .width, in: container, debugDescription: "only squares are cropped")
-      }
+  func activation(_ path: String, default name: String = "quick_gelu") throws(WeightsError) -> String {
+    switch hidden_act ?? name {
+    case "quick_gelu": return "quickgelu"
+    case "gelu": return "gelu"
+    case let other:
+      throw .badConfig(
+        path: path, reason: "the config has hidden_act '\(other)'; quick_gelu and gelu are computed")
     }
   }
 
-  struct Preprocessor: Decodable {
+  /// - Parameter path: of the config, for errors.
+  func vision(_ path: String) throws(WeightsError) -> ViTConfig {
+    ViTConfig(
+      architecture: ViTConfig.name, imageSize: image_size ?? 224, patchSize: patch_size ?? 32,
+      layers: num_hidden_layers ?? 12, width: hidden_size ?? 768, heads: num_attention_heads ?? 12,
+      hidden: intermediate_size ?? 3072, activation: try activation(path), normEpsilon: layer_norm_eps ?? 1e-5)
+  }
+
+  func text(_ path: String) throws(WeightsError) -> TextConfig {
+    let context = max_position_embeddings ?? 77
+    return TextConfig(
+      architecture: "clip", layers: num_hidden_layers ?? 12, width: hidden_size ?? 512,
+      heads: num_attention_heads ?? 8, hidden: intermediate_size ?? 2048, activation: try activation(path),
+      normEpsilon: layer_norm_eps ?? 1e-5, vocabulary: vocab_size ?? 49408, positions: context, contextLength: context,
+      pooling: "end", lowercase: true)
+  }
+}
+
+extension PreprocessingConfig {
+  static let clipMean: [Float] = [0.48145466, 0.4578275, 0.40821073]
+  static let clipStd: [Float] = [0.26862954, 0.26130258, 0.27577711]
+
+  /// What `transformers` writes as preprocessor_config.json.
+  private struct Source: Decodable {
+    struct Size: Decodable {
+      var shortest_edge: Int?
+      var height: Int?
+      var width: Int?
+
+      private enum Key: String, CodingKey { case shortest_edge, height, width }
+
+      /// A number is a shortest edge, and for a crop a square.
+      init(from decoder: any Decoder) throws {
+        if let number = try? decoder.singleValueContainer().decode(Int.self) {
+          shortest_edge = number
+          return
+        }
+        let container = try decoder.container(keyedBy: Key.self)
+        shortest_edge = try container.decodeIfPresent(Int.self, forKey: .shortest_edge)
+        height = try container.decodeIfPresent(Int.self, forKey: .height)
+        width = try container.decodeIfPresent(Int.self, forKey: .width)
+        guard shortest_edge != nil || height != nil && height == width else {
+          throw DecodingError.dataCorruptedError(
+            forKey: .width, in: container, debugDescription: "only squares are computed")
+        }
+      }
+
+      var side: Int { shortest_edge ?? height! }
+    }
+
+    var image_processor_type: String?
     var size: Size?
     var crop_size: Size?
+    var do_resize: Bool?
+    var do_center_crop: Bool?
+    var do_rescale: Bool?
+    var do_normalize: Bool?
     var image_mean: [Float]?
     var image_std: [Float]?
     var resample: Int?
   }
 
-  var projection_dim: Int?
-  var vision_config: Tower
-  var text_config: Tower
+  /// Reads preprocessor_config.json for images of a side; what it leaves out has CLIP's defaults, or the plain vision
+  /// transformer's.
+  init(transformers path: String, side: Int) throws(WeightsError) {
+    let source: Source = try SourceModel.decode(SourceModel.read(path), path)
+    let isPlain = source.image_processor_type?.hasPrefix("ViT") == true
+    for (name, value) in [
+      ("do_resize", source.do_resize), ("do_rescale", source.do_rescale), ("do_normalize", source.do_normalize),
+    ] where value == false { throw .badConfig(path: path, reason: "\(name) is false, which is not computed") }
+    let filters = [2: "bilinear", 3: "bicubic"]
+    guard let filter = filters[source.resample ?? (isPlain ? 2 : 3)] else {
+      throw .badConfig(
+        path: path, reason: "it resizes by resample \(source.resample!); 2, bilinear, and 3, bicubic, are computed")
+    }
+    let crops = source.do_center_crop ?? !isPlain
+    guard crops || source.size?.shortest_edge == nil else {
+      throw .badConfig(path: path, reason: "it makes images of any shape; squares are encoded")
+    }
+    let isExact = source.size?.height != nil && source.size?.shortest_edge == nil
+    guard !crops || !isExact || source.size!.side == source.crop_size?.side ?? side else {
+      throw .badConfig(path: path, reason: "it stretches images to a square and then crops it, which is not computed")
+    }
+    let crop = crops ? source.crop_size?.side ?? side : source.size?.side ?? side
+    self.init(
+      resize: isExact ? "exact" : "shortest_edge", resizeTo: source.size?.side ?? side, rounding: "down", cropTo: crop,
+      interpolation: filter, mean: source.image_mean ?? (isPlain ? [0.5, 0.5, 0.5] : Self.clipMean),
+      std: source.image_std ?? (isPlain ? [0.5, 0.5, 0.5] : Self.clipStd))
+  }
+
+  /// The same for images of another side.
+  mutating func scale(to side: Int) {
+    resizeTo = max(side, Int((Double(resizeTo) * Double(side) / Double(cropTo)).rounded()))
+    cropTo = side
+  }
+}
+
+extension InteractionConfig {
+  /// Untuned: CLIP's patches were never trained to be compared with words, so that the fine side has a small say.
+  static let untuned = InteractionConfig(
+    mode: .balanced, candidates: 100, tau: 0.1, beta: 0.5, lambda: 0.3, fusion: .z)
 }
 
 extension SourceModel {
   /// A CLIP model of `transformers`: config.json, model.safetensors, preprocessor_config.json, and vocab.json with
   /// merges.txt or tokenizer.json.
-  init(clip directory: String, tokenizer: String, config json: Data) throws(WeightsError) {
+  init(clip directory: String, config json: Data, _ options: Options) throws(WeightsError) {
     let path = "\(directory)/config.json"
     let source: CLIPSource = try Self.decode(json, path)
-    let preprocessor: CLIPSource.Preprocessor = try Self.decode(
-      Self.read("\(directory)/preprocessor_config.json"), "\(directory)/preprocessor_config.json")
-    let (vision, text) = (source.vision_config, source.text_config)
-    let side = vision.image_size ?? 224
-    func activation(_ name: String?) throws(WeightsError) -> String {
-      switch name ?? "quick_gelu" {
-      case "quick_gelu": return "quickgelu"
-      case "gelu": return "gelu"
-      default:
-        throw .badConfig(path: path, reason: "the config has hidden_act '\(name!)'; quick_gelu and gelu are computed")
-      }
-    }
-    guard preprocessor.resample ?? 3 == 3 else {
-      throw .badConfig(
-        path: "\(directory)/preprocessor_config.json",
-        reason: "it resizes by resample \(preprocessor.resample!); 3, bicubic, is computed")
-    }
-    let context = text.max_position_embeddings ?? 77
+    let vision = try source.vision_config.vision(path)
     config = ModelConfig(
-      format: ModelConfig.format, name: URL(fileURLWithPath: directory).standardizedFileURL.lastPathComponent,
-      dimension: source.projection_dim ?? 512,
-      vision: .vit(
-        ViTConfig(
-          architecture: ViTConfig.name, imageSize: side, patchSize: vision.patch_size ?? 32,
-          layers: vision.num_hidden_layers ?? 12, width: vision.hidden_size ?? 768,
-          heads: vision.num_attention_heads ?? 12,
-          hidden: vision.intermediate_size ?? 3072, activation: try activation(vision.hidden_act),
-          normEpsilon: vision.layer_norm_eps ?? 1e-5)),
-      text: TextConfig(
-        architecture: "clip", layers: text.num_hidden_layers ?? 12, width: text.hidden_size ?? 512,
-        heads: text.num_attention_heads ?? 8, hidden: text.intermediate_size ?? 2048,
-        activation: try activation(text.hidden_act), normEpsilon: text.layer_norm_eps ?? 1e-5,
-        vocabulary: text.vocab_size ?? 49408, positions: context, contextLength: context, pooling: "end",
-        lowercase: true),
-      preprocessing: PreprocessingConfig(
-        resize: "shortest_edge", resizeTo: preprocessor.size?.shortest ?? side, rounding: "down",
-        cropTo: preprocessor.crop_size?.shortest ?? side, interpolation: "bicubic",
-        mean: preprocessor.image_mean ?? [0.48145466, 0.4578275, 0.40821073],
-        std: preprocessor.image_std ?? [0.26862954, 0.26130258, 0.27577711]),
-      // Untuned: CLIP's patches were never trained to be compared with words, so that the fine side has a small say.
-      interaction: InteractionConfig(mode: .balanced, candidates: 100, tau: 0.1, beta: 0.5, lambda: 0.3, fusion: .z),
-      precision: .fp32)
-    if let reason = config.contradiction { throw .badConfig(path: path, reason: "the config \(reason)") }
-    (vocabulary, merges) = try Self.tokens(tokenizer, count: config.text.vocabulary)
-    try readCLIP(SafeTensors.open(directory))
+      format: ModelConfig.format, name: Self.name(directory), dimension: source.projection_dim ?? 512,
+      vision: .vit(vision), text: try source.text_config.text(path),
+      preprocessing: try PreprocessingConfig(
+        transformers: "\(directory)/preprocessor_config.json", side: vision.imageSize),
+      interaction: .untuned, precision: .fp32)
+    try finish(path, options)
+    (vocabulary, merges) = try Self.tokens(options.tokenizer ?? directory, count: config.text.vocabulary)
+    let tensors = try SafeTensors.open(directory)
+    try readCLIPVision(tensors)
+    try readCLIPText(tensors)
   }
 
-  private static func decode<T: Decodable>(_ json: Data, _ path: String) throws(WeightsError) -> T {
+  static func name(_ path: String) -> String {
+    URL(fileURLWithPath: path).standardizedFileURL.deletingPathExtension().lastPathComponent
+  }
+
+  /// Takes what the user decided about a config, and checks it.
+  mutating func finish(_ path: String, _ options: Options) throws(WeightsError) {
+    if let side = options.imageSize, side != config.vision.imageSize, case .vit(var vision) = config.vision {
+      vision.imageSize = side
+      config.vision = .vit(vision)
+      config.preprocessing.scale(to: side)
+    }
+    if let reason = config.contradiction { throw .badConfig(path: path, reason: "the config \(reason)") }
+  }
+
+  static func decode<T: Decodable>(_ json: Data, _ path: String) throws(WeightsError) -> T {
     do {
       return try JSONDecoder().decode(T.self, from: json)
     } catch {
-      throw .badConfig(path: path, reason: "it cannot be read as a CLIP config: \(error)")
+      throw .badConfig(path: path, reason: "it cannot be read: \(error)")
     }
   }
 
@@ -132,6 +194,11 @@ extension SourceModel {
       merges =
         (model["merges"] as? [String]) ?? (model["merges"] as? [[String]] ?? []).map { $0.joined(separator: " ") }
     }
+    return (try lines(of: ids, count: count, path: path), merges.joined(separator: "\n"))
+  }
+
+  /// Tokens in order of their ids, a line each.
+  static func lines(of ids: [String: Int], count: Int, path: String) throws(WeightsError) -> String {
     var tokens = [String](repeating: "", count: count)
     for (token, id) in ids {
       guard (0..<count).contains(id), !token.contains("\n") else {
@@ -139,23 +206,25 @@ extension SourceModel {
       }
       tokens[id] = token
     }
-    return (tokens.joined(separator: "\n") + "\n", merges.joined(separator: "\n"))
+    return tokens.joined(separator: "\n") + "\n"
   }
 
-  mutating func readCLIP(_ source: any TensorSource) throws(WeightsError) {
+  mutating func readCLIPVision(_ source: any TensorSource) throws(WeightsError) {
     guard case .vit(let vision) = config.vision else { return }
-    let (d, text) = (config.dimension, config.text)
     let (p, w) = (vision.patchSize, vision.width)
     let patch = ("vision_model.embeddings.patch_embedding.weight", [w, 3, p, p])
     try set("vision.patch_embedding.weight", [w, 3 * p * p], [patch], of: source)
     set("vision.patch_embedding.bias", [w], [Float](repeating: 0, count: w))
-    let tokens = vision.grid * vision.grid + 1
     set("vision.class_embedding", [w], try source.floats("vision_model.embeddings.class_embedding", shape: [w]))
-    let positions = try source.floats("vision_model.embeddings.position_embedding.weight", shape: [tokens, w])
-    set("vision.position_embedding", [tokens, w], positions)
+    try readPositions(source, "vision_model.embeddings.position_embedding.weight", vision)
     try norm(source, "vision_model.pre_layrnorm", to: "vision.pre_norm", width: w)
     try readBlocks(source, "vision_model", to: "vision", layers: vision.layers, width: w, hidden: vision.hidden)
     try norm(source, "vision_model.post_layernorm", to: "vision.final_norm", width: w)
+    try readProjection(source, "visual_projection", to: "vision.projection", inputs: w)
+  }
+
+  mutating func readCLIPText(_ source: any TensorSource) throws(WeightsError) {
+    let text = config.text
     let table = [text.vocabulary, text.width]
     try set("text.token_embedding.weight", table, [("text_model.embeddings.token_embedding.weight", table)], of: source)
     let places = try source.floats(
@@ -163,12 +232,40 @@ extension SourceModel {
     set("text.position_embedding", [text.positions, text.width], places)
     try readBlocks(source, "text_model", to: "text", layers: text.layers, width: text.width, hidden: text.hidden)
     try norm(source, "text_model.final_layer_norm", to: "text.final_norm", width: text.width)
-    for (from, name, inputs) in [
-      ("visual_projection", "vision.projection", w), ("text_projection", "text.projection", text.width),
-    ] {
-      set("\(name).weight", [d, inputs], try source.floats("\(from).weight", shape: [d, inputs]))
-      set("\(name).bias", [d], [Float](repeating: 0, count: d))
+    try readProjection(source, "text_projection", to: "text.projection", inputs: text.width)
+  }
+
+  /// A projection that has no bias.
+  mutating func readProjection(
+    _ source: any TensorSource, _ from: String, to name: String, inputs: Int
+  ) throws(WeightsError) {
+    let d = config.dimension
+    set("\(name).weight", [d, inputs], try source.floats("\(from).weight", shape: [d, inputs]))
+    set("\(name).bias", [d], [Float](repeating: 0, count: d))
+  }
+
+  /// The positions of the class token and the patches, resized where the grid is another than the source's.
+  ///
+  /// - Parameter from: of [1 + N, width], or [1, 1 + N, width].
+  mutating func readPositions(
+    _ source: any TensorSource, _ from: String, _ vision: ViTConfig
+  ) throws(WeightsError) {
+    guard let shape = source.shape(from) else { throw .missingTensor(path: source.path, tensor: from) }
+    let (w, tokens) = (vision.width, vision.tokens)
+    let rows = shape.reduce(1, *) / max(w, 1)
+    let side = PositionGrid.side(rows - 1)
+    guard shape == [rows, w] || shape == [1, rows, w], rows == tokens || side != nil else {
+      throw .badShape(path: source.path, tensor: from, expected: [tokens, w], found: shape)
     }
+    var positions = try source.floats(from, shape: shape)
+    if rows != tokens, let side {
+      let grid = vision.grid
+      decisions.append(
+        "position embeddings: resized from \(side) x \(side) to \(grid) x \(grid) patches for images of "
+          + "\(vision.imageSize) pixels, which the model was not trained on")
+      positions = PositionGrid.resize(positions, from: side, to: grid, width: w)
+    }
+    set("vision.position_embedding", [tokens, w], positions)
   }
 
   private mutating func readBlocks(

@@ -20,7 +20,7 @@ private struct OpenCLIPNames: TensorSource {
     ("self_attn.out_proj", "attn.out_proj"), ("mlp.fc1", "mlp.c_fc"), ("mlp.fc2", "mlp.c_proj"),
   ]
 
-  func shape(_ name: String) -> [Int]? { base.shape(name) }
+  func shape(_ name: String) -> [Int]? { base.shape(Self.plain[name] ?? name) }
   /// `floats` checks, under the name that the file has.
   func check(_ name: String, shape: [Int]) throws(WeightsError) {}
 
@@ -50,19 +50,80 @@ private struct OpenCLIPNames: TensorSource {
   }
 }
 
-extension SourceModel {
-  /// What a source is silent about, and what was decided, for the user to see.
-  package struct Choice: Sendable {
-    package var activation: String
-    package var reason: String
+/// What such a file does not say of its architecture.
+private struct OpenCLIPArchitecture {
+  var imageSize: Int?
+  var patchSize: Int?
+  var width: Int?
+  /// Of a head of the image tower.
+  var headWidth: Int?
+  var textHeads: Int?
+  var isQuickGELU: Bool?
+  var preprocessing: PreprocessingConfig?
+
+  /// By open_clip's name, ViT-<size>-<patch>[-<image>][-quickgelu], or OpenAI's, ViT-L/14@336px.
+  init(name: String) throws(WeightsError) {
+    let widths = ["S": 384, "M": 512, "B": 768, "L": 1024, "H": 1280, "g": 1408, "bigG": 1664, "e": 1792]
+    var parts = name.replacingOccurrences(of: "px", with: "").split(whereSeparator: { "-/@".contains($0) })
+    isQuickGELU = parts.last == "quickgelu"
+    if isQuickGELU == true { parts.removeLast() }
+    guard (3...4).contains(parts.count), parts[0] == "ViT", let width = widths[String(parts[1])],
+      let patch = Int(parts[2]), let image = parts.count == 4 ? Int(parts[3]) : 224
+    else {
+      throw .badConfig(
+        path: name, reason: "is no architecture that is known; say ViT-B-32, ViT-L-14-336, ViT-B-16-quickgelu and such")
+    }
+    (self.width, patchSize, imageSize) = (width, patch, image)
   }
 
-  /// A CLIP of open_clip or OpenAI: the shapes say what the model is, but for the activation and the tokenizer.
+  /// From open_clip_config.json. Whatever would make another computation is refused by name.
+  init(config path: String) throws(WeightsError) {
+    let known = [
+      "model_cfg": ["embed_dim", "quick_gelu", "vision_cfg", "text_cfg", "custom_text", "init_logit_scale"],
+      "vision_cfg": ["image_size", "layers", "width", "head_width", "mlp_ratio", "patch_size"],
+      "text_cfg": ["context_length", "vocab_size", "width", "heads", "layers", "mlp_ratio"],
+    ]
+    let defaults: [String: String] = ["pool_type": "tok argmax"]
+    let whole = try? JSONSerialization.jsonObject(with: SourceModel.read(path)) as? [String: Any]
+    guard let model = whole?["model_cfg"] as? [String: Any], let vision = model["vision_cfg"] as? [String: Any],
+      let text = model["text_cfg"] as? [String: Any]
+    else { throw .badConfig(path: path, reason: "it has no model_cfg with vision_cfg and text_cfg") }
+    for (part, fields) in [("model_cfg", model), ("vision_cfg", vision), ("text_cfg", text)] {
+      for (key, value) in fields where !known[part]!.contains(key) {
+        if value is NSNull || (value as? Bool) == false { continue }
+        if let usual = defaults[key], let value = value as? String, usual.contains(value) { continue }
+        throw .badConfig(path: path, reason: "its \(part) has '\(key)', which no encoder here computes")
+      }
+    }
+    (imageSize, patchSize) = (vision["image_size"] as? Int, vision["patch_size"] as? Int)
+    (width, headWidth) = (vision["width"] as? Int, vision["head_width"] as? Int ?? 64)
+    (textHeads, isQuickGELU) = (text["heads"] as? Int, model["quick_gelu"] as? Bool ?? false)
+    guard let preprocess = whole?["preprocess_cfg"] as? [String: Any], let imageSize else { return }
+    func numbers(_ key: String, _ usual: [Float]) -> [Float] {
+      (preprocess[key] as? [Double])?.map { Float($0) } ?? usual
+    }
+    let modes = ["shortest": "shortest_edge", "squash": "exact"]
+    let mode = preprocess["resize_mode"] as? String ?? "shortest"
+    guard let resize = modes[mode] else {
+      throw .badConfig(path: path, reason: "its resize_mode is '\(mode)'; shortest and squash are computed")
+    }
+    preprocessing = PreprocessingConfig(
+      resize: resize, resizeTo: imageSize, rounding: "down", cropTo: imageSize, centring: "nearest",
+      interpolation: preprocess["interpolation"] as? String ?? "bicubic",
+      mean: numbers("mean", PreprocessingConfig.clipMean), std: numbers("std", PreprocessingConfig.clipStd))
+  }
+}
+
+extension SourceModel {
+  /// A CLIP of open_clip or OpenAI: the shapes say what the model is, but for the activation, the heads and the tokenizer.
   ///
   /// - Parameters:
-  ///   - tokenizer: a folder with vocab.json and merges.txt, or tokenizer.json.
-  ///   - activation: `gelu` or `quickgelu`; nil decides by what is known of such files.
-  init(openCLIP base: any TensorSource, tokenizer: String?, activation: String?) throws(WeightsError) {
+  ///   - given: its tensors.
+  ///   - location: a folder, which may hold open_clip_config.json and the tokenizer's files, or a file.
+  init(openCLIP given: any TensorSource, _ location: String, _ options: Options) throws(WeightsError) {
+    // open_clip saves the text tower of some models below `text.`.
+    let textPrefix = given.shape("text.token_embedding.weight") != nil ? "text." : ""
+    let base = RenamedTensors(base: given) { $0.hasPrefix("visual.") ? $0 : textPrefix + $0 }
     let path = base.path
     guard let patch = base.shape("visual.conv1.weight"), patch.count == 4,
       let places = base.shape("visual.positional_embedding"),
@@ -72,14 +133,22 @@ extension SourceModel {
       throw .badConfig(
         path: path, reason: "is neither a CLIP of open_clip or OpenAI (a ViT) nor a folder with a config.json")
     }
-    guard let tokenizer else {
-      throw .badConfig(
-        path: path, reason: "holds no tokenizer; name a folder with CLIP's vocab.json and merges.txt by --tokenizer")
-    }
-    let (width, textWidth) = (patch[0], table[1])
-    let grid = Int(Double(max(places[0] - 1, 0)).squareRoot().rounded())
-    guard grid > 0, grid * grid + 1 == places[0] else {
+    guard let grid = PositionGrid.side(places[0] - 1) else {
       throw .badConfig(path: path, reason: "has \(places[0]) positions, which are no square grid and a class token")
+    }
+    let (configured, width, textWidth) = ("\(location)/open_clip_config.json", patch[0], table[1])
+    var known: OpenCLIPArchitecture?
+    if FileManager.default.fileExists(atPath: configured) {
+      known = try OpenCLIPArchitecture(config: configured)
+    } else if let name = options.architecture {
+      known = try OpenCLIPArchitecture(name: name)
+    }
+    if let known, known.width ?? width != width || known.patchSize ?? patch[3] != patch[3] {
+      throw .badConfig(
+        path: path,
+        reason:
+          "has an image tower of width \(width) and patch \(patch[3]), the architecture \(known.width!) and \(known.patchSize!)"
+      )
     }
     func layers(_ prefix: String) -> Int {
       (base.names.compactMap { name -> Int? in
@@ -87,50 +156,74 @@ extension SourceModel {
         return Int(name.dropFirst(prefix.count).prefix { $0 != "." })
       }.max() ?? -1) + 1
     }
-    let choice = Self.choice(base, activation)
-    let side = grid * patch[3]
+    var decisions: [String] = []
+    let activation = Self.decideActivation(given, known?.isQuickGELU, options, &decisions)
+    let side = known?.imageSize ?? grid * patch[3]
+    let vision = ViTConfig(
+      architecture: ViTConfig.name, imageSize: side, patchSize: patch[3],
+      layers: layers("visual.transformer.resblocks."), width: width,
+      heads: Self.decideHeads(width: width, known?.headWidth, &decisions),
+      hidden: base.shape("visual.transformer.resblocks.0.mlp.c_fc.weight")?.first ?? 0, activation: activation,
+      normEpsilon: 1e-5)
+    let text = TextConfig(
+      architecture: "clip", layers: layers("\(textPrefix)transformer.resblocks."), width: textWidth,
+      heads: known?.textHeads ?? max(textWidth / 64, 1),
+      hidden: base.shape("transformer.resblocks.0.mlp.c_fc.weight")?.first ?? 0, activation: activation,
+      normEpsilon: 1e-5, vocabulary: table[0], positions: context, contextLength: context, pooling: "end",
+      lowercase: true)
+    let usual = PreprocessingConfig(
+      resize: "shortest_edge", resizeTo: side, rounding: "down", cropTo: side, centring: "nearest",
+      interpolation: "bicubic",
+      mean: PreprocessingConfig.clipMean, std: PreprocessingConfig.clipStd)
     config = ModelConfig(
-      format: ModelConfig.format, name: URL(fileURLWithPath: path).deletingPathExtension().lastPathComponent,
-      dimension: projection[1],
-      vision: .vit(
-        ViTConfig(
-          architecture: ViTConfig.name, imageSize: side, patchSize: patch[3],
-          layers: layers("visual.transformer.resblocks."),
-          width: width, heads: max(width / 64, 1),
-          hidden: base.shape("visual.transformer.resblocks.0.mlp.c_fc.weight")?.first ?? 0,
-          activation: choice.activation, normEpsilon: 1e-5)),
-      text: TextConfig(
-        architecture: "clip", layers: layers("transformer.resblocks."), width: textWidth, heads: max(textWidth / 64, 1),
-        hidden: base.shape("transformer.resblocks.0.mlp.c_fc.weight")?.first ?? 0, activation: choice.activation,
-        normEpsilon: 1e-5, vocabulary: table[0], positions: context, contextLength: context, pooling: "end",
-        lowercase: true),
-      preprocessing: PreprocessingConfig(
-        resize: "shortest_edge", resizeTo: side, rounding: "down", cropTo: side, interpolation: "bicubic",
-        mean: [0.48145466, 0.4578275, 0.40821073], std: [0.26862954, 0.26130258, 0.27577711]),
-      interaction: InteractionConfig(mode: .balanced, candidates: 100, tau: 0.1, beta: 0.5, lambda: 0.3, fusion: .z),
-      precision: .fp32)
-    self.choice = choice
-    if let reason = config.contradiction {
-      throw .badConfig(path: path, reason: "the config that its shapes make \(reason)")
-    }
-    (vocabulary, merges) = try Self.tokens(tokenizer, count: config.text.vocabulary)
-    try readCLIP(OpenCLIPNames(base: base))
+      format: ModelConfig.format, name: Self.name(location), dimension: projection[1], vision: .vit(vision), text: text,
+      preprocessing: known?.preprocessing ?? usual, interaction: .untuned, precision: .fp32)
+    self.decisions = decisions
+    try finish(path, options)
+    (vocabulary, merges) = try Self.tokens(
+      Self.tokenizer(location, path, options), count: config.text.vocabulary)
+    let named = OpenCLIPNames(base: base)
+    try readCLIPVision(named)
+    try readCLIPText(named)
+  }
+
+  private static func tokenizer(_ location: String, _ path: String, _ options: Options) throws(WeightsError) -> String {
+    if let given = options.tokenizer { return given }
+    for name in ["vocab.json", "tokenizer.json"]
+    where FileManager.default.fileExists(atPath: "\(location)/\(name)") { return location }
+    throw .badConfig(
+      path: path, reason: "holds no tokenizer; name a folder with CLIP's vocab.json and merges.txt by --tokenizer")
+  }
+
+  /// Heads cannot be seen in shapes: they are 64 wide but in open_clip's largest models.
+  private static func decideHeads(width: Int, _ known: Int?, _ decisions: inout [String]) -> Int {
+    let size = known ?? [1280: 80, 1408: 88, 1664: 104, 1792: 112][width] ?? 64
+    let heads = max(width / size, 1)
+    if known == nil { decisions.append("heads: \(heads), as all known models of width \(width) have") }
+    return heads
   }
 
   /// Quick GELU against GELU, which no such file says: OpenAI trained with the first, and so did those who name it; the
   /// others with the second.
-  private static func choice(_ source: any TensorSource, _ given: String?) -> Choice {
-    if let given { return Choice(activation: given, reason: "as given") }
+  private static func decideActivation(
+    _ source: any TensorSource, _ isQuick: Bool?, _ options: Options, _ decisions: inout [String]
+  ) -> String {
+    func decide(_ activation: String, _ reason: String) -> String {
+      decisions.append("activation: \(activation) (\(reason))")
+      return activation
+    }
+    if let given = options.activation { return decide(given, "as given") }
+    if isQuick == true { return "quickgelu" }
+    if isQuick == false, options.architecture == nil { return "gelu" }
     let name = URL(fileURLWithPath: source.path).path.lowercased()
     if (source as? PyTorchArchive)?.isTorchScript == true {
-      return Choice(activation: "quickgelu", reason: "a TorchScript archive, as OpenAI publishes CLIP")
+      return decide("quickgelu", "a TorchScript archive, as OpenAI publishes CLIP")
     }
     for known in ["quickgelu", "openai", "remoteclip", "georsclip", "rs5m"] where name.contains(known) {
       // RemoteCLIP and GeoRSCLIP go on from OpenAI's weights.
-      return Choice(activation: "quickgelu", reason: "the name says '\(known)'")
+      return decide("quickgelu", "the name says '\(known)'")
     }
-    return Choice(
-      activation: "gelu",
-      reason: "open_clip's default; if the model was trained with Quick GELU, say --activation quickgelu")
+    return decide(
+      "gelu", "open_clip's default; if the model was trained with Quick GELU, say --activation quickgelu")
   }
 }

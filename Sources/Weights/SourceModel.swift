@@ -8,13 +8,13 @@ package struct SourceModel: Sendable {
   package private(set) var path = ""
   package var config: ModelConfig
   /// Tokens in order of their ids, a line each.
-  package var vocabulary: String
+  package var vocabulary = ""
   /// Of byte-pair encoding: pairs, best first, a line each.
   package var merges = ""
   /// Where the weights come from, in a sentence; travels with the model.
   package var origin = ""
-  /// What the source did not say and was decided; nil where it said everything.
-  package var choice: Choice?
+  /// What the source did not say and was decided, and what was changed, for the user to see; travels with the model.
+  package var decisions: [String] = []
   /// By canonical name.
   package var tensors: [String: Values] = [:]
 
@@ -24,31 +24,50 @@ package struct SourceModel: Sendable {
     let load: @Sendable () throws(WeightsError) -> [Float]
   }
 
-  /// Reads a model of this project, or a CLIP of `transformers`, open_clip or OpenAI.
+  /// What a source may leave open.
+  package struct Options: Sendable {
+    /// A folder with the tokenizer's files, where the source has none.
+    package var tokenizer: String?
+    /// `gelu` or `quickgelu`, where the source does not say it.
+    package var activation: String?
+    /// open_clip's name of the architecture, such as ViT-L-14-336 or ViT-B-32-quickgelu, where the source is a bare file.
+    package var architecture: String?
+    /// Side of the images to encode, where it is not the one of the training.
+    package var imageSize: Int?
+
+    package init(
+      tokenizer: String? = nil, activation: String? = nil, architecture: String? = nil, imageSize: Int? = nil
+    ) {
+      (self.tokenizer, self.activation) = (tokenizer, activation)
+      (self.architecture, self.imageSize) = (architecture, imageSize)
+    }
+  }
+
+  /// Reads a model of this project, a CLIP or VisionTextDualEncoder of `transformers`, or a CLIP of open_clip or OpenAI.
   ///
-  /// - Parameters:
-  ///   - path: a folder with config.json, weights and the tokenizer's files, or a file of weights.
-  ///   - tokenizer: a folder with the tokenizer's files, where the source has none.
-  ///   - activation: `gelu` or `quickgelu`, where the source does not say it.
-  package init(_ path: String, tokenizer: String? = nil, activation: String? = nil) throws(WeightsError) {
-    self = try Self.read(path, tokenizer: tokenizer, activation: activation)
+  /// - Parameter path: a folder with config.json or open_clip_config.json, weights and the tokenizer's files, a file of
+  ///   weights, or an fp32 `.ftf` file.
+  package init(_ path: String, _ options: Options = Options()) throws(WeightsError) {
+    self = try Self.read(path, options)
     self.path = path
   }
 
-  private static func read(_ path: String, tokenizer: String?, activation: String?) throws(WeightsError) -> SourceModel
-  {
+  private static func read(_ path: String, _ options: Options) throws(WeightsError) -> SourceModel {
     if path.hasSuffix(".ftf") { return try SourceModel(model: Model(path: path)) }
     let config = "\(path)/config.json"
     guard FileManager.default.fileExists(atPath: config) else {
-      return try SourceModel(openCLIP: SafeTensors.open(path), tokenizer: tokenizer, activation: activation)
+      return try SourceModel(openCLIP: SafeTensors.open(path), path, options)
     }
     let json = try read(config)
     let fields = (try? JSONSerialization.jsonObject(with: json)) as? [String: Any]
     switch fields?["model_type"] as? String {
     case nil: return try SourceModel(own: path, config: json)
-    case "clip": return try SourceModel(clip: path, tokenizer: tokenizer ?? path, config: json)
+    case "clip": return try SourceModel(clip: path, config: json, options)
+    case "vision-text-dual-encoder": return try SourceModel(dual: path, config: json, options)
     case let type?:
-      throw .badConfig(path: config, reason: "models of type '\(type)' are not read; clip and this project's own are")
+      throw .badConfig(
+        path: config,
+        reason: "models of type '\(type)' are not read; clip, vision-text-dual-encoder and this project's own are")
     }
   }
 
@@ -71,6 +90,7 @@ package struct SourceModel: Sendable {
     config = model.config
     (vocabulary, merges) = (model.vocabulary.joined(separator: "\n"), model.merges.joined(separator: "\n"))
     origin = model.metadata["origin"] ?? ""
+    decisions = (model.metadata["decisions"] ?? "").split(separator: "\n").map(String.init)
     for name in model.weights.names {
       let shape = model.weights.shape(name)!
       try set(name, shape, [(name, shape)], of: model.weights)
@@ -223,6 +243,7 @@ package struct SourceModel: Sendable {
       "format": ModelConfig.format, "config": config.json(), "vocabulary": vocabulary, "origin": origin,
     ]
     if !merges.isEmpty { metadata["merges"] = merges }
+    if !decisions.isEmpty { metadata["decisions"] = decisions.joined(separator: "\n") }
     metadata["card"] = card
     try SafeTensors.write(parts, metadata: metadata, to: path)
   }

@@ -24,6 +24,22 @@ extension SafeTensors: TensorSource {
   package func shape(_ name: String) -> [Int]? { tensors[name]?.shape }
 }
 
+/// The tensors of a source under other names.
+struct RenamedTensors: TensorSource {
+  let base: any TensorSource
+  /// From another name to the source's.
+  let rename: @Sendable (String) -> String
+  var path: String { base.path }
+  /// The source's own.
+  var names: Set<String> { base.names }
+
+  func shape(_ name: String) -> [Int]? { base.shape(rename(name)) }
+  func check(_ name: String, shape: [Int]) throws(WeightsError) { try base.check(rename(name), shape: shape) }
+  func floats(_ name: String, shape: [Int]) throws(WeightsError) -> [Float] {
+    try base.floats(rename(name), shape: shape)
+  }
+}
+
 /// Several safetensors files with an index: `{"weight_map": {tensor: file}}`.
 struct ShardedSafeTensors: TensorSource {
   let path: String

@@ -12,7 +12,8 @@ struct Convert: ParsableCommand {
 
   @Argument(
     help:
-      "A folder of transformers' CLIP or of this project's own format, or a file of weights (.safetensors, .pt, .bin).")
+      "A folder of transformers' CLIP or VisionTextDualEncoder, of open_clip or of this project's own format, or a file of weights (.safetensors, .pt, .bin, an fp32 .ftf)."
+  )
   var source: String?
 
   @Option(help: "With --text instead of one source: where the image tower comes from.")
@@ -41,6 +42,15 @@ struct Convert: ParsableCommand {
 
   @Option(help: "gelu or quickgelu, where the source does not say it: the same weights make another model.")
   var activation: Activation?
+
+  @Option(
+    help:
+      "open_clip's name of the architecture, such as ViT-L-14-336 or ViT-B-32-quickgelu, where the source is a bare file."
+  )
+  var arch: String?
+
+  @Option(help: "Side of the images to encode, where it is not that of the training: positions are resized.")
+  var imageSize: Int?
 
   enum Activation: String, ExpressibleByArgument, CaseIterable { case gelu, quickgelu }
 
@@ -83,9 +93,11 @@ struct Convert: ParsableCommand {
   }
 
   func run() throws {
-    var model = try SourceModel(source ?? vision!, tokenizer: tokenizer, activation: activation?.rawValue)
-    if let text { model = try model.withText(from: text, tokenizer: tokenizer, activation: activation?.rawValue) }
-    if let choice = model.choice { report("activation: \(choice.activation) (\(choice.reason))") }
+    let options = SourceModel.Options(
+      tokenizer: tokenizer, activation: activation?.rawValue, architecture: arch, imageSize: imageSize)
+    var model = try SourceModel(source ?? vision!, options)
+    if let text { model = try model.withText(from: text, options) }
+    for decision in model.decisions { report(decision) }
     if !origin.isEmpty { model.origin = origin }
     if precision == .fp32 {
       try model.write(fp32: output)

@@ -112,6 +112,9 @@ struct Info: ParsableCommand {
     if let origin = model.metadata["origin"], !origin.isEmpty {
       facts.append(Fact(key: "origin", value: origin))
     }
+    if let decisions = model.metadata["decisions"] {
+      facts.append(Fact(key: "decisions", value: decisions.split(separator: "\n").map(String.init)))
+    }
     if let images = config.calibrationImages { facts.append(Fact(key: "calibration_images", value: images)) }
     if let json = model.metadata["card"],
       let card = try? JSONDecoder().decode(AccuracyCard.self, from: Data(json.utf8))

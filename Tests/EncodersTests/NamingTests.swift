@@ -117,9 +117,10 @@ import Weights
     }
     let expected = try embed(SourceModel(known))
     #expect(expected.count > 6 * d && expected.contains { abs($0) > 0.1 })
-    #expect(try embed(SourceModel(other, tokenizer: known, activation: "quickgelu")) == expected)
-    let silent = try SourceModel(other, tokenizer: known)
-    #expect(silent.choice?.activation == "gelu")
+    #expect(try embed(SourceModel(other, .init(tokenizer: known, activation: "quickgelu"))) == expected)
+    let silent = try SourceModel(other, .init(tokenizer: known))
+    #expect(silent.config.text.activation == "gelu")
+    #expect(silent.decisions.contains { $0.contains("--activation quickgelu") })
     #expect(try embed(silent) != expected, "GELU for Quick GELU is another model")
     #expect(throws: WeightsError.self) { try SourceModel(other) }
   }

@@ -24,7 +24,10 @@ const char *cimage_libraries(void);
 int cimage_write_png(const char *path, const uint8_t *rgb, uint32_t width, uint32_t height);
 int cimage_write_jpeg(const char *path, const uint8_t *rgb, uint32_t width, uint32_t height, int quality);
 
-/// Antialiased bicubic resize (a = -0.5, the kernel stretched by the reduction), columns and then rows, each rounded to
-/// u8: what Pillow computes. rgb: u8[height, width, 3]; out: u8[out_height, out_width, 3].
+/// A cubic with a = -0.5, or a triangle.
+typedef enum cimage_filter { CIMAGE_BICUBIC, CIMAGE_BILINEAR } cimage_filter;
+
+/// Antialiased resize (the filter is stretched by the reduction), columns and then rows, each rounded to u8: what Pillow
+/// computes. rgb: u8[height, width, 3]; out: u8[out_height, out_width, 3].
 int cimage_resize(const uint8_t *rgb, uint32_t width, uint32_t height, uint8_t *out, uint32_t out_width,
-                  uint32_t out_height);
+                  uint32_t out_height, cimage_filter filter);
