@@ -18,15 +18,36 @@ package struct ExactVectors: Sendable {
   }
 }
 
+/// Cosines of vectors with those of the exact model, row by row, after the exact set's mean is taken off both: plain cosines
+/// flatter vectors that all point one way.
+package struct Cosines: Codable, Sendable {
+  package var median: Double
+  package var firstPercentile: Double
+
+  /// - Parameters:
+  ///   - exact: f32[rows, d]; the mean of fewer than eight rows says nothing and stays.
+  ///   - other: f32[rows, d].
+  package init(of other: [Float], and exact: [Float], dimension d: Int) {
+    let rows = exact.count / d
+    var mean = [Double](repeating: 0, count: d)
+    if rows >= 8 { for i in exact.indices { mean[i % d] += Double(exact[i]) / Double(rows) } }
+    var cosines = (0..<rows).map { row -> Double in
+      var (ab, aa, bb) = (0.0, 0.0, 0.0)
+      for i in 0..<d {
+        let (a, b) = (Double(exact[row * d + i]) - mean[i], Double(other[row * d + i]) - mean[i])
+        ab += a * b
+        aa += a * a
+        bb += b * b
+      }
+      return aa * bb > 0 ? ab / (aa * bb).squareRoot() : 1
+    }
+    cosines.sort()
+    (median, firstPercentile) = rows > 0 ? (cosines[rows / 2], cosines[rows / 100]) : (1, 1)
+  }
+}
+
 /// What quantisation cost a model, measured against the same weights in fp32 on the user's own images.
 package struct AccuracyCard: Codable, Sendable {
-  /// Cosines with the fp32 vectors after the fp32 set's mean is taken off both: plain cosines flatter vectors that all
-  /// point one way.
-  package struct Cosines: Codable, Sendable {
-    package var median: Double
-    package var firstPercentile: Double
-  }
-
   package struct Layer: Codable, Sendable {
     package var name: String
     /// 10 log10 of the power of the fp32 layer's output over that of its difference from the quantised one's. Linear layers
@@ -68,9 +89,9 @@ package struct AccuracyCard: Codable, Sendable {
     let d = quantized.dimension
     (self.images, self.sentences, self.layers) = (images.count, texts.count, layers)
     self.escapes = escapes.isEmpty ? nil : escapes
-    global = Self.cosines(images.flatMap(\.0.global), images.flatMap(\.1.global), d)
-    patches = Self.cosines(images.flatMap(\.0.patches), images.flatMap(\.1.patches), d)
-    text = Self.cosines(texts.flatMap(\.0.sentence), texts.flatMap(\.1.sentence), d)
+    global = Cosines(of: images.flatMap(\.1.global), and: images.flatMap(\.0.global), dimension: d)
+    patches = Cosines(of: images.flatMap(\.1.patches), and: images.flatMap(\.0.patches), dimension: d)
+    text = Cosines(of: texts.flatMap(\.1.sentence), and: texts.flatMap(\.0.sentence), dimension: d)
     func best(_ g: [Float], _ t: [Float]) -> Set<Int> {
       let scores = VectorSet(g, dimension: d).dots(VectorSet(t, dimension: d), with: quantized.kernels)
       return Set(recall(scores.span, limit: 10).map(\.item))
@@ -92,25 +113,6 @@ package struct AccuracyCard: Codable, Sendable {
       return "fair: neighbours in the ranking change places"
     }
     return "poor: other images come first; take --budget, or --precision int8-weights"
-  }
-
-  static func cosines(_ exact: [Float], _ other: [Float], _ d: Int) -> Cosines {
-    let rows = exact.count / d
-    var mean = [Double](repeating: 0, count: d)
-    for i in exact.indices { mean[i % d] += Double(exact[i]) / Double(rows) }
-    var cosines = (0..<rows).map { row -> Double in
-      var (ab, aa, bb) = (0.0, 0.0, 0.0)
-      for i in 0..<d {
-        let (a, b) = (Double(exact[row * d + i]) - mean[i], Double(other[row * d + i]) - mean[i])
-        ab += a * b
-        aa += a * a
-        bb += b * b
-      }
-      return aa * bb > 0 ? ab / (aa * bb).squareRoot() : 1
-    }
-    cosines.sort()
-    guard !cosines.isEmpty else { return Cosines(median: 1, firstPercentile: 1) }
-    return Cosines(median: cosines[rows / 2], firstPercentile: cosines[rows / 100])
   }
 
   package func json() throws -> String {

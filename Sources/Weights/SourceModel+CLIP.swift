@@ -158,6 +158,11 @@ extension SourceModel {
 
   /// Takes what the user decided about a config, and checks it.
   mutating func finish(_ path: String, _ options: Options) throws(WeightsError) {
+    let said = activation(ofImages: true).name
+    if let given = options.activation, given != said {
+      self = with(activation: given)
+      decisions.append("activation: \(given) (as given; the source says \(said))")
+    }
     if let side = options.imageSize, side != config.vision.imageSize, case .vit(var vision) = config.vision {
       vision.imageSize = side
       config.vision = .vit(vision)

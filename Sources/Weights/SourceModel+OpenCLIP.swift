@@ -65,8 +65,11 @@ private struct OpenCLIPArchitecture {
   init(name: String) throws(WeightsError) {
     let widths = ["S": 384, "M": 512, "B": 768, "L": 1024, "H": 1280, "g": 1408, "bigG": 1664, "e": 1792]
     var parts = name.replacingOccurrences(of: "px", with: "").split(whereSeparator: { "-/@".contains($0) })
-    isQuickGELU = parts.last == "quickgelu"
-    if isQuickGELU == true { parts.removeLast() }
+    // A name without it is also given to models that have it.
+    if parts.last == "quickgelu" {
+      isQuickGELU = true
+      parts.removeLast()
+    }
     guard (3...4).contains(parts.count), parts[0] == "ViT", let width = widths[String(parts[1])],
       let patch = Int(parts[2]), let image = parts.count == 4 ? Int(parts[3]) : 224
     else {
@@ -158,6 +161,7 @@ extension SourceModel {
     }
     var decisions: [String] = []
     let activation = Self.decideActivation(given, known?.isQuickGELU, options, &decisions)
+    isActivationGuessed = known?.isQuickGELU == nil && options.activation == nil
     let side = known?.imageSize ?? grid * patch[3]
     let vision = ViTConfig(
       architecture: ViTConfig.name, imageSize: side, patchSize: patch[3],
@@ -213,8 +217,7 @@ extension SourceModel {
       return activation
     }
     if let given = options.activation { return decide(given, "as given") }
-    if isQuick == true { return "quickgelu" }
-    if isQuick == false, options.architecture == nil { return "gelu" }
+    if let isQuick { return isQuick ? "quickgelu" : "gelu" }
     let name = URL(fileURLWithPath: source.path).path.lowercased()
     if (source as? PyTorchArchive)?.isTorchScript == true {
       return decide("quickgelu", "a TorchScript archive, as OpenAI publishes CLIP")

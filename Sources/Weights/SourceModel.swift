@@ -15,6 +15,8 @@ package struct SourceModel: Sendable {
   package var origin = ""
   /// What the source did not say and was decided, and what was changed, for the user to see; travels with the model.
   package var decisions: [String] = []
+  /// Whether neither the source nor the user said the activation.
+  package internal(set) var isActivationGuessed = false
   /// By canonical name.
   package var tensors: [String: Values] = [:]
 
@@ -69,6 +71,26 @@ package struct SourceModel: Sendable {
         path: config,
         reason: "models of type '\(type)' are not read; clip, vision-text-dual-encoder and this project's own are")
     }
+  }
+
+  /// The activation of a tower, and whether no other is computed for it.
+  package func activation(ofImages: Bool) -> (name: String, isFixed: Bool) {
+    if ofImages {
+      guard case .vit(let vision) = config.vision else { return ("relu6", true) }
+      return (vision.activation, false)
+    }
+    return (config.text.activation, config.text.architecture == "bert")
+  }
+
+  /// The same weights with `gelu` or `quickgelu` in every tower that can have either.
+  package func with(activation: String) -> SourceModel {
+    var model = self
+    if case .vit(var vision) = config.vision {
+      vision.activation = activation
+      model.config.vision = .vit(vision)
+    }
+    if config.text.architecture == "clip" { model.config.text.activation = activation }
+    return model
   }
 
   static func read(_ path: String) throws(WeightsError) -> Data {

@@ -67,6 +67,15 @@ struct Convert: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
+      "Vectors that another program made of the images of --calibrate, sorted by path, or else of the lines of --sentences: says which activation explains them, and takes it where the source is silent.",
+      valueName: "file.npy"))
+  var expect: String?
+
+  @Option(help: "Sentences like those to be asked, one a line, in place of the built-in ones.")
+  var sentences: String?
+
+  @Option(
+    help: ArgumentHelp(
       "The least median cosine with fp32 that g and t may have: layers stay fp32, the noisiest first, until it is kept.",
       valueName: "cosine"))
   var budget: Double?
@@ -80,7 +89,11 @@ struct Convert: ParsableCommand {
     if (source == nil) == (vision == nil) || (vision == nil) != (text == nil) {
       throw ValidationError("give one source, or --vision SRC and --text SRC")
     }
-    if (verify || budget != nil) && (calibrate == nil || precision == .fp32) {
+    if expect != nil && calibrate == nil && sentences == nil {
+      throw ValidationError("--expect goes with the images of --calibrate DIR, or with the lines of --sentences FILE")
+    }
+    let canMeasure = calibrate != nil && precision != .fp32
+    if (budget != nil || verify && expect == nil) && !canMeasure {
       throw ValidationError(
         "--verify and --budget compare a quantised model with fp32 on the images of --calibrate DIR")
     }
@@ -97,6 +110,11 @@ struct Convert: ParsableCommand {
       tokenizer: tokenizer, activation: activation?.rawValue, architecture: arch, imageSize: imageSize)
     var model = try SourceModel(source ?? vision!, options)
     if let text { model = try model.withText(from: text, options) }
+    if let expect {
+      let inputs: Reference.Inputs =
+        try calibrate.map { .images(try imagePaths([$0])) } ?? .sentences(questions())
+      try Reference(expect, inputs).check(&model, machine)
+    }
     for decision in model.decisions { report(decision) }
     if !origin.isEmpty { model.origin = origin }
     if precision == .fp32 {
@@ -109,7 +127,7 @@ struct Convert: ParsableCommand {
   }
 
   private func quantize(_ model: SourceModel) throws {
-    let measures = verify || budget != nil
+    let measures = calibrate != nil && (verify || budget != nil)
     var isConvolutional = false
     if case .efficientNetLite = model.config.vision { isConvolutional = true }
     let images = measures || calibrate != nil || isConvolutional && precision == .int8 ? try calibrationPaths() : []
@@ -119,7 +137,7 @@ struct Convert: ParsableCommand {
     let kernels = try Engine.kernels(level: machine.level, threads: machine.threads)
     let progress = Progress("calibration images", total: images.count)
     let quantizer = try Quantizer(
-      model, precision, imagePaths: images, sentences: SceneKind.allCases.flatMap(\.sentences), smooth: smooth,
+      model, precision, imagePaths: images, sentences: try questions(), smooth: smooth,
       for: kernels, progress: progress.add)
     if isConvolutional && precision == .int8 { progress.finish() }
     for failure in quantizer.failures { report("ftf: \(failure); left out") }
@@ -169,6 +187,19 @@ struct Convert: ParsableCommand {
     return Failure(
       "\(output): not written: \(figures), which no layers in fp32 mend; the noisiest are \(worst); "
         + "take --precision int8-weights, or fp32")
+  }
+
+  private func questions() throws -> [String] {
+    guard let sentences else { return SceneKind.allCases.flatMap(\.sentences) }
+    let text: String
+    do {
+      text = try String(contentsOfFile: sentences, encoding: .utf8)
+    } catch {
+      throw Failure("\(sentences): cannot be read: \(error.localizedDescription)")
+    }
+    let lines = text.split(whereSeparator: \.isNewline).map(String.init)
+    guard !lines.isEmpty else { throw Failure("\(sentences): holds no sentences") }
+    return lines
   }
 
   private func calibrationPaths() throws -> [String] {

@@ -66,21 +66,3 @@ struct Embed: ParsableCommand {
     }
   }
 }
-
-/// NumPy's format, version 1.0: magic, version, u16 header length, a Python dict padded to 64 bytes, little-endian data.
-enum NPY {
-  static func write(_ values: [Float], shape: [Int], to path: String) throws {
-    let extents = shape.map(String.init).joined(separator: ", ") + (shape.count == 1 ? "," : "")
-    var header = "{'descr': '<f4', 'fortran_order': False, 'shape': (\(extents)), }"
-    header += String(repeating: " ", count: 63 - (10 + header.utf8.count) % 64) + "\n"
-    var data = Data(
-      [0x93] + Array("NUMPY".utf8) + [1, 0, UInt8(header.utf8.count % 256), UInt8(header.utf8.count / 256)])
-    data.append(Data(header.utf8))
-    unsafe values.withUnsafeBytes { unsafe data.append(contentsOf: $0) }
-    do {
-      try data.write(to: URL(fileURLWithPath: path), options: .atomic)
-    } catch {
-      throw Failure("\(path): cannot be written: \(error.localizedDescription)")
-    }
-  }
-}

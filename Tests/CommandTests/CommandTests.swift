@@ -18,7 +18,9 @@ private struct Outcome {
   }
 }
 
-private func ftf(_ arguments: String..., input: String = "") throws -> Outcome {
+private func ftf(_ arguments: String..., input: String = "") throws -> Outcome { try ftf(arguments, input: input) }
+
+private func ftf(_ arguments: [String], input: String = "") throws -> Outcome {
   let process = Process()
   process.executableURL = URL(fileURLWithPath: executable)
   process.arguments = arguments
@@ -156,6 +158,42 @@ private func ftf(_ arguments: String..., input: String = "") throws -> Outcome {
       FileManager.default.contentsEqual(atPath: "\(folder.path)/a.npy", andPath: "\(folder.path)/b.npy"),
       "int8 by way of an fp32 file is another model")
     #expect(try ftf("convert", clip, "-o", out, "--verify").code == 2)
+  }
+
+  @Test func aReferenceSaysWhichActivationASilentFileHas() throws {
+    let bare = "\(folder.path)/bare.safetensors"
+    try FileManager.default.copyItem(atPath: "\(Goldens.folder)/open_clip/open_clip_model.safetensors", toPath: bare)
+    let few = "\(folder.path)/few"
+    try FileManager.default.createDirectory(atPath: few, withIntermediateDirectories: true)
+    let names = ["exact.png", "grey.png", "rgb.jpg"]
+    for name in names { try FileManager.default.copyItem(atPath: "\(images)/\(name)", toPath: "\(few)/\(name)") }
+    let (out, vectors) = ("\(folder.path)/x.ftf", "\(folder.path)/expected.npy")
+    let lines = try folder.file("lines.txt", Data("a river\ntwo ships\n".utf8))
+    func convert(_ more: String...) throws -> Outcome {
+      try ftf(["convert", bare, "-o", out, "--tokenizer", "\(Goldens.folder)/clip", "--precision", "fp32"] + more)
+    }
+    #expect(try convert("--activation", "quickgelu").code == 0)
+    #expect(try ftf(["embed", out, "-o", vectors, "--image"] + names.map { "\(few)/\($0)" }).code == 0)
+    let told = try convert("--verify", "--expect", vectors, "--calibrate", few)
+    #expect(told.code == 0 && told.error.contains("activation: quickgelu (it explains"), "\(told.error)")
+    let decisions = try #require(ftf("info", out, "--json").objects[0]["decisions"] as? [String])
+    #expect(decisions.contains { $0.contains("quickgelu") })
+    expectFailure(
+      try convert("--verify", "--expect", vectors, "--calibrate", few, "--activation", "gelu"), naming: vectors,
+      saying: "explained by quickgelu, not by gelu")
+    expectFailure(
+      try convert("--verify", "--expect", vectors, "--sentences", lines), naming: vectors, saying: "3 rows for 2")
+    #expect(try ftf("embed", out, "--text", "a river", "two ships", "-o", vectors).code == 0)
+    #expect(try convert("--verify", "--expect", vectors, "--sentences", lines).code == 0)
+    #expect(try ftf("embed", out, "--text", "two ships", "a river", "-o", vectors).code == 0)
+    expectFailure(
+      try convert("--verify", "--expect", vectors, "--sentences", lines), naming: vectors, saying: "no activation")
+    for damage in [Data(), Data("x".utf8), try Data(contentsOf: URL(fileURLWithPath: vectors)).dropLast(4)] {
+      let broken = try folder.file("broken.npy", damage)
+      expectFailure(
+        try convert("--verify", "--expect", broken, "--sentences", lines), naming: broken, saying: "f32 [n, d]")
+    }
+    #expect(try convert("--expect", vectors).code == 2)
   }
 
   @Test func openCLIPFilesAndTheirSilencesAreNamed() throws {
