@@ -4,13 +4,13 @@
 SWIFT ?= swift
 SYSTEM := libomp-dev libjpeg-dev libpng-dev libsqlite3-dev
 DATA ?= ../shared
-# Seconds of random damage to weight files in the sanitizer run.
+# Seconds that libFuzzer has for the readers of weights.
 FUZZ ?= 60
 FTF := .build/release/ftf
 CHECK := .build/check
 PYTHON := .venv/bin/python -B
 
-.PHONY: demo test sanitize check release goldens system
+.PHONY: demo test sanitize fuzz check release goldens system
 
 test: system
 	$(SWIFT) build --build-tests -Xswiftc -warnings-as-errors
@@ -21,7 +21,14 @@ demo: release
 
 # The same tests under the address sanitizer, optimised so that the portable kernels take seconds and not minutes.
 sanitize: system
-	ASAN_OPTIONS=detect_leaks=0 FTF_FUZZ_SECONDS=$(FUZZ) $(SWIFT) test -c release -Xswiftc -enable-testing --sanitize=address --scratch-path .build-asan
+	ASAN_OPTIONS=detect_leaks=0 $(SWIFT) test -c release -Xswiftc -enable-testing --sanitize=address --scratch-path .build-asan
+
+# libFuzzer, guided by coverage, under the address sanitizer; what it finds is left in .build-fuzz.
+fuzz: system
+	$(SWIFT) build --product Fuzz -c release -Xswiftc -sanitize=fuzzer -Xswiftc -DFUZZING --sanitize=address --scratch-path .build-fuzz
+	mkdir -p .build-fuzz/found
+	ASAN_OPTIONS=detect_leaks=0 .build-fuzz/release/Fuzz -max_total_time=$(FUZZ) -dict=Tests/Fuzz/tokens.dict \
+	  -max_len=8192 -rss_limit_mb=2048 -timeout=10 -verbosity=0 -print_final_stats=1 -artifact_prefix=.build-fuzz/ .build-fuzz/found Tests/Fuzz/corpus
 
 release: system
 	$(SWIFT) build -c release --product ftf

@@ -58,6 +58,10 @@ let package = Package(
     .testTarget(name: "IndexTests", dependencies: ["Index", "TestSupport"], swiftSettings: settings),
     .testTarget(name: "DemoTests", dependencies: ["Demo", "TestSupport"], swiftSettings: settings),
     .testTarget(name: "CommandTests", dependencies: ["ftf", "Weights", "TestSupport"], swiftSettings: settings),
+    // libFuzzer's target, or a program that replays files: make fuzz.
+    .executableTarget(
+      name: "Fuzz", dependencies: ["Weights"], path: "Tests/Fuzz", exclude: ["corpus", "seeds.py", "tokens.dict"],
+      swiftSettings: settings),
     // Needs a full model and a data set: make check.
     .testTarget(
       name: "CheckTests", dependencies: ["FastThenFine", "Tokenization", "TestSupport"], swiftSettings: settings),

@@ -100,3 +100,11 @@ extension TensorSource where Self == SafeTensors {
       reason: "it holds no weights; a model is a folder with config.json, model.safetensors and its tokenizer's files")
   }
 }
+
+/// The reader of safetensors, whatever the file's name is.
+package func openSafeTensors(_ path: String) throws(WeightsError) -> any TensorSource { try SafeTensors(path: path) }
+
+/// The reader of PyTorch's archives, whatever the file's name is.
+package func openPyTorchArchive(_ path: String) throws(WeightsError) -> any TensorSource {
+  try PyTorchArchive(path: path)
+}
