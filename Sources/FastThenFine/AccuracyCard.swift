@@ -48,12 +48,14 @@ package struct Cosines: Codable, Sendable {
 
 /// What quantisation cost a model, measured against the same weights in fp32 on the user's own images.
 package struct AccuracyCard: Codable, Sendable {
+  /// Signal to noise, 10 log10 of the power of fp32's values over that of their difference from the quantised model's.
   package struct Layer: Codable, Sendable {
     package var name: String
-    /// 10 log10 of the power of the fp32 layer's output over that of its difference from the quantised one's. Linear layers
-    /// are both given fp32's input, so that each shows its own noise; blocks of convolutions have that of the blocks
-    /// before them too.
-    package var decibels: Double
+    /// Of the output. Linear layers are both given fp32's input, so that each shows its own noise; blocks of convolutions
+    /// have that of the blocks before them too.
+    package var output: Double?
+    /// Of the weights; nil for a block of several.
+    package var weights: Double?
   }
 
   /// Cosines that a model must keep, each as a median.
@@ -73,7 +75,7 @@ package struct AccuracyCard: Codable, Sendable {
   package var text: Cosines
   /// The share of fp32's ten best images that the quantised model's ten best hold, over the sentences.
   package var overlap: Double
-  /// The noisiest first.
+  /// The noisiest outputs first, then the noisiest weights.
   package var layers: [Layer]
   /// The layers that stayed fp32, or the beginnings of their names.
   package var escapes: [String]?
@@ -131,10 +133,16 @@ package struct AccuracyCard: Codable, Sendable {
       "against fp32, on \(images) images and \(sentences) sentences (cosines with the mean taken off):",
       line("  g, the global vector", global), line("  P, the patches", patches), line("  t, the sentence", text),
       String(format: "  of fp32's ten best images     %.1f %% are among the ten best", 100 * overlap),
-      "  verdict: \(verdict)", "  outputs of layers, signal to noise, the noisiest first:",
-    ]
-      + layers.prefix(allLayers ? layers.count : 5).map {
-        "    " + $0.name.padding(toLength: 34, withPad: " ", startingAt: 0) + String(format: "%.1f dB", $0.decibels)
-      }
+      "  verdict: \(verdict)", "  signal to noise of outputs and of weights, the noisiest first:",
+    ] + layers.prefix(allLayers ? layers.count : 5).map(row)
+  }
+
+  private func row(_ layer: Layer) -> String {
+    func decibels(_ value: Double?) -> String {
+      let text = value.map { String(format: "%.1f dB", $0) } ?? "-"
+      return String(repeating: " ", count: max(10 - text.count, 1)) + text
+    }
+    return "    " + layer.name.padding(toLength: 30, withPad: " ", startingAt: 0) + decibels(layer.output)
+      + decibels(layer.weights)
   }
 }

@@ -3,7 +3,7 @@ import Foundation
 import Kernels
 import Weights
 
-/// The noise that each quantised layer of a model adds.
+/// The noise that each quantised layer of a model has in its weights and adds to its output.
 struct LayerNoise {
   private let exact: Model
   private let quantized: Model
@@ -32,11 +32,41 @@ struct LayerNoise {
       let (b, _) = try TextEmbedding(quantized).embed(samples.sentences, with: kernels)
       noise.add("text.token_embedding", a.values, b.values)
     }
-    let layers = noise.powers.map { name, power in
-      AccuracyCard.Layer(
-        name: name, decibels: power.noise > 0 ? min(10 * log10(power.signal / power.noise), 200) : 200)
+    let outputs = noise.powers.mapValues(decibels)
+    let weights = try noise.weights()
+    let layers = Set(outputs.keys).union(weights.keys).map {
+      AccuracyCard.Layer(name: $0, output: outputs[$0], weights: weights[$0])
     }
-    return layers.sorted { ($0.decibels, $0.name) < ($1.decibels, $1.name) }
+    return layers.sorted {
+      ($0.output ?? 1000, $0.weights ?? 1000, $0.name) < ($1.output ?? 1000, $1.weights ?? 1000, $1.name)
+    }
+  }
+
+  private static func decibels(_ power: (signal: Double, noise: Double)) -> Double {
+    power.noise > 0 ? min(10 * log10(power.signal / power.noise), 200) : 200
+  }
+
+  /// Of every int8 tensor, by the layer's name.
+  private func weights() throws -> [String: Double] {
+    var result: [String: Double] = [:]
+    for name in quantized.weights.names where quantized.weights.isInt8(name) {
+      guard let shape = quantized.weights.shape(name), shape[0] > 0 else { continue }
+      let layer = String(name.dropLast(".weight".count))
+      let floats = try exact.weights.floats(name, shape: shape)
+      let codes = try quantized.weights.codes(name, shape: shape)
+      let scales = try quantized.weights.floats("\(name)_scale", shape: [shape[0]])
+      let size = codes.count / shape[0]
+      let columns = try quantized.columns(layer, count: size)
+      var power = (signal: 0.0, noise: 0.0)
+      for i in codes.indices {
+        let value = scales[i / size] * Float(codes[i]) * (columns?[i % size] ?? 1)
+        let difference = Double(floats[i] - value)
+        power.signal += Double(floats[i]) * Double(floats[i])
+        power.noise += difference * difference
+      }
+      result[layer] = Self.decibels(power)
+    }
+    return result
   }
 
   private mutating func add(_ name: String, _ exact: [Float], _ other: [Float]) {

@@ -76,7 +76,9 @@ package struct Quantizer {
   ) throws -> [String]? {
     var result = escapes
     for (tower, isKept) in [("vision", card.keepsVision(budget)), ("text", card.keepsText(budget))] where !isKept {
-      let layers = card.layers.map(\.name).filter { $0.hasPrefix("\(tower).") && source.isEscapable($0, precision) }
+      let layers = card.layers.filter { $0.output != nil }.map(\.name).filter {
+        $0.hasPrefix("\(tower).") && source.isEscapable($0, precision)
+      }
       /// Whether the `count` noisiest layers are enough.
       func suffices(_ count: Int) throws -> Bool {
         try write(trial, escapes: result + layers.prefix(count))

@@ -83,6 +83,9 @@ struct Convert: ParsableCommand {
   @Option(help: ArgumentHelp("The same for the patches, where it is not that of --budget.", valueName: "cosine"))
   var patchBudget: Double?
 
+  @Flag(help: "What was made, and the card of --verify, as JSON on stdout.")
+  var json = false
+
   @OptionGroup var machine: Machine
 
   func validate() throws {
@@ -117,16 +120,31 @@ struct Convert: ParsableCommand {
     }
     for decision in model.decisions { report(decision) }
     if !origin.isEmpty { model.origin = origin }
+    var card: AccuracyCard?
     if precision == .fp32 {
       try model.write(fp32: output)
     } else {
-      try quantize(model)
+      card = try quantize(model)
     }
     let bytes = try FileManager.default.attributesOfItem(atPath: output)[.size] as? Int ?? 0
     report("wrote \(output): \(model.config.name), \(precision.rawValue), \(bytes / 1_000_000) MB")
+    guard json else {
+      for line in card?.lines(allLayers: verify) ?? [] { print(line) }
+      return
+    }
+    var facts: [String: Any] = [
+      "path": output, "name": model.config.name, "precision": precision.rawValue, "bytes": bytes,
+      "decisions": model.decisions,
+    ]
+    if let card {
+      facts["card"] = try JSONSerialization.jsonObject(with: Data(card.json().utf8))
+      facts["verdict"] = card.verdict
+    }
+    try printJSON(facts)
   }
 
-  private func quantize(_ model: SourceModel) throws {
+  /// The card is measured where --verify or --budget ask for it.
+  private func quantize(_ model: SourceModel) throws -> AccuracyCard? {
     let measures = calibrate != nil && (verify || budget != nil)
     var isConvolutional = false
     if case .efficientNetLite = model.config.vision { isConvolutional = true }
@@ -144,12 +162,15 @@ struct Convert: ParsableCommand {
     guard images.isEmpty || quantizer.failures.count < images.count else {
       throw Failure("\(calibrate!): no image could be read, so nothing was calibrated")
     }
-    guard measures else { return try quantizer.write(output, escapes: keepFp32) }
-    try measure(quantizer, images.count)
+    guard measures else {
+      try quantizer.write(output, escapes: keepFp32)
+      return nil
+    }
+    return try measure(quantizer, images.count)
   }
 
   /// Writes the file only when it keeps the budget, if there is one.
-  private func measure(_ quantizer: Quantizer, _ images: Int) throws {
+  private func measure(_ quantizer: Quantizer, _ images: Int) throws -> AccuracyCard {
     let trial = output + ".trial"
     defer { try? FileManager.default.removeItem(atPath: trial) }
     let progress = Progress("images in fp32", total: images)
@@ -172,7 +193,7 @@ struct Convert: ParsableCommand {
       card = try quantizer.card(of: trial, escapes: escapes, against: vectors)
     }
     try quantizer.write(output, escapes: escapes, card: card)
-    for line in card.lines(allLayers: verify) { print(line) }
+    return card
   }
 
   private var gates: AccuracyCard.Budget? {

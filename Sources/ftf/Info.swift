@@ -124,8 +124,8 @@ struct Info: ParsableCommand {
         Fact(key: "cosine_t", value: card.text.median), Fact(key: "overlap_10", value: card.overlap),
         Fact(key: "verified_images", value: card.images), Fact(key: "verdict", value: card.verdict),
       ]
-      if let worst = card.layers.first {
-        facts.append(Fact(key: "noisiest_layer", value: worst.name + String(format: ", %.1f dB", worst.decibels)))
+      if let worst = card.layers.first, let output = worst.output {
+        facts.append(Fact(key: "noisiest_layer", value: worst.name + String(format: ", %.1f dB", output)))
       }
       if let escapes = card.escapes { facts.append(Fact(key: "layers_fp32", value: escapes)) }
     }

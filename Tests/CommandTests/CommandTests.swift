@@ -125,6 +125,10 @@ private func ftf(_ arguments: [String], input: String = "") throws -> Outcome {
     #expect(!FileManager.default.fileExists(atPath: out + ".trial"))
     let wide = try ftf("convert", clip, "-o", out, "--calibrate", images, "--budget", "0.9")
     #expect(wide.code == 0 && !wide.error.contains("kept in fp32"))
+    let json = try ftf("convert", clip, "-o", out, "--calibrate", images, "--verify", "--json").objects[0]
+    let layers = try #require((json["card"] as? [String: Any])?["layers"] as? [[String: Any]])
+    #expect(layers.count >= 20 && layers.allSatisfy { ($0["weights"] as? Double ?? 0) > 20 }, "\(layers)")
+    #expect(layers.contains { $0["name"] as? String == "text.blocks.1.mlp_out" && $0["output"] as? Double ?? 0 > 20 })
     // Text and patches have gates of their own: only the layers of the image tower have to give way.
     let budget = (cosine + 1) / 2
     let met = try ftf(
