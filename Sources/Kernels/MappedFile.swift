@@ -85,10 +85,18 @@
     unsafe madvise(UnsafeMutableRawPointer(mutating: start + first), end - first, MADV_DONTNEED)
   }
 
-  /// Elements, copied.
+  /// Elements at any offset, copied.
   package func array<T: BitwiseCopyable>(at offset: Int, count elements: Int) -> [T] {
-    let span: Span<T> = span(at: offset, count: elements)
-    return unsafe span.withUnsafeBufferPointer { unsafe Array($0) }
+    let (bytes, overflow) = elements.multipliedReportingOverflow(by: MemoryLayout<T>.stride)
+    precondition(
+      offset >= 0 && elements >= 0 && !overflow && offset <= count && bytes <= count - offset,
+      "array: outside of the file")
+    return unsafe [T](unsafeUninitializedCapacity: elements) { target, initialized in
+      if elements > 0 {
+        unsafe UnsafeMutableRawBufferPointer(target).copyMemory(from: .init(rebasing: base[offset..<offset + bytes]))
+      }
+      initialized = elements
+    }
   }
 
   /// Copies elements to a buffer.

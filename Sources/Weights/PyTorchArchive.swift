@@ -85,13 +85,16 @@ final class PyTorchArchive: TensorSource, Sendable {
   func floats(_ name: String, shape: [Int]) throws(WeightsError) -> [Float] {
     guard let tensor = tensors[name] else { throw .missingTensor(path: path, tensor: name) }
     guard tensor.shape == shape else { throw .badShape(path: path, tensor: name, expected: shape, found: tensor.shape) }
-    let sizes = ["torch.FloatStorage": 4, "torch.HalfStorage": 2, "torch.BFloat16Storage": 2]
-    guard let size = sizes[tensor.storage.type] else {
+    let types: [String: ElementType] = [
+      "torch.FloatStorage": .f32, "torch.HalfStorage": .f16, "torch.BFloat16Storage": .bf16,
+    ]
+    guard let type = types[tensor.storage.type] else {
       throw .badType(path: path, tensor: name, expected: "floats", found: tensor.storage.type)
     }
     guard let entry = entries["\(root)data/\(tensor.storage.key)"] else {
       throw .archive(path: path, reason: "the data of tensor '\(name)' is missing")
     }
+    let size = type.size
     // The last element that the strides reach, with every step checked.
     var (last, count) = (tensor.offset, 1)
     for (extent, stride) in zip(shape, tensor.strides) {
@@ -106,30 +109,43 @@ final class PyTorchArchive: TensorSource, Sendable {
     guard count == 0 || last < entry.bytes.count / size, count <= entry.bytes.count / size else {
       throw .badValue(path: path, tensor: name, reason: "reaches past its data")
     }
-    var values = [Float](repeating: 0, count: count)
-    var index = [Int](repeating: 0, count: shape.count)
-    var at = tensor.offset
-    for i in 0..<count {
-      let byte = entry.bytes.lowerBound + at * size
-      switch tensor.storage.type {
-      case "torch.FloatStorage": values[i] = Float(bitPattern: file.load(at: byte, as: UInt32.self))
-      case "torch.HalfStorage": values[i] = SafeTensors.single(half: file.load(at: byte, as: UInt16.self))
-      default: values[i] = Float(bitPattern: UInt32(file.load(at: byte, as: UInt16.self)) << 16)
-      }
-      var axis = shape.count - 1
-      while axis >= 0 {
-        index[axis] += 1
-        at += tensor.strides[axis]
-        if index[axis] < shape[axis] { break }
-        at -= index[axis] * tensor.strides[axis]
-        index[axis] = 0
-        axis -= 1
-      }
-    }
+    let start = entry.bytes.lowerBound + tensor.offset * size
+    // What the strides span, and then its elements in their order; they are all of it in nearly every file.
+    let spanned = count == 0 ? [] : file.floats(type, at: start, count: last - tensor.offset + 1)!
+    let values = Self.isContiguous(shape, tensor.strides) ? spanned : Self.ordered(spanned, shape, tensor.strides)
     file.release(entry.bytes)
     guard values.allSatisfy(\.isFinite) else {
       throw .badValue(path: path, tensor: name, reason: "holds values that are not finite")
     }
     return values
+  }
+
+  private static func isContiguous(_ shape: [Int], _ strides: [Int]) -> Bool {
+    var size = 1
+    for (extent, stride) in zip(shape, strides).reversed() {
+      if extent != 1 && stride != size { return false }
+      size *= extent
+    }
+    return true
+  }
+
+  /// Elements in the order of the shape, the last axis fastest.
+  private static func ordered(_ values: [Float], _ shape: [Int], _ strides: [Int]) -> [Float] {
+    var result = [Float](repeating: 0, count: shape.reduce(1, *))
+    var index = [Int](repeating: 0, count: shape.count)
+    var at = 0
+    for i in result.indices {
+      result[i] = values[at]
+      var axis = shape.count - 1
+      while axis >= 0 {
+        index[axis] += 1
+        at += strides[axis]
+        if index[axis] < shape[axis] { break }
+        at -= index[axis] * strides[axis]
+        index[axis] = 0
+        axis -= 1
+      }
+    }
+    return result
   }
 }

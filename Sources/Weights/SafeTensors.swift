@@ -138,18 +138,7 @@ package final class SafeTensors: Sendable {
   /// The tensor's values as f32, all finite.
   package func floats(_ name: String, shape: [Int]) throws(WeightsError) -> [Float] {
     let tensor = try tensor(name, shape: shape)
-    let start = tensor.bytes.lowerBound
-    var values = [Float](repeating: 0, count: tensor.count)
-    switch tensor.type {
-    case .f32:
-      for i in 0..<values.count { values[i] = Float(bitPattern: file.load(at: start + 4 * i, as: UInt32.self)) }
-    case .f16:
-      for i in 0..<values.count { values[i] = Self.single(half: file.load(at: start + 2 * i, as: UInt16.self)) }
-    case .bf16:
-      for i in 0..<values.count {
-        values[i] = Float(bitPattern: UInt32(file.load(at: start + 2 * i, as: UInt16.self)) << 16)
-      }
-    default:
+    guard let values = file.floats(tensor.type, at: tensor.bytes.lowerBound, count: tensor.count) else {
       throw .badType(path: path, tensor: name, expected: "F32, F16 or BF16", found: tensor.type.rawValue)
     }
     // A large file is read once: its pages need not stay.
@@ -182,6 +171,22 @@ package final class SafeTensors: Sendable {
       return sign == 0 ? magnitude : -magnitude
     case 31: return Float(bitPattern: sign | 0x7f80_0000 | fraction << 13)
     default: return Float(bitPattern: sign | (exponent + 112) << 23 | fraction << 13)
+    }
+  }
+}
+
+extension MappedFile {
+  /// Little-endian floats at any offset, as f32; nil for a type that is none.
+  func floats(_ type: ElementType, at start: Int, count: Int) -> [Float]? {
+    switch type {
+    case .f32: return array(at: start, count: count)
+    case .f16:
+      let halves: [UInt16] = array(at: start, count: count)
+      return halves.map { SafeTensors.single(half: UInt16(littleEndian: $0)) }
+    case .bf16:
+      let halves: [UInt16] = array(at: start, count: count)
+      return halves.map { Float(bitPattern: UInt32(UInt16(littleEndian: $0)) << 16) }
+    default: return nil
     }
   }
 }

@@ -145,6 +145,7 @@ package struct SourceModel: Sendable {
   ) throws(WeightsError) {
     for part in parts { try source.check(part.name, shape: part.shape) }
     tensors[name] = Values(shape: shape) { () throws(WeightsError) -> [Float] in
+      if parts.count == 1 { return try source.floats(parts[0].name, shape: parts[0].shape) }
       var floats: [Float] = []
       for part in parts { floats += try source.floats(part.name, shape: part.shape) }
       return floats

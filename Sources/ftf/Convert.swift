@@ -109,6 +109,8 @@ struct Convert: ParsableCommand {
   }
 
   func run() throws {
+    let interrupt = Interrupt.removing([".partial", ".trial", ".trial.partial"].map { output + $0 })
+    defer { interrupt.cancel() }
     let options = SourceModel.Options(
       tokenizer: tokenizer, activation: activation?.rawValue, architecture: arch, imageSize: imageSize)
     var model = try SourceModel(source ?? vision!, options)

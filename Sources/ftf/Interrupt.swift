@@ -15,4 +15,16 @@ enum Interrupt {
   }
 
   static var isPressed: Bool { pressed.load(ordering: .relaxed) }
+
+  /// Ends the program at the first Ctrl-C while the result is kept, after removing files that are not whole.
+  static func removing(_ paths: [String]) -> any DispatchSourceSignal {
+    signal(SIGINT, SIG_IGN)
+    let source = DispatchSource.makeSignalSource(signal: SIGINT, queue: .global())
+    source.setEventHandler {
+      for path in paths { try? FileManager.default.removeItem(atPath: path) }
+      _exit(130)
+    }
+    source.resume()
+    return source
+  }
 }
