@@ -28,7 +28,7 @@ fuzz: system
 	$(SWIFT) build --product Fuzz -c release -Xswiftc -sanitize=fuzzer -Xswiftc -DFUZZING --sanitize=address --scratch-path .build-fuzz
 	mkdir -p .build-fuzz/found
 	ASAN_OPTIONS=detect_leaks=0 .build-fuzz/release/Fuzz -max_total_time=$(FUZZ) -dict=Tests/Fuzz/tokens.dict \
-	  -max_len=8192 -rss_limit_mb=2048 -timeout=10 -verbosity=0 -print_final_stats=1 -artifact_prefix=.build-fuzz/ .build-fuzz/found Tests/Fuzz/corpus
+	  -max_len=8192 -rss_limit_mb=2048 -timeout=10 -verbosity=0 -print_funcs=0 -print_final_stats=1 -artifact_prefix=.build-fuzz/ .build-fuzz/found Tests/Fuzz/corpus
 
 release: system
 	$(SWIFT) build -c release --product ftf

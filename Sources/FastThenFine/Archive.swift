@@ -18,6 +18,8 @@ package struct SearchResult: Sendable {
   package var recallScore: Float
   /// From 1.
   package var recallRank: Int
+  /// A JSON object; nil where the item has no attributes.
+  package var attributes: String?
   /// f32[N], sum 1: where the interaction looked; nil where nothing was reranked.
   package var weights: [Float]?
 }
@@ -38,19 +40,36 @@ package final class Archive: Sendable {
   package let kind: ItemKind
   private let catalog: Catalog
   private let segments: [Segment]
-  private let dead: Set<Int64>
+  /// Whether each item is searched; nil where all are.
+  private let live: [Bool]?
   /// The position of each segment's first item among all, and at the end the number of all.
   private let offsets: [Int]
 
-  /// - Parameter kind: what is searched: images or captions.
-  package init(_ catalog: Catalog, engine: Engine, searching kind: ItemKind) throws {
+  /// - Parameters:
+  ///   - kind: what is searched: images or captions.
+  ///   - filter: leaves out the items for which it does not hold.
+  package init(_ catalog: Catalog, engine: Engine, searching kind: ItemKind, filter: Filter? = nil) throws {
     try catalog.check(engine.identity)
     (self.catalog, self.engine, self.kind) = (catalog, engine, kind)
-    (segments, dead) = try catalog.segments(kind)
+    let (segments, dead) = try catalog.segments(kind)
+    self.segments = segments
     offsets = segments.reduce(into: [0]) { $0.append($0.last! + $1.count) }
+    let matching = try filter.map { try catalog.ids(kind, matching: $0) }
+    if dead.isEmpty && matching == nil {
+      (live, count) = (nil, offsets.last!)
+    } else {
+      let live = segments.flatMap { segment in
+        (0..<segment.count).map { i in
+          let id = segment.id(i)
+          return !dead.contains(id) && matching?.contains(id) ?? true
+        }
+      }
+      (self.live, count) = (live, live.count { $0 })
+    }
   }
 
-  package var count: Int { offsets.last! - dead.count }
+  /// Items that are searched.
+  package let count: Int
 
   /// Sentence to images, or to captions.
   ///
@@ -127,11 +146,11 @@ package final class Archive: Sendable {
     }
     let best = found.prefix(top)
     let ids = best.map { id($0.item) }
-    let names = try catalog.names(ids)
+    let (names, attributes) = (try catalog.names(ids), try catalog.attributes(ids))
     answer.results = zip(best, ids).enumerated().map { rank, pair in
       SearchResult(
         rank: rank + 1, id: pair.1, name: names[pair.1] ?? "", score: pair.0.score, recallScore: pair.0.recall,
-        recallRank: pair.0.recallRank + 1, weights: weights[pair.0.item])
+        recallRank: pair.0.recallRank + 1, attributes: attributes[pair.1], weights: weights[pair.0.item])
     }
     return answer
   }
@@ -141,9 +160,7 @@ package final class Archive: Sendable {
     var list = TopList(limit: limit)
     for (segment, offset) in zip(segments, offsets) where segment.count > 0 {
       let scores = segment.scores(query: codes, scale: scales, with: engine.kernels)
-      for i in 0..<segment.count where dead.isEmpty || !dead.contains(segment.id(i)) {
-        list.insert(scores[i], offset + i)
-      }
+      for i in 0..<segment.count where live?[offset + i] ?? true { list.insert(scores[i], offset + i) }
     }
     return list.candidates()
   }

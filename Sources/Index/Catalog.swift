@@ -50,11 +50,11 @@ package struct NewItem: Sendable {
 /// A segment is on disk, synced, before the transaction that names it: a crash at any instant leaves the last committed
 /// state, and a segment that no transaction named is removed by the next writer.
 package final class Catalog: Sendable {
-  static let format = "1"
+  static let format = "2"
 
   package let path: String
   package let model: ModelIdentity
-  private let database: DatabaseQueue
+  let database: DatabaseQueue
 
   /// Opens an index, or makes one.
   ///
@@ -83,7 +83,7 @@ package final class Catalog: Sendable {
       guard let format = meta["format"], let name = meta["model_name"], let modelPath = meta["model_path"],
         let fingerprint = meta["model_fingerprint"], let dimension = meta["dimension"].flatMap(Int.init)
       else { throw IndexError.damaged(path: file, reason: "it does not say what model built it") }
-      guard format == Self.format else { throw IndexError.newerFormat(path: path, found: format) }
+      guard format == Self.format else { throw IndexError.otherFormat(path: path, found: format) }
       self.model = ModelIdentity(name: name, path: modelPath, fingerprint: fingerprint, dimension: dimension)
     } catch let error as IndexError {
       throw error
@@ -99,11 +99,13 @@ package final class Catalog: Sendable {
       try db.execute(
         sql: """
           CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL);
-          CREATE TABLE segments(id INTEGER PRIMARY KEY, kind TEXT NOT NULL, items INTEGER NOT NULL);
+          CREATE TABLE segments(
+            id INTEGER PRIMARY KEY, kind TEXT NOT NULL, items INTEGER NOT NULL, fingerprint TEXT NOT NULL);
           CREATE TABLE items(
             id INTEGER PRIMARY KEY, kind TEXT NOT NULL, name TEXT NOT NULL, size INTEGER, modified INTEGER,
             segment INTEGER NOT NULL REFERENCES segments(id), UNIQUE(kind, name));
           CREATE TABLE dead(id INTEGER PRIMARY KEY);
+          CREATE TABLE attributes(path TEXT PRIMARY KEY, json TEXT NOT NULL);
           CREATE TABLE failures(path TEXT PRIMARY KEY, size INTEGER NOT NULL, modified INTEGER NOT NULL, reason TEXT NOT NULL);
           """)
       for (key, value) in [
@@ -177,8 +179,17 @@ package final class Catalog: Sendable {
     }
   }
 
-  /// The live segments of a kind in the order of their ids, and the ids in them that are no longer live.
+  /// The live segments of a kind in the order of their ids, and the ids in segments that are no longer live.
   package func segments(_ kind: ItemKind) throws -> (segments: [Segment], dead: Set<Int64>) {
+    do {
+      return try readSegments(kind)
+    } catch IndexError.unreadable {
+      // Another process may have compacted the index since its segments were listed.
+      return try readSegments(kind)
+    }
+  }
+
+  private func readSegments(_ kind: ItemKind) throws -> (segments: [Segment], dead: Set<Int64>) {
     let (numbers, dead) = try database.read { db in
       (
         try Int64.fetchAll(db, sql: "SELECT id FROM segments WHERE kind = ? ORDER BY id", arguments: [kind.rawValue]),
@@ -195,7 +206,7 @@ package final class Catalog: Sendable {
     return (segments, dead)
   }
 
-  private func file(_ segment: Int64) -> String { "\(path)/segments/\(String(format: "%08d", segment)).ftfseg" }
+  func file(_ segment: Int64) -> String { "\(path)/segments/\(String(format: "%08d", segment)).ftfseg" }
 
   // MARK: Writing
 
@@ -220,17 +231,19 @@ package final class Catalog: Sendable {
         try Int64.fetchOne(db, sql: "SELECT coalesce(max(id), 0) + 1 FROM segments")!
       )
     }
+    var fingerprint = ""
     if !items.isEmpty {
       var writer = SegmentWriter(dimension: model.dimension)
       for (i, item) in items.enumerated() {
         writer.append(id: firstID + Int64(i), coarse: item.coarse, fine: item.fine, with: kernels)
       }
-      try writer.write(to: file(segment))
+      fingerprint = try writer.write(to: file(segment))
     }
     try database.write { db in
       if !items.isEmpty {
         try db.execute(
-          sql: "INSERT INTO segments VALUES (?, ?, ?)", arguments: [segment, kind.rawValue, items.count])
+          sql: "INSERT INTO segments VALUES (?, ?, ?, ?)",
+          arguments: [segment, kind.rawValue, items.count, fingerprint])
       }
       for (i, item) in items.enumerated() {
         try Self.remove(db, kind, item.name)
@@ -251,10 +264,15 @@ package final class Catalog: Sendable {
 
   /// Forgets images; their vectors stay in their segments until those are written again.
   package func remove(images paths: [String]) throws {
-    try database.write { db in for path in paths { try Self.remove(db, .image, path) } }
+    try database.write { db in
+      for path in paths {
+        try Self.remove(db, .image, path)
+        try db.execute(sql: "DELETE FROM attributes WHERE path = ?", arguments: [path])
+      }
+    }
   }
 
-  private static func remove(_ db: Database, _ kind: ItemKind, _ name: String) throws {
+  static func remove(_ db: Database, _ kind: ItemKind, _ name: String) throws {
     if kind == .image { try db.execute(sql: "DELETE FROM failures WHERE path = ?", arguments: [name]) }
     try db.execute(
       sql: "INSERT INTO dead SELECT id FROM items WHERE kind = ? AND name = ?", arguments: [kind.rawValue, name])

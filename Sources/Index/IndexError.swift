@@ -6,7 +6,9 @@ package enum IndexError: Error, Equatable, CustomStringConvertible {
   case damaged(path: String, reason: String)
   /// The index was built by another model than the one that is asked to extend or search it.
   case otherModel(path: String, index: String, given: String)
-  case newerFormat(path: String, found: String)
+  case otherFormat(path: String, found: String)
+  case badFilter(text: String, reason: String)
+  case locked(path: String)
 
   package var description: String {
     switch self {
@@ -16,7 +18,11 @@ package enum IndexError: Error, Equatable, CustomStringConvertible {
     case .damaged(let path, let reason): "\(path): is damaged: \(reason); build the index again"
     case .otherModel(let path, let index, let given):
       "\(path): was built by another model (\(index)) than \(given); give that model, or build another index"
-    case .newerFormat(let path, let found): "\(path): has format \(found), which this version does not read"
+    case .otherFormat(let path, let found):
+      "\(path): has format \(found), which this version does not read; build the index again"
+    case .badFilter(let text, let reason):
+      "the filter '\(text)' cannot be read: \(reason); say year >= 2020 and sensor = 'S2'"
+    case .locked(let path): "\(path): is being written by another process; wait for it to end"
     }
   }
 }

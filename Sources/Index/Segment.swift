@@ -80,6 +80,9 @@ package final class Segment: Sendable {
     }
   }
 
+  /// Of the whole file.
+  package var fingerprint: String { file.fingerprint }
+
   /// The catalog's id of item `i`.
   package func id(_ i: Int) -> Int64 {
     precondition(i >= 0 && i < count)
@@ -100,6 +103,14 @@ package final class Segment: Sendable {
       scales: file.span(at: layout.coarseScales, count: count), queries: query.span, queryScales: scale.span,
       dimension: dimension, into: scores)
     return scores
+  }
+
+  /// f32[d], as it was before it was quantised, within half a step.
+  package func coarse(_ i: Int) -> [Float] {
+    precondition(i >= 0 && i < count)
+    let codes: [Int8] = file.array(at: layout.coarseCodes + i * dimension, count: dimension)
+    let scale: [Float] = file.array(at: layout.coarseScales + 4 * i, count: 1)
+    return codes.map { scale[0] * Float($0) }
   }
 
   /// One item's vectors, copied out of the file: s8[1 + rows, d] and f32[1 + rows], the coarse one first.
@@ -140,6 +151,14 @@ package struct SegmentWriter {
     let codes = AlignedBuffer<Int8>(count: (rows + 1) * dimension, repeating: 0)
     let scales = AlignedBuffer<Float>(count: rows + 1, repeating: 0)
     kernels.quantizeRows((coarse + fine).span, rows: rows + 1, columns: dimension, codes: codes, scales: scales)
+    append(id: id, codes: codes, scales: scales)
+  }
+
+  /// - Parameters:
+  ///   - codes: s8[1 + rows, d], the coarse vector first.
+  ///   - scales: f32[1 + rows].
+  mutating func append(id: Int64, codes: AlignedBuffer<Int8>, scales: AlignedBuffer<Float>) {
+    let rows = scales.count - 1
     ids.append(id)
     starts.append(starts.last! + UInt64(rows))
     for i in 0..<dimension { coarseCodes.append(codes[i]) }
@@ -149,7 +168,9 @@ package struct SegmentWriter {
   }
 
   /// Writes the file beside its place, syncs it and renames it, and syncs the folder: whoever sees it sees it whole.
-  package func write(to path: String) throws(IndexError) {
+  ///
+  /// - Returns: the file's fingerprint.
+  @discardableResult package func write(to path: String) throws(IndexError) -> String {
     var data = Data(Segment.magic)
     for value in [UInt64(ids.count), UInt64(dimension), starts.last!] {
       unsafe withUnsafeBytes(of: value.littleEndian) { unsafe data.append(contentsOf: $0) }
@@ -177,6 +198,7 @@ package struct SegmentWriter {
       let folder = try FileHandle(forReadingFrom: URL(fileURLWithPath: path).deletingLastPathComponent())
       try folder.synchronize()
       try folder.close()
+      return try MappedFile(path: path).fingerprint
     } catch {
       throw .unwritable(path: path, reason: error.localizedDescription)
     }

@@ -73,14 +73,8 @@ package final class SafeTensors: Sendable {
     (tensors, metadata) = try Self.parse(header, path: path, start: start, end: file.count)
   }
 
-  /// A 64-bit hash of the whole file, in hexadecimal: the same for the same bytes, on every machine.
-  package var fingerprint: String {
-    var hash: UInt64 = 0xcbf2_9ce4_8422_2325
-    let words = file.count / 8
-    for i in 0..<words { hash = (hash ^ file.load(at: 8 * i, as: UInt64.self)) &* 0x100_0000_01b3 ^ (hash >> 29) }
-    for i in 8 * words..<file.count { hash = (hash ^ UInt64(file.load(at: i, as: UInt8.self))) &* 0x100_0000_01b3 }
-    return String(hash, radix: 16)
-  }
+  /// See `MappedFile.fingerprint`.
+  package var fingerprint: String { file.fingerprint }
 
   private static func object(_ bytes: RawSpan) -> [String: Any]? {
     let data = unsafe bytes.withUnsafeBytes { unsafe Data($0) }

@@ -8,7 +8,8 @@ import Index
 struct IndexVerb: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "index", abstract: "Make an index of images, or extend it.",
-    subcommands: [IndexAdd.self, IndexRemove.self], defaultSubcommand: IndexAdd.self)
+    subcommands: [IndexAdd.self, IndexRemove.self, IndexCompact.self, IndexVerify.self, IndexExport.self],
+    defaultSubcommand: IndexAdd.self)
 }
 
 struct IndexAdd: ParsableCommand {
@@ -32,6 +33,12 @@ struct IndexAdd: ParsableCommand {
   @Option(help: "JSON lines with captions; their sentences can be searched by image.")
   var captions: String?
 
+  @Option(
+    help:
+      "JSON lines of filename and whatever is known of an image beside its pixels, for 'ftf search --filter' and its results."
+  )
+  var attributes: String?
+
   @Flag(help: "JSON on stdout.")
   var json = false
 
@@ -40,16 +47,20 @@ struct IndexAdd: ParsableCommand {
   func run() throws {
     let files = try imagePaths(paths)
     let (engine, catalog) = try open()
+    let lock = try catalog.lock()
+    defer { withExtendedLifetime(lock) {} }
     try catalog.removeLeftovers()
     Interrupt.watch()
     var summary = Indexing(engine: engine, catalog: catalog)
     try summary.removeMissing(below: paths, keeping: Set(files))
     try summary.add(files)
     if let captions, !Interrupt.isPressed { try summary.add(captions: CaptionsFile(path: captions)) }
+    if let attributes, !Interrupt.isPressed { try summary.add(attributes: AttributesFile(path: attributes)) }
     if json {
       try printJSON([
         "indexed": summary.indexed, "unchanged": summary.unchanged, "failed": summary.failed,
         "known_bad": summary.knownBad, "removed": summary.removed, "captions": summary.captions,
+        "attributes": summary.attributes,
         "images": try catalog.count(.image), "interrupted": Interrupt.isPressed,
       ])
     } else {
@@ -87,6 +98,8 @@ struct IndexRemove: ParsableCommand {
 
   func run() throws {
     let catalog = try Catalog(path: index)
+    let lock = try catalog.lock()
+    defer { withExtendedLifetime(lock) {} }
     let stored = try catalog.stamps().keys
     let gone = paths.flatMap { path in
       let whole = URL(fileURLWithPath: path).standardizedFileURL.path
@@ -108,6 +121,7 @@ struct Indexing {
   var knownBad = 0
   var removed = 0
   var captions = 0
+  var attributes = 0
 
   /// Images that are encoded before the next look at Ctrl-C.
   private static let batch = 64
@@ -184,6 +198,31 @@ struct Indexing {
       try catalog.append(items, kind: .caption, with: engine.kernels)
       captions += items.count
     }
+  }
+
+  /// Gives each line to the one image whose path ends in its filename.
+  mutating func add(attributes file: AttributesFile) throws {
+    var problems = file.problems
+    var paths: [String: [String]] = [:]
+    for path in try catalog.stamps().keys {
+      paths[URL(fileURLWithPath: path).lastPathComponent, default: []].append(path)
+    }
+    var found: [(path: String, json: String)] = []
+    for line in file.lines {
+      let candidates = paths[URL(fileURLWithPath: line.filename).lastPathComponent] ?? []
+      let matching = candidates.filter { $0 == line.filename || $0.hasSuffix("/" + line.filename) }
+      if matching.count == 1 {
+        found.append((matching[0], line.json))
+      } else {
+        problems.append(
+          "\(line.place): \(matching.count) images of the index end in '\(line.filename)'"
+            + (matching.isEmpty ? "" : "; give more of the path"))
+      }
+    }
+    for problem in problems { report("ftf: \(problem); skipped") }
+    failed += problems.count
+    try catalog.set(attributes: found)
+    attributes = found.count
   }
 
   /// A file that is not there gets a stamp of its own; reading it then says why.

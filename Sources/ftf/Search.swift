@@ -31,6 +31,10 @@ struct Search: ParsableCommand {
   @Option(help: "What is searched: images or captions.")
   var over: Target = .images
 
+  @Option(
+    help: "A condition on the attributes of the images that are searched: \"year >= 2020 and sensor = 'S2'\".")
+  var filter: String?
+
   @Option(help: "Folder to write a heat map and its grid to for every result: where the sentence was found.")
   var explain: String?
 
@@ -55,6 +59,9 @@ struct Search: ParsableCommand {
     if [text != nil, image != nil, stdin].filter({ $0 }).count != 1 {
       throw ValidationError("give one of --text, --image and --stdin")
     }
+    if filter != nil && over == .captions {
+      throw ValidationError("--filter is for images; captions have no attributes")
+    }
     if top < 1 { throw ValidationError("--top takes 1 or more") }
     if explain != nil && (image != nil || over == .captions || recallOnly) {
       throw ValidationError(
@@ -69,7 +76,11 @@ struct Search: ParsableCommand {
     }
     let engine = try machine.engine(model ?? catalog.model.path)
     let interaction = try rerank.interaction(engine.model.config.interaction)
-    let archive = try Archive(catalog, engine: engine, searching: over.kind)
+    let condition = try filter.map { text in try Filter(text) }
+    let archive = try Archive(catalog, engine: engine, searching: over.kind, filter: condition)
+    if let filter, archive.count == 0, try catalog.count(over.kind) > 0 {
+      throw Failure("\(index): the filter '\(filter)' holds for none of its \(over.rawValue)")
+    }
     guard archive.count > 0 else { throw Failure("\(index): holds no \(over.rawValue); add some with 'ftf index'") }
     if let image {
       let answer = try archive.search(image: RGBImage(path: image), top: top, interaction, recallOnly: recallOnly)
@@ -97,7 +108,7 @@ struct Search: ParsableCommand {
           [
             "rank": result.rank, "id": result.id, (over == .images ? "path" : "caption"): result.name,
             "score": result.score, "recall_score": result.recallScore, "recall_rank": result.recallRank,
-            "attributes": [String: String](),
+            "attributes": result.attributes.flatMap { try? JSONSerialization.jsonObject(with: Data($0.utf8)) } ?? [:],
           ] as [String: Any]
         },
       ])
@@ -107,7 +118,7 @@ struct Search: ParsableCommand {
       let numbers = String(
         format: "%3d  %7.4f  (recall %.4f, rank %d)  ", result.rank, result.score, result.recallScore, result.recallRank
       )
-      print(numbers + result.name)
+      print(numbers + result.name + (result.attributes.map { "  \($0)" } ?? ""))
     }
     print(
       String(

@@ -95,6 +95,62 @@ private func ftf(_ arguments: [String], input: String = "") throws -> Outcome {
     #expect(((alike.objects[0]["results"] as! [[String: Any]])[0]["path"] as! String).hasSuffix("/exact.png"))
   }
 
+  @Test func anIndexIsFilteredCompactedVerifiedAndExported() throws {
+    let (index, out) = ("\(folder.path)/index", "\(folder.path)/out")
+    let attributes = try folder.file(
+      "attributes.jsonl",
+      Data(
+        """
+        {"filename": "rgb.jpg", "year": 2020, "lon": 1.5, "lat": -2}
+        {"filename": "images/grey.png", "year": 2021, "note": "a, \\"b\\""}
+        {"filename": "none.jpg", "year": 2021}
+        {"year": 2021}
+
+        """.utf8))
+    let made = try ftf("index", index, images, "--model", model, "--attributes", attributes, "--json")
+    #expect(made.objects.first?["attributes"] as? Int == 2 && made.error.contains("attributes.jsonl:3: 0 images"))
+    #expect(made.code == 1 && made.error.contains("attributes.jsonl:4: not a line"), "\(made.error)")
+    func results(_ more: String...) throws -> [[String: Any]] {
+      let found = try ftf(["search", index, "--text", "a river", "--json"] + more)
+      #expect(found.code == 0, "\(found.error)")
+      return found.objects[0]["results"] as! [[String: Any]]
+    }
+    let one = try results("--filter", "year > 2020")
+    #expect(one.count == 1 && (one[0]["path"] as! String).hasSuffix("/grey.png"))
+    #expect((one[0]["attributes"] as! [String: Any])["year"] as? Int == 2021)
+    expectFailure(
+      try ftf("search", index, "--text", "x", "--filter", "year > 3000"), naming: index, saying: "holds for none")
+    expectFailure(try ftf("search", index, "--text", "x", "--filter", "year >"), naming: "year >", saying: "a value")
+
+    #expect(try ftf("index", "remove", index, "\(images)/exact.png").code == 0)
+    let before = try results("--top", "20").map { $0["score"] as! Double }
+    let compacted = try ftf("index", "compact", index, "--json")
+    #expect(compacted.objects.first?["freed_bytes"] as? Int ?? 0 > 0, "\(compacted.error)")
+    #expect(try results("--top", "20").map { $0["score"] as! Double } == before)
+    #expect(try ftf("index", "verify", index).code == 0)
+
+    #expect(try ftf("index", "export", index, out).code == 0)
+    let lines = try String(contentsOfFile: "\(out)/items.jsonl", encoding: .utf8).split(separator: "\n")
+    let header = String(
+      decoding: try Data(contentsOf: URL(fileURLWithPath: "\(out)/vectors.npy")).prefix(128), as: UTF8.self)
+    #expect(lines.count == 16 && header.contains("(16, 24)"))
+    #expect(try ftf("index", "export", index, out, "--format", "csv").code == 0)
+    let table = try String(contentsOfFile: "\(out)/items.csv", encoding: .utf8)
+    #expect(table.hasPrefix("id,path,bytes,lat,lon,note,year\r\n") && table.contains("\"a, \"\"b\"\"\",2021\r\n"))
+    #expect(try ftf("index", "export", index, out, "--format", "geojson").code == 0)
+    let whole = try JSONSerialization.jsonObject(with: Data(contentsOf: URL(fileURLWithPath: "\(out)/items.geojson")))
+    let features = try #require((whole as? [String: Any])?["features"] as? [[String: Any]])
+    let points = features.compactMap { ($0["geometry"] as? [String: Any])?["coordinates"] as? [Double] }
+    #expect(features.count == 16 && points == [[1.5, -2]])
+
+    let segment = try #require(FileManager.default.contentsOfDirectory(atPath: "\(index)/segments").first)
+    let path = "\(index)/segments/\(segment)"
+    var data = try Data(contentsOf: URL(fileURLWithPath: path))
+    data[data.count / 2] ^= 4
+    try data.write(to: URL(fileURLWithPath: path))
+    expectFailure(try ftf("index", "verify", index), naming: path, saying: "not those that were written")
+  }
+
   @Test func aCLIPModelDoesAllThatTheDefaultModelDoes() throws {
     let (clip, index) = ("\(folder.path)/clip.ftf", "\(folder.path)/clip")
     #expect(try ftf("convert", "\(Goldens.folder)/clip", "-o", clip).code == 0)

@@ -132,4 +132,122 @@ private func items(_ names: [String], seed: UInt64) -> [NewItem] {
     _ = try folder.file("junk/catalog.sqlite", Data(repeating: 7, count: 5000))
     #expect(throws: IndexError.self) { try Catalog(path: "\(folder.path)/junk") }
   }
+
+  /// Seven images in three segments, of which one was replaced and one removed, and two captions.
+  private func used() throws -> Catalog {
+    let catalog = try Catalog(path: "\(folder.path)/i", creating: identity)
+    try catalog.append(items(["/a", "/b", "/c"], seed: 1), kind: .image, with: kernels)
+    try catalog.append(items(["one", "two"], seed: 2), kind: .caption, with: kernels)
+    try catalog.append(items(["/d", "/e", "/f"], seed: 3), kind: .image, with: kernels)
+    try catalog.append(items(["/b", "/g"], seed: 4), kind: .image, with: kernels)
+    try catalog.remove(images: ["/e"])
+    return catalog
+  }
+
+  /// What a search sees, in the order of the scan.
+  private func content(_ catalog: Catalog, _ kind: ItemKind) throws -> [String: [Float]] {
+    let (segments, dead) = try catalog.segments(kind)
+    var result: [String: [Float]] = [:]
+    for segment in segments {
+      for i in 0..<segment.count where !dead.contains(segment.id(i)) {
+        let (codes, scales) = segment.vectors(i)
+        let name = try #require(catalog.names([segment.id(i)])[segment.id(i)])
+        result[name] = (0..<codes.count).map { Float(codes[$0]) * scales[$0 / d] }
+      }
+    }
+    return result
+  }
+
+  @Test func compactingKeepsEveryLiveVectorAndItsOrder() throws {
+    let catalog = try used()
+    let before = (try content(catalog, .image), try content(catalog, .caption), try catalog.coarseVectors(.image).ids)
+    #expect(before.0.count == 6 && before.1.count == 2 && before.2 == [1, 3, 6, 8, 9, 10])
+    let (old, new) = try catalog.compact { _ in }
+    #expect(old == 4 && new == 2)
+    #expect(try content(catalog, .image) == before.0 && content(catalog, .caption) == before.1)
+    #expect(try catalog.coarseVectors(.image).ids == before.2)
+    #expect(try catalog.segmentCounts() == (segments: 2, dead: 0))
+    #expect(try catalog.problems { _ in }.isEmpty)
+    #expect(try FileManager.default.contentsOfDirectory(atPath: "\(catalog.path)/segments").count == 2)
+    // The index goes on as before.
+    try catalog.append(items(["/a", "/h"], seed: 5), kind: .image, with: kernels)
+    #expect(try catalog.coarseVectors(.image).ids == [3, 6, 8, 9, 10, 11, 12])
+    try catalog.remove(images: ["/a", "/b", "/c", "/d", "/f", "/g", "/h"])
+    #expect(try catalog.compact { _ in }.after == 1)
+    #expect(try catalog.count(.image) == 0 && catalog.problems { _ in }.isEmpty)
+  }
+
+  @Test func verifyingFindsOneChangedBitAndEveryLostFile() throws {
+    let catalog = try used()
+    #expect(try catalog.problems { _ in }.isEmpty)
+    let path = "\(catalog.path)/segments/00000003.ftfseg"
+    let whole = try Data(contentsOf: URL(fileURLWithPath: path))
+    for place in [whole.count / 2, whole.count - 1] {
+      var damaged = whole
+      damaged[place] ^= 1
+      try damaged.write(to: URL(fileURLWithPath: path))
+      let found = try catalog.problems { _ in }
+      #expect(found.count == 1 && found[0].contains(path), "\(found)")
+    }
+    try whole.dropLast(64).write(to: URL(fileURLWithPath: path))
+    #expect(try catalog.problems { _ in }.count == 1)
+    try FileManager.default.removeItem(atPath: path)
+    #expect(try catalog.problems { _ in }.count == 1)
+    try whole.write(to: URL(fileURLWithPath: path))
+    try catalog.database.write { try $0.execute(sql: "DELETE FROM dead") }
+    #expect(try catalog.problems { _ in }.contains { $0.contains("does not know 1") })
+    try catalog.database.write { try $0.execute(sql: "UPDATE items SET segment = 3 WHERE id = 1") }
+    #expect(try catalog.problems { _ in }.contains { $0.contains("lacks 1") })
+  }
+
+  @Test func onlyOneWriterAtATime() throws {
+    let catalog = try used()
+    var lock: IndexLock? = try catalog.lock()
+    #expect(throws: IndexError.locked(path: catalog.path)) { try catalog.lock() }
+    #expect(try catalog.count(.image) == 6, "readers do not wait")
+    _ = lock
+    lock = nil
+    _ = try catalog.lock()
+  }
+
+  @Test(arguments: [
+    ("year = 2020", "b"), ("year >= 2020", "bc"), ("year != 2020", "ac"), ("not year = 2020", "acdf"),
+    ("sensor = 'S2' or year > 2020", "ac"), ("sensor = 'S2' and year > 2020 or cloudy = true", "b"),
+    ("sensor = \"S2\" AND (year < 2020 OR year > 2020)", "a"), ("year = '2020'", ""), ("sensor > 5", ""),
+    ("sensor like 's%'", "a"), ("path like '%d' or path = '/f'", "df"), ("place.lon > 7.5", "c"),
+    ("missing = 1", ""), ("not (missing = 1)", "abcdf"), ("cloudy = false", "a"),
+    ("note = \"it's; DROP TABLE items\"", "c"),
+    ("place.lon > -1e3", "bc"),
+  ]) func filtersHoldForWhatTheySay(text: String, expected: String) throws {
+    let catalog = try Catalog(path: "\(folder.path)/i", creating: identity)
+    try catalog.append(items(["/a", "/b", "/c", "/d", "/f"], seed: 1), kind: .image, with: kernels)
+    try catalog.append(items(["a sentence"], seed: 2), kind: .caption, with: kernels)
+    try catalog.set(attributes: [
+      ("/a", #"{"year": 2019, "sensor": "S2", "cloudy": false}"#),
+      ("/b", #"{"year": 2020, "sensor": "L8", "cloudy": true, "place": {"lon": 7}}"#),
+      ("/c", #"{"year": 2021.5, "note": "it's; DROP TABLE items", "place": {"lon": 8}}"#),
+    ])
+    let found = try catalog.names(Array(catalog.ids(.image, matching: Filter(text))))
+    #expect(found.values.map { String($0.dropFirst()) }.sorted().joined() == expected)
+  }
+
+  @Test(arguments: [
+    "", "year", "year >", "year > and", "year > x", "(year = 1", "year = 1)", "year = 'a", "year == 1", "= 1",
+    "year = 1 sensor = 2", "not", "year = 1 or", "1; DROP TABLE items", String(repeating: "(", count: 5000),
+    String(repeating: "not ", count: 5000) + "a = 1", "a = nan", "a = 1e999",
+  ]) func filtersThatSayNothingAreRefused(text: String) {
+    #expect(throws: IndexError.self) { try Filter(text) }
+  }
+
+  @Test func attributesStayWithAnImageThatIsIndexedAgainAndGoWithIt() throws {
+    let catalog = try used()
+    try catalog.set(attributes: [("/a", #"{"year":1}"#), ("/c", #"{"year":2}"#)])
+    try catalog.append(items(["/a"], seed: 9), kind: .image, with: kernels)
+    let id = try #require(catalog.entries(.image).first { $0.name == "/a" }).id
+    #expect(try catalog.attributes([id, 3]) == [id: #"{"year":1}"#, 3: #"{"year":2}"#])
+    try catalog.remove(images: ["/a"])
+    try catalog.append(items(["/a"], seed: 9), kind: .image, with: kernels)
+    #expect(try catalog.entries(.image).first { $0.name == "/a" }?.attributes == nil)
+    #expect(try catalog.entries(.image).map(\.id) == [3, 6, 8, 9, 10, 12])
+  }
 }

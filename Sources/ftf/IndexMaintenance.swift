@@ -1,0 +1,161 @@
+import ArgumentParser
+import FastThenFine
+import Foundation
+import Index
+
+struct IndexCompact: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "compact", abstract: "Write an index anew without what was removed, in few large segments.",
+    discussion: "Example: ftf index compact archive.ftfindex")
+
+  @Argument(help: "The folder of the index.")
+  var index: String
+
+  @Flag(help: "JSON on stdout.")
+  var json = false
+
+  func run() throws {
+    let catalog = try Catalog(path: index)
+    let lock = try catalog.lock()
+    defer { withExtendedLifetime(lock) {} }
+    let size = try folderSize("\(index)/segments")
+    let progress = Progress("items", total: try catalog.count(.image) + catalog.count(.caption))
+    let (before, after) = try catalog.compact(progress: progress.add)
+    progress.finish()
+    let freed = size - (try folderSize("\(index)/segments"))
+    if json { return try printJSON(["segments_before": before, "segments": after, "freed_bytes": freed]) }
+    print("\(index): \(after) segments for \(before), \(freed / 1000) kB less")
+  }
+
+  private func folderSize(_ path: String) throws -> Int {
+    try FileManager.default.contentsOfDirectory(atPath: path).reduce(0) {
+      $0 + (try FileManager.default.attributesOfItem(atPath: "\(path)/\($1)")[.size] as? Int ?? 0)
+    }
+  }
+}
+
+struct IndexVerify: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "verify", abstract: "Read every byte of an index and say what is wrong with it.",
+    discussion: "Example: ftf index verify archive.ftfindex")
+
+  @Argument(help: "The folder of the index.")
+  var index: String
+
+  @Flag(help: "JSON on stdout.")
+  var json = false
+
+  func run() throws {
+    let catalog = try Catalog(path: index)
+    let count = try catalog.count(.image) + catalog.count(.caption)
+    let progress = Progress("items", total: count + (try catalog.segmentCounts().dead))
+    let problems = try catalog.problems(progress: progress.add)
+    progress.finish()
+    if json {
+      try printJSON(["items": count, "problems": problems])
+    } else {
+      for problem in problems { report("ftf: \(problem)") }
+      print("\(index): \(count) items, \(problems.count) problems")
+    }
+    if !problems.isEmpty { throw ExitCode(1) }
+  }
+}
+
+struct IndexExport: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "export", abstract: "Write what an index holds for other programs: a list, and the vectors as .npy.",
+    discussion: """
+      Example: ftf index export archive.ftfindex out
+      Writes out/items.jsonl (or .csv, .geojson) and out/vectors.npy, f32 [n, d], whose rows are in the order of the list. \
+      GeoJSON takes the points from the attributes lon and lat.
+      """)
+
+  @Argument(help: "The folder of the index.")
+  var index: String
+
+  @Argument(help: "The folder to write.")
+  var output: String
+
+  @Option(help: "Of the list: jsonl, csv or geojson.")
+  var format: ListFormat = .jsonl
+
+  @Option(help: "What is exported: images or captions.")
+  var over: Search.Target = .images
+
+  func run() throws {
+    let catalog = try Catalog(path: index)
+    let entries = try catalog.entries(over.kind)
+    guard !entries.isEmpty else { throw Failure("\(index): holds no \(over.rawValue)") }
+    do {
+      try FileManager.default.createDirectory(atPath: output, withIntermediateDirectories: true)
+    } catch {
+      throw Failure("\(output): cannot be made: \(error.localizedDescription)")
+    }
+    let vectors = try catalog.coarseVectors(over.kind)
+    let ids = vectors.ids
+    let place = Dictionary(uniqueKeysWithValues: entries.map { ($0.id, $0) })
+    let ordered = ids.compactMap { place[$0] }
+    guard ordered.count == ids.count else { throw Failure("\(index): its catalog lacks items; see 'ftf index verify'") }
+    try NPY.write(vectors.values, shape: [ids.count, catalog.model.dimension], to: "\(output)/vectors.npy")
+    let list = "\(output)/items.\(format.rawValue)"
+    do {
+      try Data(format.text(ordered, name: over == .images ? "path" : "caption").utf8).write(
+        to: URL(fileURLWithPath: list), options: .atomic)
+    } catch {
+      throw Failure("\(list): cannot be written: \(error.localizedDescription)")
+    }
+    print("\(output): \(ids.count) \(over.rawValue)")
+  }
+}
+
+/// How a list of items is written.
+enum ListFormat: String, ExpressibleByArgument, CaseIterable {
+  case jsonl, csv, geojson
+
+  func text(_ entries: [Catalog.Entry], name: String) throws -> String {
+    let objects = entries.map { entry -> (entry: Catalog.Entry, attributes: [String: Any]) in
+      let object = entry.attributes.flatMap { try? JSONSerialization.jsonObject(with: Data($0.utf8)) }
+      return (entry, object as? [String: Any] ?? [:])
+    }
+    func json(_ object: [String: Any]) throws -> String {
+      let options: JSONSerialization.WritingOptions = [.sortedKeys, .withoutEscapingSlashes]
+      return String(decoding: try JSONSerialization.data(withJSONObject: object, options: options), as: UTF8.self)
+    }
+    func record(_ entry: Catalog.Entry) -> [String: Any] {
+      var record: [String: Any] = ["id": entry.id, name: entry.name]
+      record["bytes"] = entry.size
+      return record
+    }
+    switch self {
+    case .jsonl:
+      return try objects.map { entry, attributes in
+        try json(record(entry).merging(["attributes": attributes]) { $1 }) + "\n"
+      }.joined()
+    case .geojson:
+      let features = objects.map { entry, attributes -> [String: Any] in
+        var geometry: Any = NSNull()
+        if let lon = attributes["lon"] as? Double, let lat = attributes["lat"] as? Double {
+          geometry = ["type": "Point", "coordinates": [lon, lat]]
+        }
+        return [
+          "type": "Feature", "geometry": geometry, "properties": attributes.merging(record(entry)) { $1 },
+        ]
+      }
+      return try json(["type": "FeatureCollection", "features": features]) + "\n"
+    case .csv:
+      let keys = Set(objects.flatMap(\.attributes.keys)).sorted()
+      let rows = objects.map { entry, attributes -> String in
+        let fields = ["\(entry.id)", entry.name, entry.size.map { "\($0)" } ?? ""]
+        return (fields + keys.map { attributes[$0].map { "\($0)" } ?? "" }).map(Self.quoted).joined(separator: ",")
+      }
+      let header = (["id", name, "bytes"] + keys).map(Self.quoted).joined(separator: ",")
+      return ([header] + rows).joined(separator: "\r\n") + "\r\n"
+    }
+  }
+
+  /// RFC 4180.
+  private static func quoted(_ field: String) -> String {
+    guard field.utf8.contains(where: { [0x22, 0x2c, 0x0d, 0x0a].contains($0) }) else { return field }
+    return "\"" + field.replacingOccurrences(of: "\"", with: "\"\"") + "\""
+  }
+}
