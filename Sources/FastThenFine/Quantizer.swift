@@ -38,7 +38,10 @@ package struct Quantizer {
       (activations, calibrationImages) = (calibration.activations, calibration.images)
       failures = calibration.failures
     }
-    if smooth { ranges = try Calibration.inputRanges(exact, samples(), with: kernels) }
+    guard smooth else { return }
+    let samples = try samples()
+    ranges = try Calibration.inputRanges(exact, samples, with: kernels)
+    if case .vit = source.config.vision { calibrationImages = samples.images.count }
   }
 
   private func samples() throws -> Samples {
