@@ -81,7 +81,7 @@ typedef struct csimd_depthwise_args {
   size_t kernel, stride;          // kernel 3 or 5, stride 1 or 2
   const void *x;                  // u8 or f32, first element of the border
   size_t row;                     // elements from one row of x to the next
-  const void *w;                  // i32 (holding s8) or f32 [kernel, kernel, channels rounded up to 16]
+  const void *w;                  // packed by pack_depthwise, or f32 [kernel, kernel, channels rounded up to 16]
   const float *scale, *bias;      // f32[channels]; scale for u8 only
   void *y;                        // u8 or f32 [height, width, channels]
 } csimd_depthwise_args;
@@ -121,6 +121,10 @@ typedef struct csimd_kernels {
   void (*pack_s8)(size_t n, size_t k, const int8_t *w, void *out);
   /// Packs f32 W[n,k] to panels: [ceil(n / panel)][k][panel], absent elements zero.
   void (*pack_f32)(size_t n, size_t k, const float *w, float *out);
+
+  /// W s8[channels, kernel, kernel] into what depthwise_u8 reads. out: csimd_packed_bytes_depthwise(channels, kernel) bytes,
+  /// 64-byte aligned.
+  void (*pack_depthwise)(size_t channels, size_t kernel, const int8_t *w, void *out);
 
   /// Outputs of the panels first_panel ..< end_panel.
   void (*gemm_u8_f32)(const csimd_gemm_u8_f32_args *args, size_t first_panel, size_t end_panel);
@@ -167,6 +171,7 @@ const csimd_kernels *csimd_kernels_of(csimd_level level);
 
 /// Bytes of a packed s8 matrix for a panel of the given rows.
 size_t csimd_packed_bytes_s8(size_t n, size_t k, size_t panel);
+size_t csimd_packed_bytes_depthwise(size_t channels, size_t kernel);
 /// Floats of scratch for one head: K transposed, V, and one block of scores.
 size_t csimd_attention_scratch(size_t tokens, size_t width);
 

@@ -7,6 +7,11 @@ size_t csimd_packed_bytes_s8(size_t n, size_t k, size_t panel) {
   return (n + panel - 1) / panel * panel * ((k + 3) / 4) * 4;
 }
 
+// The most that a level takes: two places of a window among groups of four rows, in i16.
+size_t csimd_packed_bytes_depthwise(size_t channels, size_t kernel) {
+  return kernel * 2 * ((kernel + 4) / 4) * csimd_round16(channels) * 8;
+}
+
 size_t csimd_attention_scratch(size_t tokens, size_t width) {
   return width * csimd_round16(tokens) + tokens * csimd_round16(width) + CSIMD_ATTENTION_ROWS * csimd_round16(tokens);
 }

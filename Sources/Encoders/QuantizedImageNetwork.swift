@@ -51,7 +51,8 @@ struct QuantizedImageNetwork: ImageNetwork {
       let (codes, scales) = try model.int8Matrix("\(name).depthwise", shape: [inside, block.kernel, block.kernel])
       let bias = try model.vector("\(name).depthwise.bias", count: inside)
       let depthwise = DepthwiseConvolution(
-        codes: codes.span, scales: scales.span, bias: bias.span, kernel: block.kernel, stride: block.stride)
+        codes: codes.span, scales: scales.span, bias: bias.span, kernel: block.kernel, stride: block.stride,
+        for: kernels)
       let project = try convolution(
         "\(name).project", block.output, inside, from: .relu6, to: output, adding: block.residual ? scale : nil)
       let starts = RowStarts(side: shape.side, channels: inside, padding: shape.padding)

@@ -54,25 +54,25 @@ package final class DepthwiseConvolution: Sendable {
   package let channels: Int
   package let kernel: Int
   package let stride: Int
-  /// i32[kernel, kernel, channels rounded up to 16] holding s8 codes, or f32 of the same shape; the other is empty.
-  let codes: AlignedBuffer<Int32>
+  /// The taps packed for a level, or f32[kernel, kernel, channels rounded up to 16]; the other is empty.
+  let codes: AlignedBuffer<UInt8>
   let floats: AlignedBuffer<Float>
+  let level: Level?
   let folded: FoldedScales
 
   /// - Parameters:
   ///   - codes: s8[channels, kernel, kernel] with `scales` f32[channels]; `bias` f32[channels].
   ///   - kernel: 3 or 5.
   ///   - stride: 1 or 2.
-  package init(codes: Span<Int8>, scales: Span<Float>, bias: Span<Float>, kernel: Int, stride: Int) {
+  package init(
+    codes: Span<Int8>, scales: Span<Float>, bias: Span<Float>, kernel: Int, stride: Int, for kernels: KernelSet
+  ) {
     precondition(
       (kernel == 3 || kernel == 5) && (stride == 1 || stride == 2) && codes.count == bias.count * kernel * kernel,
       "DepthwiseConvolution: shapes disagree")
-    let wide = (bias.count + 15) / 16 * 16
-    let w = AlignedBuffer<Int32>(count: kernel * kernel * wide, repeating: 0)
-    for c in 0..<bias.count {
-      for tap in 0..<kernel * kernel { w[tap * wide + c] = Int32(codes[c * kernel * kernel + tap]) }
-    }
-    self.codes = w
+    self.codes = AlignedBuffer(count: csimd_packed_bytes_depthwise(bias.count, kernel), repeating: 0)
+    unsafe kernels.table.pack_depthwise(bias.count, kernel, codes.address, self.codes.address)
+    level = kernels.level
     floats = AlignedBuffer(count: 0, repeating: 0)
     folded = FoldedScales(scales, bias, input: .relu6, output: .relu6, constant: 0)
     (channels, self.kernel, self.stride) = (bias.count, kernel, stride)
@@ -90,6 +90,7 @@ package final class DepthwiseConvolution: Sendable {
     }
     codes = AlignedBuffer(count: 0, repeating: 0)
     floats = w
+    level = nil
     folded = FoldedScales(bias: bias)
     (channels, self.kernel, self.stride) = (bias.count, kernel, stride)
   }
@@ -185,7 +186,7 @@ extension KernelSet {
   package func depthwise(
     _ layer: DepthwiseConvolution, _ x: AlignedBuffer<UInt8>, side: Int, into y: AlignedBuffer<UInt8>
   ) {
-    precondition(layer.codes.count > 0, "the layer is not int8")
+    precondition(layer.level == level, "the layer is not int8, or packed for another level")
     unsafe depthwise(
       layer, x.count, x.address, layer.codes.address, side: side, y.count, y.address, table.depthwise_u8)
   }

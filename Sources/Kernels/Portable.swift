@@ -9,6 +9,7 @@ enum Portable {
     panel: panel,
     pack_s8: { unsafe packWeights($0, $1, $2!, $3!) },
     pack_f32: { unsafe packFloats($0, $1, $2!, $3!) },
+    pack_depthwise: { unsafe packTaps($0, $1, $2!, $3!) },
     gemm_u8_f32: { unsafe gemm($0!.pointee, $1..<$2) },
     gemm_u8_u8: { unsafe gemm($0!.pointee, $1..<$2) },
     gemm_f32: { unsafe gemm($0!.pointee, $1..<$2) },
@@ -133,6 +134,16 @@ enum Portable {
   }
 
   // MARK: Depthwise
+
+  /// i32[kernel, kernel, channels rounded up to 16].
+  private static func packTaps(
+    _ channels: Int, _ kernel: Int, _ w: UnsafePointer<Int8>, _ out: UnsafeMutableRawPointer
+  ) {
+    let (out, wide) = unsafe (out.assumingMemoryBound(to: Int32.self), (channels + 15) / 16 * 16)
+    for tap in 0..<kernel * kernel {
+      for c in 0..<wide { unsafe out[tap * wide + c] = c < channels ? Int32(w[c * kernel * kernel + tap]) : 0 }
+    }
+  }
 
   private static func depthwiseUInt8(_ a: csimd_depthwise_args, _ rows: Range<Int>) {
     let channels = unsafe a.channels

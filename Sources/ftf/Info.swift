@@ -117,7 +117,9 @@ struct Info: ParsableCommand {
     }
     let smoothed = model.weights.names.count { $0.hasSuffix(".columns") }
     if smoothed > 0 { facts.append(Fact(key: "smoothed_layers", value: smoothed)) }
-    if let images = config.calibrationImages, images > 0 { facts.append(Fact(key: "calibration_images", value: images)) }
+    if let images = config.calibrationImages, images > 0 {
+      facts.append(Fact(key: "calibration_images", value: images))
+    }
     if let json = model.metadata["card"],
       let card = try? JSONDecoder().decode(AccuracyCard.self, from: Data(json.utf8))
     {

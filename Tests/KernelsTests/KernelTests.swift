@@ -184,7 +184,7 @@ let windows = [(3, 1), (3, 2), (5, 1), (5, 2)].flatMap { kernel, stride in
     for level in levels {
       let kernels = try KernelSet(level: level, threads: 2)
       let layer = DepthwiseConvolution(
-        codes: w.span, scales: scales.span, bias: bias.span, kernel: k, stride: window.stride)
+        codes: w.span, scales: scales.span, bias: bias.span, kernel: k, stride: window.stride, for: kernels)
       let x = AlignedBuffer<UInt8>(count: bordered * bordered * c, repeating: 0)
       kernels.copyInside(AlignedBuffer(copying: image.span), side: side, channels: c, padding: padding, into: x)
       let room = padding.output * padding.output * c

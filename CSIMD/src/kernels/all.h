@@ -1,5 +1,6 @@
 // Every kernel over f32x16, and the table of the level that includes this. Before it the level defines f32x16, i32x16,
-// ROWS, VECTORS, ATTENTION_VECTORS, dots_of, tile_u8, i8r, PEAK_MACS, peak_splat and peak_step; after it, LEVEL_TABLE is the table.
+// ROWS, VECTORS, ATTENTION_VECTORS, what depthwise.h names, dots_of, tile_u8, i8r, PEAK_MACS, peak_splat and peak_step; after
+// it, LEVEL_TABLE is the table.
 #pragma once
 #include "../vector/functions.h"
 #include "rows.h"
@@ -20,6 +21,7 @@ static void pack_f32(size_t n, size_t k, const float *w, float *out) { csimd_pac
       .panel = PANEL,                                                                                                  \
       .pack_s8 = pack_s8,                                                                                              \
       .pack_f32 = pack_f32,                                                                                            \
+      .pack_depthwise = pack_depthwise,                                                                                \
       .gemm_u8_f32 = gemm_u8_f32,                                                                                      \
       .gemm_u8_u8 = gemm_u8_u8,                                                                                        \
       .gemm_f32 = gemm_f32,                                                                                            \

@@ -12,12 +12,36 @@
 
 #include "../vector/f32x16_avx2.h"
 
-enum { ROWS = 4, VECTORS = 1, ATTENTION_VECTORS = 1 };
+enum { ROWS = 4, VECTORS = 1, ATTENTION_VECTORS = 1, ACROSS_U8 = 2, QUAD_BYTES = 8 };
 
 // sum + four products a lane, for s8 a (with its magnitude) and b.
 static inline __m256i dot4(__m256i sum, __m256i magnitude_a, __m256i a, __m256i b) {
   const __m256i pairs = _mm256_maddubs_epi16(magnitude_a, _mm256_sign_epi8(b, a));
   return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+}
+
+// Pairs of i16 a lane: of sixteen channels, the same channel of two rows, and of two more. Products of u8 and s8 fit, so that
+// vpmaddwd is exact where vpmaddubsw would saturate.
+typedef struct quads {
+  __m256i low01, high01, low23, high23;
+} quads;
+static inline quads interleaved(const uint8_t *const p[], size_t at, size_t taps, size_t n) {
+  const __m128i zero = _mm_setzero_si128(), a = load_u8_n(p[0] + at, n);
+  const __m128i b = taps > 1 ? load_u8_n(p[1] + at, n) : zero, c = taps > 2 ? load_u8_n(p[2] + at, n) : zero;
+  const __m128i d = taps > 3 ? load_u8_n(p[3] + at, n) : zero;
+  return (quads){
+      _mm256_cvtepu8_epi16(_mm_unpacklo_epi8(a, b)), _mm256_cvtepu8_epi16(_mm_unpackhi_epi8(a, b)),
+      _mm256_cvtepu8_epi16(_mm_unpacklo_epi8(c, d)), _mm256_cvtepu8_epi16(_mm_unpackhi_epi8(c, d))};
+}
+static inline __m256i pairs_add(__m256i acc, __m256i x, const char *w) {
+  return _mm256_add_epi32(acc, _mm256_madd_epi16(x, _mm256_loadu_si256((const __m256i *)w)));
+}
+static inline i32x16 quads_add(i32x16 acc, quads x, size_t taps, const char *w) {
+  acc = (i32x16){pairs_add(acc.low, x.low01, w), pairs_add(acc.high, x.high01, w + 32)};
+  return taps < 3 ? acc : (i32x16){pairs_add(acc.low, x.low23, w + 64), pairs_add(acc.high, x.high23, w + 96)};
+}
+static inline void quad_put(char *w, size_t c, size_t b, int8_t code) {
+  ((int16_t *)w)[b / 2 * 32 + 2 * c + b % 2] = code;
 }
 
 static inline __attribute__((always_inline)) void dots_of(size_t count, size_t d, const int8_t *a, const int8_t *b,

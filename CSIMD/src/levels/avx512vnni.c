@@ -12,7 +12,7 @@
 
 #include "../vector/f32x16_avx512.h"
 
-enum { ROWS = 6, VECTORS = 4, ATTENTION_VECTORS = 4 };
+enum { ROWS = 6, VECTORS = 4, ATTENTION_VECTORS = 4, ACROSS_U8 = 4, QUAD_BYTES = 4 };
 
 enum { BYTES = 64 };
 typedef __m512i i8v;
@@ -22,6 +22,29 @@ static inline i8v flip_sign(i8v v) { return _mm512_xor_si512(v, _mm512_set1_epi8
 static inline i8v accumulate(i8v sum, i8v u, i8v s) { return _mm512_dpbusd_epi32(sum, u, s); }
 static inline int32_t lanes_of(i8v v) { return _mm512_reduce_add_epi32(v); }
 #include "../kernels/dots_unsigned.h"
+
+// Four bytes a lane: of sixteen channels, the same channel of four rows.
+typedef __m512i quads;
+static inline __m128i load_u8_n(const uint8_t *p, size_t n) {
+  return n == 16 ? _mm_loadu_si128((const __m128i *)p) : _mm_maskz_loadu_epi8(mask_of(n), p);
+}
+// Lane c gets byte c of each row: dwords of channels 4 g ... 4 g + 3 are brought to the 128 bits g, and transposed there.
+static inline quads interleaved(const uint8_t *const p[], size_t at, size_t taps, size_t n) {
+  __m512i v = _mm512_zextsi128_si512(load_u8_n(p[0] + at, n));
+  if (taps > 1)
+    v = _mm512_inserti32x4(v, load_u8_n(p[1] + at, n), 1);
+  if (taps > 2)
+    v = _mm512_inserti32x4(v, load_u8_n(p[2] + at, n), 2);
+  if (taps > 3)
+    v = _mm512_inserti32x4(v, load_u8_n(p[3] + at, n), 3);
+  v = _mm512_permutexvar_epi32(_mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15), v);
+  return _mm512_shuffle_epi8(
+      v, _mm512_broadcast_i32x4(_mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15)));
+}
+static inline i32x16 quads_add(i32x16 acc, quads x, size_t taps, const char *w) {
+  return _mm512_dpbusd_epi32(acc, x, _mm512_loadu_si512(w));
+}
+static inline void quad_put(char *w, size_t c, size_t b, int8_t code) { w[4 * c + b] = code; }
 
 static inline __attribute__((always_inline)) void tile_u8(size_t rows, const csimd_product_u8 *x, size_t row,
                                                           size_t column, const int8_t *w, f32x16 out[][VECTORS]) {

@@ -10,7 +10,7 @@
 
 #include "../vector/f32x16_avx2.h"
 
-enum { ROWS = 6, VECTORS = 1, ATTENTION_VECTORS = 1 };
+enum { ROWS = 6, VECTORS = 1, ATTENTION_VECTORS = 1, ACROSS_U8 = 2, QUAD_BYTES = 4 };
 
 enum { BYTES = 32 };
 typedef __m256i i8v;
@@ -24,6 +24,26 @@ static inline int32_t lanes_of(i8v v) {
   return _mm_cvtsi128_si32(_mm_add_epi32(q, _mm_shuffle_epi32(q, 0xb1)));
 }
 #include "../kernels/dots_unsigned.h"
+
+// Four bytes a lane: of sixteen channels, the same channel of four rows.
+typedef struct quads {
+  __m256i low, high;
+} quads;
+// Lane c gets byte c of each row.
+static inline quads interleaved(const uint8_t *const p[], size_t at, size_t taps, size_t n) {
+  const __m128i zero = _mm_setzero_si128(), a = load_u8_n(p[0] + at, n);
+  const __m128i b = taps > 1 ? load_u8_n(p[1] + at, n) : zero, c = taps > 2 ? load_u8_n(p[2] + at, n) : zero;
+  const __m128i d = taps > 3 ? load_u8_n(p[3] + at, n) : zero;
+  const __m128i ab = _mm_unpacklo_epi8(a, b), cd = _mm_unpacklo_epi8(c, d);
+  const __m128i ab_high = _mm_unpackhi_epi8(a, b), cd_high = _mm_unpackhi_epi8(c, d);
+  return (quads){_mm256_set_m128i(_mm_unpackhi_epi16(ab, cd), _mm_unpacklo_epi16(ab, cd)),
+                 _mm256_set_m128i(_mm_unpackhi_epi16(ab_high, cd_high), _mm_unpacklo_epi16(ab_high, cd_high))};
+}
+static inline i32x16 quads_add(i32x16 acc, quads x, size_t taps, const char *w) {
+  return (i32x16){_mm256_dpbusd_avx_epi32(acc.low, x.low, _mm256_loadu_si256((const __m256i *)w)),
+                  _mm256_dpbusd_avx_epi32(acc.high, x.high, _mm256_loadu_si256((const __m256i *)(w + 32)))};
+}
+static inline void quad_put(char *w, size_t c, size_t b, int8_t code) { w[4 * c + b] = code; }
 
 static inline __attribute__((always_inline)) void tile_u8(size_t rows, const csimd_product_u8 *x, size_t row,
                                                           size_t column, const int8_t *w, f32x16 out[][VECTORS]) {

@@ -98,13 +98,16 @@ static inline i32x16 widen_u8_n(const uint8_t *p, size_t n) {
   memcpy(lanes, p, n);
   return widen_u8(lanes);
 }
-// acc + x w for x in 0...255 and w in s8: as pairs of i16, the upper of x is zero.
-static inline i32x16 multiply_add(i32x16 acc, i32x16 x, i32x16 w) {
-  return (i32x16){_mm256_add_epi32(acc.low, _mm256_madd_epi16(x.low, w.low)),
-                  _mm256_add_epi32(acc.high, _mm256_madd_epi16(x.high, w.high))};
-}
 static inline f32x16 to_f32(i32x16 v) { return (f32x16){_mm256_cvtepi32_ps(v.low), _mm256_cvtepi32_ps(v.high)}; }
 static inline f32x16 from_u8_n(const uint8_t *p, size_t n) { return to_f32(widen_u8_n(p, n)); }
+
+static inline __m128i load_u8_n(const uint8_t *p, size_t n) {
+  if (n == 16)
+    return _mm_loadu_si128((const __m128i *)p);
+  uint8_t lanes[16] = {0};
+  memcpy(lanes, p, n);
+  return _mm_loadu_si128((const __m128i *)lanes);
+}
 
 static inline float sum_of(f32x16 v) {
   const __m256 h = _mm256_add_ps(v.low, v.high);

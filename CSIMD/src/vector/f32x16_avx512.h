@@ -41,12 +41,6 @@ typedef __m512i i32x16;
 static inline i32x16 zero_i32(void) { return _mm512_setzero_si512(); }
 static inline i32x16 load_i32(const int32_t *p) { return _mm512_loadu_si512(p); }
 static inline i32x16 times_i32(i32x16 a, int32_t b) { return _mm512_mullo_epi32(a, _mm512_set1_epi32(b)); }
-static inline i32x16 widen_u8(const uint8_t *p) { return _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p)); }
-static inline i32x16 widen_u8_n(const uint8_t *p, size_t n) {
-  return _mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(mask_of(n), p));
-}
-// acc + x w for x in 0...255 and w in s8: the three upper bytes of each lane of x are zero.
-static inline i32x16 multiply_add(i32x16 acc, i32x16 x, i32x16 w) { return _mm512_dpbusd_epi32(acc, x, w); }
 static inline f32x16 to_f32(i32x16 v) { return _mm512_cvtepi32_ps(v); }
 
 static inline float sum_of(f32x16 v) {
