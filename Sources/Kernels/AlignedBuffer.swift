@@ -12,7 +12,18 @@
   /// - Precondition: `count` is not negative and `count * stride` does not overflow.
   package convenience init(count: Int, repeating value: Element) {
     self.init(uninitializedCount: count)
-    unsafe base.initialize(repeating: value)
+    guard count > 0 else { return }
+    // Where this is not specialised, `initialize(repeating:)` calls into the runtime for every element: what is there is
+    // copied behind itself instead, twice as much each time.
+    let raw = unsafe UnsafeMutableRawPointer(base.baseAddress!)
+    let bytes = count * MemoryLayout<Element>.stride
+    unsafe base.baseAddress!.initialize(to: value)
+    var done = MemoryLayout<Element>.stride
+    while done < bytes {
+      let next = min(done, bytes - done)
+      unsafe (raw + done).copyMemory(from: raw, byteCount: next)
+      done += next
+    }
   }
 
   /// A buffer with the elements of `span`, in order.

@@ -264,13 +264,25 @@ extension KernelSet {
     precondition(
       x.count >= bordered * bordered * 3 && columns >= kernel * kernel * 3
         && y.count >= padding.output * padding.output * columns, "unroll: shapes disagree")
-    let (from, to) = unsafe (x.address, y.address)
+    let (from, to) = unsafe (UnsafeRawPointer(x.address), UnsafeMutableRawPointer(y.address))
+    let size = MemoryLayout<Element>.stride
+    let bytes = kernel * 3 * size
     for row in 0..<padding.output {
       for column in 0..<padding.output {
-        let out = unsafe to + (row * padding.output + column) * columns
+        let out = unsafe to + (row * padding.output + column) * columns * size
         for i in 0..<kernel {
-          let window = unsafe from + ((row * stride + i) * bordered + column * stride) * 3
-          unsafe (out + i * kernel * 3).update(from: window, count: kernel * 3)
+          let window = unsafe from + ((row * stride + i) * bordered + column * stride) * 3 * size
+          let target = unsafe out + i * bytes
+          // Nine bytes are not worth a call of memmove: those of a length that the compiler knows are moved in place.
+          var at = 0
+          while at + 8 <= bytes {
+            unsafe (target + at).copyMemory(from: window + at, byteCount: 8)
+            at += 8
+          }
+          while at < bytes {
+            unsafe (target + at).copyMemory(from: window + at, byteCount: 1)
+            at += 1
+          }
         }
       }
     }
