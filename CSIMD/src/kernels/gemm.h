@@ -1,7 +1,9 @@
 // The loops around the tiles of an instruction set: a panel of W at a time, blocks of rows of A against it, so that
 // W is read once from memory and A stays in cache. The level defines ROWS, VECTORS (of 16 outputs) and the tiles
-//   tile_u8(rows, product, row, column, panel of W, acc)   acc = the exact sums as floats
+//   tile_u8(rows, vectors, product, row, column, panel of W, acc)   acc = the exact sums as floats, of the first vectors
 //   tile_f32(rows, args, row, panel of W, acc)
+//   store_panel(c, values)                                          a row of a whole panel, as store_u8
+// and MOST_ROWS with rows_of(vectors), how many rows a tile of so few vectors has registers for.
 #pragma once
 
 // Writes act(P + bias) + residual for `count` outputs (at most 16).
@@ -19,7 +21,7 @@ static inline void finish(f32x16 p, const float *bias, csimd_activation activati
 static inline __attribute__((always_inline)) void block_u8_f32(size_t rows, const csimd_gemm_u8_f32_args *x, size_t row,
                                                                size_t column, const int8_t *w) {
   f32x16 acc[ROWS][VECTORS];
-  tile_u8(rows, &x->product, row, column, w, acc);
+  tile_u8(rows, VECTORS, &x->product, row, column, w, acc);
 #pragma clang loop unroll(full)
   for (size_t v = 0; v < VECTORS; v++) {
     const size_t at = column + 16 * v;
@@ -37,29 +39,43 @@ static inline __attribute__((always_inline)) void block_u8_f32(size_t rows, cons
   }
 }
 
-static inline __attribute__((always_inline)) void block_u8_u8(size_t rows, const csimd_gemm_u8_u8_args *x, size_t row,
-                                                              size_t column, const int8_t *w) {
-  f32x16 acc[ROWS][VECTORS];
+static inline __attribute__((always_inline)) f32x16 requantized(const csimd_gemm_u8_u8_args *x, f32x16 acc, size_t row,
+                                                                size_t at, size_t count) {
+  const f32x16 q = add(mul(acc, load_n(x->scale + at, count)), load_n(x->bias + at, count));
+  if (!x->residual)
+    return q;
+  return add(q, mul(from_u8_n(x->residual + row * x->product.n + at, count), splat(x->residual_scale)));
+}
+
+static inline __attribute__((always_inline)) void block_u8_u8(size_t rows, size_t vectors,
+                                                              const csimd_gemm_u8_u8_args *x, size_t row, size_t column,
+                                                              const int8_t *w) {
+  f32x16 acc[MOST_ROWS][VECTORS];
   const size_t n = x->product.n;
-  tile_u8(rows, &x->product, row, column, w, acc);
+  tile_u8(rows, vectors, &x->product, row, column, w, acc);
+  const int is_whole = vectors == VECTORS && column + 16 * VECTORS <= n;
 #pragma clang loop unroll(full)
-  for (size_t v = 0; v < VECTORS; v++) {
-    const size_t at = column + 16 * v;
-    if (at >= n)
-      break;
-    const size_t count = n - at < 16 ? n - at : 16;
-    const f32x16 scale = load_n(x->scale + at, count), bias = load_n(x->bias + at, count);
+  for (size_t r = 0; r < rows; r++) {
+    uint8_t *c = x->c + (x->c_row ? x->c_row[row + r] : (row + r) * n) + column;
+    if (is_whole) {
+      f32x16 q[VECTORS];
 #pragma clang loop unroll(full)
-    for (size_t r = 0; r < rows; r++) {
-      const size_t i = row + r;
-      f32x16 q = add(mul(acc[r][v], scale), bias);
-      if (x->residual)
-        q = add(q, mul(from_u8_n(x->residual + i * n + at, count), splat(x->residual_scale)));
-      uint8_t *c = x->c + (x->c_row ? x->c_row[i] : i * n) + at;
+      for (size_t v = 0; v < VECTORS; v++)
+        q[v] = requantized(x, acc[r][v], row + r, column + 16 * v, 16);
+      store_panel(c, q);
+      continue;
+    }
+#pragma clang loop unroll(full)
+    for (size_t v = 0; v < vectors; v++) {
+      const size_t at = column + 16 * v;
+      if (at >= n)
+        break;
+      const size_t count = n - at < 16 ? n - at : 16;
+      const f32x16 q = requantized(x, acc[r][v], row + r, at, count);
       if (count == 16)
-        store_u8(c, q);
+        store_u8(c + 16 * v, q);
       else
-        store_u8_n(c, q, count);
+        store_u8_n(c + 16 * v, q, count);
     }
   }
 }
@@ -81,8 +97,8 @@ static inline __attribute__((always_inline)) void block_f32(size_t rows, const c
   }
 }
 
+// From `row` on.
 #define FOR_ROW_BLOCKS(m, block)                                                                                       \
-  size_t row = 0;                                                                                                      \
   for (; row + ROWS <= (m); row += ROWS)                                                                               \
     block(ROWS);                                                                                                       \
   switch ((m) - row) {                                                                                                 \
@@ -106,6 +122,7 @@ static inline __attribute__((always_inline)) void block_f32(size_t rows, const c
 #define PANEL_LOOP(m, bytes, block)                                                                                    \
   for (size_t p = first_panel; p < end_panel; p++) {                                                                   \
     const void *w = (const char *)panels + p * (bytes);                                                                \
+    size_t row = 0;                                                                                                    \
     FOR_ROW_BLOCKS(m, block)                                                                                           \
   }
 
@@ -118,11 +135,22 @@ static void gemm_u8_f32(const csimd_gemm_u8_f32_args *x, size_t first_panel, siz
 #undef BLOCK
 }
 
+// A last panel of few outputs has tiles of as few vectors and more rows; the rows that are left go with the whole panel.
 static void gemm_u8_u8(const csimd_gemm_u8_u8_args *x, size_t first_panel, size_t end_panel) {
-  const void *panels = x->product.w;
-#define BLOCK(rows) block_u8_u8(rows, x, row, p *PANEL, w)
-  PANEL_LOOP(x->product.m, PANEL * ((x->product.k + 3) / 4) * 4, BLOCK)
+  const size_t m = x->product.m, bytes = PANEL * ((x->product.k + 3) / 4) * 4;
+  for (size_t p = first_panel; p < end_panel; p++) {
+    const int8_t *w = x->product.w + p * bytes;
+    const size_t vectors = (x->product.n - p * PANEL + 15) / 16;
+    size_t row = 0;
+#pragma clang loop unroll(full)
+    for (size_t v = 1; v < VECTORS; v++)
+      if (vectors == v)
+        for (; row + rows_of(v) <= m; row += rows_of(v))
+          block_u8_u8(rows_of(v), v, x, row, p * PANEL, w);
+#define BLOCK(rows) block_u8_u8(rows, VECTORS, x, row, p *PANEL, w)
+    FOR_ROW_BLOCKS(m, BLOCK)
 #undef BLOCK
+  }
 }
 
 static void gemm_f32(const csimd_gemm_f32_args *x, size_t first_panel, size_t end_panel) {

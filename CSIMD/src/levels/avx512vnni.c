@@ -46,11 +46,16 @@ static inline i32x16 quads_add(i32x16 acc, quads x, size_t taps, const char *w) 
 }
 static inline void quad_put(char *w, size_t c, size_t b, int8_t code) { w[4 * c + b] = code; }
 
-static inline __attribute__((always_inline)) void tile_u8(size_t rows, const csimd_product_u8 *x, size_t row,
-                                                          size_t column, const int8_t *w, f32x16 out[][VECTORS]) {
-  __m512i acc_i32x16[ROWS][VECTORS];
+// Accumulators, columns and the broadcast fit into 32 registers.
+enum { MOST_ROWS = 16 };
+static inline size_t rows_of(size_t vectors) { return vectors == 1 ? 16 : 24 / vectors; }
+
+static inline __attribute__((always_inline)) void tile_u8(size_t rows, size_t vectors, const csimd_product_u8 *x,
+                                                          size_t row, size_t column, const int8_t *w,
+                                                          f32x16 out[][VECTORS]) {
+  __m512i acc_i32x16[MOST_ROWS][VECTORS];
 #pragma clang loop unroll(full)
-  for (size_t v = 0; v < VECTORS; v++)
+  for (size_t v = 0; v < vectors; v++)
 #pragma clang loop unroll(full)
     for (size_t r = 0; r < rows; r++)
       acc_i32x16[r][v] = times_i32(load_i32(x->w_sum + column + 16 * v), -x->a_zero);
@@ -58,7 +63,7 @@ static inline __attribute__((always_inline)) void tile_u8(size_t rows, const csi
   for (size_t k = 0; k < x->k; k += 4, w += 64 * VECTORS) {
     __m512i panel[VECTORS];
 #pragma clang loop unroll(full)
-    for (size_t v = 0; v < VECTORS; v++)
+    for (size_t v = 0; v < vectors; v++)
       panel[v] = _mm512_load_si512(w + 64 * v);
 #pragma clang loop unroll(full)
     for (size_t r = 0; r < rows; r++) {
@@ -66,15 +71,25 @@ static inline __attribute__((always_inline)) void tile_u8(size_t rows, const csi
       memcpy(&four, a + r * x->lda + k, 4);
       const __m512i one = _mm512_set1_epi32(four);
 #pragma clang loop unroll(full)
-      for (size_t v = 0; v < VECTORS; v++)
+      for (size_t v = 0; v < vectors; v++)
         acc_i32x16[r][v] = _mm512_dpbusd_epi32(acc_i32x16[r][v], one, panel[v]);
     }
   }
 #pragma clang loop unroll(full)
   for (size_t r = 0; r < rows; r++)
 #pragma clang loop unroll(full)
-    for (size_t v = 0; v < VECTORS; v++)
+    for (size_t v = 0; v < vectors; v++)
       out[r][v] = _mm512_cvtepi32_ps(acc_i32x16[r][v]);
+}
+
+// Sixty-four values clamped to [0, 255], rounded half to even and stored as u8. Packing clamps, but for what is beyond i32.
+static inline void store_panel(uint8_t *p, const f32x16 *q) {
+  const f32x16 most = splat(255);
+  const __m512i ab = _mm512_packs_epi32(_mm512_cvtps_epi32(smaller(q[0], most)), _mm512_cvtps_epi32(smaller(q[1], most)));
+  const __m512i cd = _mm512_packs_epi32(_mm512_cvtps_epi32(smaller(q[2], most)), _mm512_cvtps_epi32(smaller(q[3], most)));
+  // Dword 4 g + i of the packed bytes is the g-th of vector i.
+  const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+  _mm512_storeu_si512(p, _mm512_permutexvar_epi32(order, _mm512_packus_epi16(ab, cd)));
 }
 
 enum { PEAK_MACS = 64 };

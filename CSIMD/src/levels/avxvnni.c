@@ -45,8 +45,9 @@ static inline i32x16 quads_add(i32x16 acc, quads x, size_t taps, const char *w) 
 }
 static inline void quad_put(char *w, size_t c, size_t b, int8_t code) { w[4 * c + b] = code; }
 
-static inline __attribute__((always_inline)) void tile_u8(size_t rows, const csimd_product_u8 *x, size_t row,
-                                                          size_t column, const int8_t *w, f32x16 out[][VECTORS]) {
+static inline __attribute__((always_inline)) void tile_u8(size_t rows, size_t vectors, const csimd_product_u8 *x,
+                                                          size_t row, size_t column, const int8_t *w,
+                                                          f32x16 out[][VECTORS]) {
   i32x16 acc[ROWS];
 #pragma clang loop unroll(full)
   for (size_t r = 0; r < rows; r++)
@@ -67,6 +68,10 @@ static inline __attribute__((always_inline)) void tile_u8(size_t rows, const csi
   for (size_t r = 0; r < rows; r++)
     out[r][0] = to_f32(acc[r]);
 }
+
+enum { MOST_ROWS = ROWS };
+static inline size_t rows_of(size_t vectors) { return ROWS; }
+static inline void store_panel(uint8_t *p, const f32x16 *q) { store_u8(p, q[0]); }
 
 enum { PEAK_MACS = 32 };
 typedef __m256i i8r;
