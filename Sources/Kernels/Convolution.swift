@@ -268,21 +268,19 @@ extension KernelSet {
     let size = MemoryLayout<Element>.stride
     let bytes = kernel * 3 * size
     for row in 0..<padding.output {
-      for column in 0..<padding.output {
-        let out = unsafe to + (row * padding.output + column) * columns * size
-        for i in 0..<kernel {
-          let window = unsafe from + ((row * stride + i) * bordered + column * stride) * 3 * size
-          let target = unsafe out + i * bytes
-          // Nine bytes are not worth a call of memmove: those of a length that the compiler knows are moved in place.
-          var at = 0
-          while at + 8 <= bytes {
-            unsafe (target + at).copyMemory(from: window + at, byteCount: 8)
-            at += 8
+      for i in 0..<kernel {
+        var window = unsafe from + (row * stride + i) * bordered * 3 * size
+        var out = unsafe to + row * padding.output * columns * size + i * bytes
+        for _ in 0..<padding.output {
+          // A call of memmove would take longer than the nine bytes of u8: moves of a known length need none.
+          if bytes == 9 {
+            unsafe out.copyMemory(from: window, byteCount: 8)
+            unsafe (out + 8).copyMemory(from: window + 8, byteCount: 1)
+          } else {
+            unsafe out.copyMemory(from: window, byteCount: bytes)
           }
-          while at < bytes {
-            unsafe (target + at).copyMemory(from: window + at, byteCount: 1)
-            at += 1
-          }
+          unsafe window += stride * 3 * size
+          unsafe out += columns * size
         }
       }
     }

@@ -28,6 +28,11 @@ typedef __m512i quads;
 static inline __m128i load_u8_n(const uint8_t *p, size_t n) {
   return n == 16 ? _mm_loadu_si128((const __m128i *)p) : _mm_maskz_loadu_epi8(mask_of(n), p);
 }
+// A constant that the compiler cannot see: from two shuffles that it knows it makes seven.
+static inline __m512i unknown(__m512i v) {
+  __asm__("" : "+v"(v));
+  return v;
+}
 // Lane c gets byte c of each row: dwords of channels 4 g ... 4 g + 3 are brought to the 128 bits g, and transposed there.
 static inline quads interleaved(const uint8_t *const p[], size_t at, size_t taps, size_t n) {
   __m512i v = _mm512_zextsi128_si512(load_u8_n(p[0] + at, n));
@@ -37,9 +42,9 @@ static inline quads interleaved(const uint8_t *const p[], size_t at, size_t taps
     v = _mm512_inserti32x4(v, load_u8_n(p[2] + at, n), 2);
   if (taps > 3)
     v = _mm512_inserti32x4(v, load_u8_n(p[3] + at, n), 3);
-  v = _mm512_permutexvar_epi32(_mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15), v);
-  return _mm512_shuffle_epi8(
-      v, _mm512_broadcast_i32x4(_mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15)));
+  const __m512i dwords = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+  const __m512i bytes = _mm512_broadcast_i32x4(_mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15));
+  return _mm512_shuffle_epi8(_mm512_permutexvar_epi32(unknown(dwords), v), unknown(bytes));
 }
 static inline i32x16 quads_add(i32x16 acc, quads x, size_t taps, const char *w) {
   return _mm512_dpbusd_epi32(acc, x, _mm512_loadu_si512(w));
