@@ -223,7 +223,9 @@ extension SourceModel {
     set("vision.class_embedding", [w], try source.floats("vision_model.embeddings.class_embedding", shape: [w]))
     try readPositions(source, "vision_model.embeddings.position_embedding.weight", vision)
     try norm(source, "vision_model.pre_layrnorm", to: "vision.pre_norm", width: w)
-    try readBlocks(source, "vision_model", to: "vision", layers: vision.layers, width: w, hidden: vision.hidden)
+    try readBlocks(
+      source, "vision_model.encoder.layers", .clip, to: "vision", layers: vision.layers, width: w, hidden: vision.hidden
+    )
     try norm(source, "vision_model.post_layernorm", to: "vision.final_norm", width: w)
     try readProjection(source, "visual_projection", to: "vision.projection", inputs: w)
   }
@@ -235,7 +237,9 @@ extension SourceModel {
     let places = try source.floats(
       "text_model.embeddings.position_embedding.weight", shape: [text.positions, text.width])
     set("text.position_embedding", [text.positions, text.width], places)
-    try readBlocks(source, "text_model", to: "text", layers: text.layers, width: text.width, hidden: text.hidden)
+    try readBlocks(
+      source, "text_model.encoder.layers", .clip, to: "text", layers: text.layers, width: text.width,
+      hidden: text.hidden)
     try norm(source, "text_model.final_layer_norm", to: "text.final_norm", width: text.width)
     try readProjection(source, "text_projection", to: "text.projection", inputs: text.width)
   }
@@ -271,21 +275,5 @@ extension SourceModel {
       positions = PositionGrid.resize(positions, from: side, to: grid, width: w)
     }
     set("vision.position_embedding", [tokens, w], positions)
-  }
-
-  private mutating func readBlocks(
-    _ source: any TensorSource, _ tower: String, to name: String, layers: Int, width: Int, hidden: Int
-  ) throws(WeightsError) {
-    for i in 0..<layers {
-      let (from, to) = ("\(tower).encoder.layers.\(i)", "\(name).blocks.\(i)")
-      let parts = ["q_proj", "k_proj", "v_proj"].map { "\(from).self_attn.\($0)" }
-      try set("\(to).qkv.weight", [3 * width, width], parts.map { ("\($0).weight", [width, width]) }, of: source)
-      try set("\(to).qkv.bias", [3 * width], parts.map { ("\($0).bias", [width]) }, of: source)
-      try copy(source, "\(from).self_attn.out_proj", to: "\(to).attention_out", outputs: width, inputs: width)
-      try norm(source, "\(from).layer_norm1", to: "\(to).norm1", width: width)
-      try copy(source, "\(from).mlp.fc1", to: "\(to).mlp_in", outputs: hidden, inputs: width)
-      try copy(source, "\(from).mlp.fc2", to: "\(to).mlp_out", outputs: width, inputs: hidden)
-      try norm(source, "\(from).layer_norm2", to: "\(to).norm2", width: width)
-    }
   }
 }

@@ -66,17 +66,8 @@ extension SourceModel {
     try set("vision.patch_embedding.bias", [w], [("\(patch).bias", [w])], of: source)
     set("vision.class_embedding", [w], try source.floats("\(embeddings).cls_token", shape: [1, 1, w]))
     try readPositions(source, "\(embeddings).position_embeddings", vision)
-    for i in 0..<vision.layers {
-      let (from, to) = ("vision_model.encoder.layer.\(i)", "vision.blocks.\(i)")
-      let parts = ["query", "key", "value"].map { "\(from).attention.attention.\($0)" }
-      try set("\(to).qkv.weight", [3 * w, w], parts.map { ("\($0).weight", [w, w]) }, of: source)
-      try set("\(to).qkv.bias", [3 * w], parts.map { ("\($0).bias", [w]) }, of: source)
-      try copy(source, "\(from).attention.output.dense", to: "\(to).attention_out", outputs: w, inputs: w)
-      try norm(source, "\(from).layernorm_before", to: "\(to).norm1", width: w)
-      try copy(source, "\(from).intermediate.dense", to: "\(to).mlp_in", outputs: vision.hidden, inputs: w)
-      try copy(source, "\(from).output.dense", to: "\(to).mlp_out", outputs: w, inputs: vision.hidden)
-      try norm(source, "\(from).layernorm_after", to: "\(to).norm2", width: w)
-    }
+    try readBlocks(
+      source, "vision_model.encoder.layer", .vit, to: "vision", layers: vision.layers, width: w, hidden: vision.hidden)
     try norm(source, "vision_model.layernorm", to: "vision.final_norm", width: w)
     try copy(source, "vision_model.pooler.dense", to: "vision.pooler", outputs: w, inputs: w)
     try readProjection(source, "visual_projection", to: "vision.projection", inputs: w)

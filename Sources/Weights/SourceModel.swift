@@ -226,17 +226,8 @@ package struct SourceModel: Sendable {
     for i in positions.indices { positions[i] += types[i % width] }
     set("text.position_embedding", [text.contextLength, width], positions)
     try norm(source, "text.embeddings.LayerNorm", to: "text.embedding_norm", width: width)
-    for i in 0..<text.layers {
-      let (from, to) = ("text.encoder.layer.\(i)", "text.blocks.\(i)")
-      let parts = ["query", "key", "value"].map { "\(from).attention.self.\($0)" }
-      try set("\(to).qkv.weight", [3 * width, width], parts.map { ("\($0).weight", [width, width]) }, of: source)
-      try set("\(to).qkv.bias", [3 * width], parts.map { ("\($0).bias", [width]) }, of: source)
-      try copy(source, "\(from).attention.output.dense", to: "\(to).attention_out", outputs: width, inputs: width)
-      try norm(source, "\(from).attention.output.LayerNorm", to: "\(to).norm1", width: width)
-      try copy(source, "\(from).intermediate.dense", to: "\(to).mlp_in", outputs: text.hidden, inputs: width)
-      try copy(source, "\(from).output.dense", to: "\(to).mlp_out", outputs: width, inputs: text.hidden)
-      try norm(source, "\(from).output.LayerNorm", to: "\(to).norm2", width: width)
-    }
+    try readBlocks(
+      source, "text.encoder.layer", .bert, to: "text", layers: text.layers, width: width, hidden: text.hidden)
     guard projected else { return }
     for name in ["text.projection", "text.word_projection"] {
       try copy(source, name, to: name, outputs: config.dimension, inputs: width)
@@ -248,6 +239,48 @@ package struct SourceModel: Sendable {
   ) throws(WeightsError) {
     set("\(name).weight", [width], try source.floats("\(from).weight", shape: [width]))
     set("\(name).bias", [width], try source.floats("\(from).bias", shape: [width]))
+  }
+
+  /// The parts of a transformer block under the names that a library gives them.
+  struct BlockNames {
+    var queryKeyValue: [String]
+    var attentionOut: String
+    var norm1: String
+    var mlpIn: String
+    var mlpOut: String
+    var norm2: String
+
+    static let clip = BlockNames(
+      queryKeyValue: ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"], attentionOut: "self_attn.out_proj",
+      norm1: "layer_norm1", mlpIn: "mlp.fc1", mlpOut: "mlp.fc2", norm2: "layer_norm2")
+    static let bert = BlockNames(
+      queryKeyValue: ["attention.self.query", "attention.self.key", "attention.self.value"],
+      attentionOut: "attention.output.dense", norm1: "attention.output.LayerNorm", mlpIn: "intermediate.dense",
+      mlpOut: "output.dense", norm2: "output.LayerNorm")
+    static let vit = BlockNames(
+      queryKeyValue: ["attention.attention.query", "attention.attention.key", "attention.attention.value"],
+      attentionOut: "attention.output.dense", norm1: "layernorm_before", mlpIn: "intermediate.dense",
+      mlpOut: "output.dense", norm2: "layernorm_after")
+  }
+
+  /// - Parameters:
+  ///   - from: what precedes the number of a block in the source's names.
+  ///   - tower: in the canonical names.
+  mutating func readBlocks(
+    _ source: any TensorSource, _ from: String, _ names: BlockNames, to tower: String, layers: Int, width: Int,
+    hidden: Int
+  ) throws(WeightsError) {
+    for i in 0..<layers {
+      let (from, to) = ("\(from).\(i)", "\(tower).blocks.\(i)")
+      let parts = names.queryKeyValue.map { "\(from).\($0)" }
+      try set("\(to).qkv.weight", [3 * width, width], parts.map { ("\($0).weight", [width, width]) }, of: source)
+      try set("\(to).qkv.bias", [3 * width], parts.map { ("\($0).bias", [width]) }, of: source)
+      try copy(source, "\(from).\(names.attentionOut)", to: "\(to).attention_out", outputs: width, inputs: width)
+      try norm(source, "\(from).\(names.norm1)", to: "\(to).norm1", width: width)
+      try copy(source, "\(from).\(names.mlpIn)", to: "\(to).mlp_in", outputs: hidden, inputs: width)
+      try copy(source, "\(from).\(names.mlpOut)", to: "\(to).mlp_out", outputs: width, inputs: hidden)
+      try norm(source, "\(from).\(names.norm2)", to: "\(to).norm2", width: width)
+    }
   }
 
   // MARK: Writing

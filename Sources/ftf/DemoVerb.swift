@@ -26,6 +26,9 @@ struct DemoVerb: ParsableCommand {
   @Option(help: "The model file; the default model without it.")
   var model: String?
 
+  @Flag(help: "JSON on stdout, an object a query.")
+  var json = false
+
   @OptionGroup var machine: Machine
 
   private static let questions = [
@@ -43,6 +46,8 @@ struct DemoVerb: ParsableCommand {
     let folder = try images ?? drawScenes(engine)
     let catalog = try Catalog(path: "\(output)/index", creating: engine.identity)
     try catalog.check(engine.identity)
+    let lock = try catalog.lock()
+    defer { withExtendedLifetime(lock) {} }
     try catalog.removeLeftovers()
     var indexing = Indexing(engine: engine, catalog: catalog)
     let files = try imagePaths([folder])
@@ -56,12 +61,12 @@ struct DemoVerb: ParsableCommand {
     for question in text.isEmpty ? Self.questions : text {
       let before = try archive.search(text: question, top: 5, engine.model.config.interaction, recallOnly: true)
       let after = try archive.search(text: question, top: 5, engine.model.config.interaction)
-      show(question, after)
+      if json { try printJSON(after.object(question)) } else { show(question, after) }
       try page.add(question, before: before, after: after)
     }
     if images == nil { page.precision = try precision(archive) }
     try page.write(title: images.map { "FastThenFine on \($0)" } ?? "FastThenFine on \(archive.count) drawn scenes")
-    print("\nOpen \(URL(fileURLWithPath: output).appendingPathComponent("index.html").path)")
+    report("\nOpen \(URL(fileURLWithPath: output).appendingPathComponent("index.html").path)")
   }
 
   private func show(_ question: String, _ answer: SearchAnswer) {
@@ -119,7 +124,6 @@ struct DemoVerb: ParsableCommand {
   /// The share of each kind's sentences whose first answer shows that kind, by recall and reranked.
   private func precision(_ archive: Archive) throws -> [DemoPage.Precision] {
     let interaction = archive.engine.model.config.interaction
-    print("\nprecision at 1     recall  reranked")
     var rows = try SceneKind.allCases.map { kind in
       var (recall, reranked) = (0, 0)
       for sentence in kind.sentences {
@@ -137,6 +141,11 @@ struct DemoVerb: ParsableCommand {
       DemoPage.Precision(
         name: "all", recall: rows.map(\.recall).reduce(0, +) / count,
         reranked: rows.map(\.reranked).reduce(0, +) / count))
+    if json {
+      try printJSON(["precision_at_1": Dictionary(uniqueKeysWithValues: rows.map { ($0.name, $0.reranked) })])
+      return rows
+    }
+    print("\nprecision at 1     recall  reranked")
     for row in rows {
       print(
         row.name.padding(toLength: 20, withPad: " ", startingAt: 0)

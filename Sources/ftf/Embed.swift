@@ -29,6 +29,9 @@ struct Embed: ParsableCommand {
   @Option(help: "f32 [n, M, d], the word pieces of each sentence; rows past a sentence's end are zero.")
   var tokens: String?
 
+  @Flag(help: "JSON on stdout: the files and their shapes.")
+  var json = false
+
   @OptionGroup var machine: Machine
 
   func validate() throws {
@@ -51,18 +54,24 @@ struct Embed: ParsableCommand {
 
   private func write(_ images: [EncodedImage], _ engine: Engine) throws {
     let d = engine.dimension
+    var files = [output: [images.count, d]]
     try NPY.write(images.flatMap(\.global), shape: [images.count, d], to: output)
     if let patches {
-      try NPY.write(images.flatMap(\.patches), shape: [images.count, engine.images.patches, d], to: patches)
+      files[patches] = [images.count, engine.images.patches, d]
+      try NPY.write(images.flatMap(\.patches), shape: files[patches]!, to: patches)
     }
+    if json { try printJSON(["shapes": files]) }
   }
 
   private func write(_ texts: [EncodedText], _ d: Int) throws {
+    var files = [output: [texts.count, d]]
     try NPY.write(texts.flatMap(\.sentence), shape: [texts.count, d], to: output)
     if let tokens {
       let longest = texts.map(\.words.count).max() ?? 0
       let padded = texts.flatMap { $0.words + [Float](repeating: 0, count: longest - $0.words.count) }
-      try NPY.write(padded, shape: [texts.count, longest / d, d], to: tokens)
+      files[tokens] = [texts.count, longest / d, d]
+      try NPY.write(padded, shape: files[tokens]!, to: tokens)
     }
+    if json { try printJSON(["shapes": files]) }
   }
 }

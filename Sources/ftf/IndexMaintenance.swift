@@ -82,6 +82,9 @@ struct IndexExport: ParsableCommand {
   @Option(help: "What is exported: images or captions.")
   var over: Search.Target = .images
 
+  @Flag(help: "JSON on stdout.")
+  var json = false
+
   func run() throws {
     let catalog = try Catalog(path: index)
     let entries = try catalog.entries(over.kind)
@@ -104,6 +107,7 @@ struct IndexExport: ParsableCommand {
     } catch {
       throw Failure("\(list): cannot be written: \(error.localizedDescription)")
     }
+    if json { return try printJSON(["items": ids.count, "list": list, "vectors": "\(output)/vectors.npy"]) }
     print("\(output): \(ids.count) \(over.rawValue)")
   }
 }

@@ -96,6 +96,9 @@ struct IndexRemove: ParsableCommand {
   @Argument(help: "Images, or folders with all that is below them.")
   var paths: [String]
 
+  @Flag(help: "JSON on stdout.")
+  var json = false
+
   func run() throws {
     let catalog = try Catalog(path: index)
     let lock = try catalog.lock()
@@ -107,6 +110,7 @@ struct IndexRemove: ParsableCommand {
     }
     guard !gone.isEmpty else { throw Failure("\(index): holds none of these images") }
     try catalog.remove(images: gone)
+    if json { return try printJSON(["removed": gone.count, "images": try catalog.count(.image)]) }
     print("\(index): \(gone.count) images removed, \(try catalog.count(.image)) left")
   }
 }

@@ -101,17 +101,7 @@ struct Search: ParsableCommand {
 
   private func show(_ query: String, _ answer: SearchAnswer) throws {
     if json {
-      return try printJSON([
-        "query": query, "encode_ms": answer.encodeMilliseconds, "recall_ms": answer.recallMilliseconds,
-        "rerank_ms": answer.rerankMilliseconds,
-        "results": answer.results.map { result in
-          [
-            "rank": result.rank, "id": result.id, (over == .images ? "path" : "caption"): result.name,
-            "score": result.score, "recall_score": result.recallScore, "recall_rank": result.recallRank,
-            "attributes": result.attributes.flatMap { try? JSONSerialization.jsonObject(with: Data($0.utf8)) } ?? [:],
-          ] as [String: Any]
-        },
-      ])
+      return try printJSON(answer.object(query, over))
     }
     print(query)
     for result in answer.results {
@@ -124,5 +114,22 @@ struct Search: ParsableCommand {
       String(
         format: "encode %.2f ms, recall %.2f ms, rerank %.2f ms", answer.encodeMilliseconds, answer.recallMilliseconds,
         answer.rerankMilliseconds))
+  }
+}
+
+extension SearchAnswer {
+  /// What `--json` prints for a query.
+  func object(_ query: String, _ over: Search.Target = .images) -> [String: Any] {
+    [
+      "query": query, "encode_ms": encodeMilliseconds, "recall_ms": recallMilliseconds,
+      "rerank_ms": rerankMilliseconds,
+      "results": results.map { result in
+        [
+          "rank": result.rank, "id": result.id, (over == .images ? "path" : "caption"): result.name,
+          "score": result.score, "recall_score": result.recallScore, "recall_rank": result.recallRank,
+          "attributes": result.attributes.flatMap { try? JSONSerialization.jsonObject(with: Data($0.utf8)) } ?? [:],
+        ] as [String: Any]
+      },
+    ]
   }
 }

@@ -122,14 +122,16 @@ private func ftf(_ arguments: [String], input: String = "") throws -> Outcome {
       try ftf("search", index, "--text", "x", "--filter", "year > 3000"), naming: index, saying: "holds for none")
     expectFailure(try ftf("search", index, "--text", "x", "--filter", "year >"), naming: "year >", saying: "a value")
 
-    #expect(try ftf("index", "remove", index, "\(images)/exact.png").code == 0)
+    let removed = try ftf("index", "remove", index, "\(images)/exact.png", "--json")
+    #expect(removed.code == 0 && removed.objects.first?["removed"] as? Int == 1)
     let before = try results("--top", "20").map { $0["score"] as! Double }
     let compacted = try ftf("index", "compact", index, "--json")
     #expect(compacted.objects.first?["freed_bytes"] as? Int ?? 0 > 0, "\(compacted.error)")
     #expect(try results("--top", "20").map { $0["score"] as! Double } == before)
     #expect(try ftf("index", "verify", index).code == 0)
 
-    #expect(try ftf("index", "export", index, out).code == 0)
+    let exported = try ftf("index", "export", index, out, "--json")
+    #expect(exported.code == 0 && exported.objects.first?["items"] as? Int == 16)
     let lines = try String(contentsOfFile: "\(out)/items.jsonl", encoding: .utf8).split(separator: "\n")
     let header = String(
       decoding: try Data(contentsOf: URL(fileURLWithPath: "\(out)/vectors.npy")).prefix(128), as: UTF8.self)

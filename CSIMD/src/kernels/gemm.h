@@ -1,10 +1,16 @@
 // The loops around the tiles of an instruction set: a panel of W at a time, blocks of rows of A against it, so that
 // W is read once from memory and A stays in cache. The level defines ROWS, VECTORS (of 16 outputs) and the tiles
-//   tile_u8(rows, vectors, product, row, column, panel of W, acc)   acc = the exact sums as floats, of the first vectors
-//   tile_f32(rows, args, row, panel of W, acc)
+//   tile_u8(rows, vectors, product, row, column, panel of W, ahead, acc)   acc = the exact sums as floats, of the first vectors
+//   tile_f32(rows, args, row, panel of W, ahead, acc)
 //   store_panel(c, values)                                          a row of a whole panel, as store_u8
 // and MOST_ROWS with rows_of(vectors), how many rows a tile of so few vectors has registers for.
 #pragma once
+
+// Where a tile prefetches from, a line each step of k: the first blocks of rows bring the next panel while they work on this
+// one. Weights that come from memory are otherwise waited for by the first block and by no other.
+static inline const char *ahead_of(const void *w, size_t bytes, size_t block) {
+  return (const char *)w + (block < VECTORS ? bytes + block * (bytes / VECTORS) : 0);
+}
 
 // Writes act(P + bias) + residual for `count` outputs (at most 16).
 static inline void finish(f32x16 p, const float *bias, csimd_activation activation, const float *residual, size_t count,
@@ -19,9 +25,9 @@ static inline void finish(f32x16 p, const float *bias, csimd_activation activati
 }
 
 static inline __attribute__((always_inline)) void block_u8_f32(size_t rows, const csimd_gemm_u8_f32_args *x, size_t row,
-                                                               size_t column, const int8_t *w) {
+                                                               size_t column, const int8_t *w, const char *ahead) {
   f32x16 acc[ROWS][VECTORS];
-  tile_u8(rows, VECTORS, &x->product, row, column, w, acc);
+  tile_u8(rows, VECTORS, &x->product, row, column, w, ahead, acc);
 #pragma clang loop unroll(full)
   for (size_t v = 0; v < VECTORS; v++) {
     const size_t at = column + 16 * v;
@@ -49,10 +55,10 @@ static inline __attribute__((always_inline)) f32x16 requantized(const csimd_gemm
 
 static inline __attribute__((always_inline)) void block_u8_u8(size_t rows, size_t vectors,
                                                               const csimd_gemm_u8_u8_args *x, size_t row, size_t column,
-                                                              const int8_t *w) {
+                                                              const int8_t *w, const char *ahead) {
   f32x16 acc[MOST_ROWS][VECTORS];
   const size_t n = x->product.n;
-  tile_u8(rows, vectors, &x->product, row, column, w, acc);
+  tile_u8(rows, vectors, &x->product, row, column, w, ahead, acc);
   const int is_whole = vectors == VECTORS && column + 16 * VECTORS <= n;
 #pragma clang loop unroll(full)
   for (size_t r = 0; r < rows; r++) {
@@ -81,9 +87,9 @@ static inline __attribute__((always_inline)) void block_u8_u8(size_t rows, size_
 }
 
 static inline __attribute__((always_inline)) void block_f32(size_t rows, const csimd_gemm_f32_args *x, size_t row,
-                                                            size_t column, const float *w) {
+                                                            size_t column, const float *w, const char *ahead) {
   f32x16 acc[ROWS][VECTORS];
-  tile_f32(rows, x, row, w, acc);
+  tile_f32(rows, x, row, w, ahead, acc);
 #pragma clang loop unroll(full)
   for (size_t v = 0; v < VECTORS; v++) {
     const size_t at = column + 16 * v;
@@ -130,8 +136,9 @@ enum { PANEL = 16 * VECTORS };
 
 static void gemm_u8_f32(const csimd_gemm_u8_f32_args *x, size_t first_panel, size_t end_panel) {
   const void *panels = x->product.w;
-#define BLOCK(rows) block_u8_f32(rows, x, row, p *PANEL, w)
-  PANEL_LOOP(x->product.m, PANEL * ((x->product.k + 3) / 4) * 4, BLOCK)
+#define BLOCK(rows) block_u8_f32(rows, x, row, p *PANEL, w, ahead_of(w, bytes, row / ROWS))
+  const size_t bytes = PANEL * ((x->product.k + 3) / 4) * 4;
+  PANEL_LOOP(x->product.m, bytes, BLOCK)
 #undef BLOCK
 }
 
@@ -146,8 +153,8 @@ static void gemm_u8_u8(const csimd_gemm_u8_u8_args *x, size_t first_panel, size_
     for (size_t v = 1; v < VECTORS; v++)
       if (vectors == v)
         for (; row + rows_of(v) <= m; row += rows_of(v))
-          block_u8_u8(rows_of(v), v, x, row, p * PANEL, w);
-#define BLOCK(rows) block_u8_u8(rows, VECTORS, x, row, p *PANEL, w)
+          block_u8_u8(rows_of(v), v, x, row, p * PANEL, w, (const char *)w);
+#define BLOCK(rows) block_u8_u8(rows, VECTORS, x, row, p *PANEL, w, ahead_of(w, bytes, row / ROWS))
     FOR_ROW_BLOCKS(m, BLOCK)
 #undef BLOCK
   }
@@ -155,7 +162,8 @@ static void gemm_u8_u8(const csimd_gemm_u8_u8_args *x, size_t first_panel, size_
 
 static void gemm_f32(const csimd_gemm_f32_args *x, size_t first_panel, size_t end_panel) {
   const void *panels = x->w;
-#define BLOCK(rows) block_f32(rows, x, row, p *PANEL, w)
-  PANEL_LOOP(x->m, PANEL * x->k * sizeof(float), BLOCK)
+#define BLOCK(rows) block_f32(rows, x, row, p *PANEL, w, ahead_of(w, bytes, row / ROWS))
+  const size_t bytes = PANEL * x->k * sizeof(float);
+  PANEL_LOOP(x->m, bytes, BLOCK)
 #undef BLOCK
 }

@@ -2,7 +2,7 @@
 #pragma once
 
 static inline __attribute__((always_inline)) void tile_f32(size_t rows, const csimd_gemm_f32_args *x, size_t row,
-                                                           const float *w, f32x16 acc[][VECTORS]) {
+                                                           const float *w, const char *ahead, f32x16 acc[][VECTORS]) {
 #pragma clang loop unroll(full)
   for (size_t r = 0; r < rows; r++)
 #pragma clang loop unroll(full)
@@ -10,6 +10,7 @@ static inline __attribute__((always_inline)) void tile_f32(size_t rows, const cs
       acc[r][v] = splat(0);
   const float *a = x->a + row * x->lda;
   for (size_t k = 0; k < x->k; k++, w += 16 * VECTORS) {
+    __builtin_prefetch(ahead + 64 * k, 0, 2);
     f32x16 column[VECTORS];
 #pragma clang loop unroll(full)
     for (size_t v = 0; v < VECTORS; v++)

@@ -65,7 +65,7 @@ static inline __attribute__((always_inline)) void dots_of(size_t count, size_t d
 }
 
 static inline __attribute__((always_inline)) void tile_u8(size_t rows, size_t vectors, const csimd_product_u8 *x,
-                                                          size_t row, size_t column, const int8_t *w,
+                                                          size_t row, size_t column, const int8_t *w, const char *ahead,
                                                           f32x16 out[][VECTORS]) {
   i32x16 acc[ROWS];
 #pragma clang loop unroll(full)
@@ -73,6 +73,7 @@ static inline __attribute__((always_inline)) void tile_u8(size_t rows, size_t ve
     acc[r] = times_i32(load_i32(x->w_sum + column), 128 - x->a_zero);
   const uint8_t *a = x->a + row * x->lda;
   for (size_t k = 0; k < x->k; k += 4, w += 64) {
+    __builtin_prefetch(ahead + 16 * k, 0, 2);
     const __m256i low = _mm256_load_si256((const __m256i *)w), high = _mm256_load_si256((const __m256i *)(w + 32));
 #pragma clang loop unroll(full)
     for (size_t r = 0; r < rows; r++) {

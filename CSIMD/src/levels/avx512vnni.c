@@ -56,7 +56,7 @@ enum { MOST_ROWS = 16 };
 static inline size_t rows_of(size_t vectors) { return vectors == 1 ? 16 : 24 / vectors; }
 
 static inline __attribute__((always_inline)) void tile_u8(size_t rows, size_t vectors, const csimd_product_u8 *x,
-                                                          size_t row, size_t column, const int8_t *w,
+                                                          size_t row, size_t column, const int8_t *w, const char *ahead,
                                                           f32x16 out[][VECTORS]) {
   __m512i acc_i32x16[MOST_ROWS][VECTORS];
 #pragma clang loop unroll(full)
@@ -66,6 +66,7 @@ static inline __attribute__((always_inline)) void tile_u8(size_t rows, size_t ve
       acc_i32x16[r][v] = times_i32(load_i32(x->w_sum + column + 16 * v), -x->a_zero);
   const uint8_t *a = x->a + row * x->lda;
   for (size_t k = 0; k < x->k; k += 4, w += 64 * VECTORS) {
+    __builtin_prefetch(ahead + 16 * k, 0, 2);
     __m512i panel[VECTORS];
 #pragma clang loop unroll(full)
     for (size_t v = 0; v < vectors; v++)

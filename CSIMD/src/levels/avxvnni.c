@@ -46,7 +46,7 @@ static inline i32x16 quads_add(i32x16 acc, quads x, size_t taps, const char *w) 
 static inline void quad_put(char *w, size_t c, size_t b, int8_t code) { w[4 * c + b] = code; }
 
 static inline __attribute__((always_inline)) void tile_u8(size_t rows, size_t vectors, const csimd_product_u8 *x,
-                                                          size_t row, size_t column, const int8_t *w,
+                                                          size_t row, size_t column, const int8_t *w, const char *ahead,
                                                           f32x16 out[][VECTORS]) {
   i32x16 acc[ROWS];
 #pragma clang loop unroll(full)
@@ -54,6 +54,7 @@ static inline __attribute__((always_inline)) void tile_u8(size_t rows, size_t ve
     acc[r] = times_i32(load_i32(x->w_sum + column), -x->a_zero);
   const uint8_t *a = x->a + row * x->lda;
   for (size_t k = 0; k < x->k; k += 4, w += 64) {
+    __builtin_prefetch(ahead + 16 * k, 0, 2);
     const __m256i low = _mm256_load_si256((const __m256i *)w), high = _mm256_load_si256((const __m256i *)(w + 32));
 #pragma clang loop unroll(full)
     for (size_t r = 0; r < rows; r++) {
