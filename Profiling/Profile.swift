@@ -21,6 +21,19 @@ package struct Profile {
   package let peak: Double?
   package private(set) var layers: [Timing] = []
   package private(set) var parts: [Timing] = []
+  /// The share of the ceiling that encoding an image must reach on every level; 53 to 67 % were measured.
+  package static let leastShare = 0.4
+
+  /// What runs slower than it should; nil where there is no ceiling to compare with.
+  package var shortfalls: [String]? {
+    guard let peak else { return nil }
+    return parts.filter { $0.name == "image, one thread" }.compactMap { part in
+      let share = Double(part.operations ?? 0) / part.median * 1e3 / peak
+      guard share < Self.leastShare else { return nil }
+      return "\(part.name): \(Int(100 * share)) % of the ceiling, where \(Int(100 * Self.leastShare)) % are expected"
+    }
+  }
+
   /// Images a second with all threads, pixels in memory.
   package private(set) var imagesPerSecond = 0.0
 

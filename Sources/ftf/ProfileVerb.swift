@@ -17,6 +17,9 @@ struct ProfileVerb: ParsableCommand {
   @Option(help: "How often each part is timed.")
   var rounds = 60
 
+  @Flag(help: "Exit 1 where encoding an image reaches less of the ceiling than the kernels are known for.")
+  var assert = false
+
   @Flag(help: "JSON on stdout.")
   var json = false
 
@@ -28,8 +31,19 @@ struct ProfileVerb: ParsableCommand {
 
   func run() throws {
     let engine = try machine.engine(try model ?? defaultModel())
+    let hasCeiling = engine.model.precision == .int8 && engine.kernels.level != .portable
+    guard hasCeiling || !assert else {
+      throw Failure(
+        "there is no ceiling to compare with: --assert is for int8 models on a level with int8 instructions")
+    }
     let profile = Profile(engine, rounds: rounds)
-    if json { return try printJSON(object(profile, engine)) }
+    if json { try printJSON(object(profile, engine)) } else { show(profile, engine) }
+    if assert, let shortfalls = profile.shortfalls, !shortfalls.isEmpty {
+      throw Failure(shortfalls.joined(separator: "; ") + "; is the machine busy?")
+    }
+  }
+
+  private func show(_ profile: Profile, _ engine: Engine) {
     let name = engine.model.config.name
     print("\(name), \(engine.model.precision.rawValue), level \(engine.kernels.level.rawValue)")
     if let peak = profile.peak { print(String(format: "int8 ceiling of one core: %.0f GMAC/s", peak / 1e9)) }

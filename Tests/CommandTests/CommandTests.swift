@@ -258,6 +258,12 @@ private func ftf(_ arguments: [String], input: String = "") throws -> Outcome {
     #expect(try convert("--expect", vectors).code == 2)
   }
 
+  @Test func assertingSpeedNeedsACeiling() throws {
+    let exact = "\(folder.path)/fp32.ftf"
+    #expect(try ftf("convert", tiny, "-o", exact, "--precision", "fp32").code == 0)
+    expectFailure(try ftf("profile", exact, "--assert"), naming: "--assert", saying: "no ceiling")
+  }
+
   @Test func openCLIPFilesAndTheirSilencesAreNamed() throws {
     let none = try folder.file("none.pt", Data(contentsOf: URL(fileURLWithPath: "\(Goldens.folder)/script.pt")))
     expectFailure(try ftf("convert", none, "-o", "x.ftf"), naming: none, saying: "neither")
