@@ -121,6 +121,7 @@ extension PreprocessingConfig {
 
   /// The same for images of another side.
   mutating func scale(to side: Int) {
+    guard (1...65536).contains(cropTo), (1...65536).contains(resizeTo) else { return }
     resizeTo = max(side, Int((Double(resizeTo) * Double(side) / Double(cropTo)).rounded()))
     cropTo = side
   }

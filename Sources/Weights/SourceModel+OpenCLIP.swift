@@ -101,6 +101,9 @@ private struct OpenCLIPArchitecture {
     (imageSize, patchSize) = (vision["image_size"] as? Int, vision["patch_size"] as? Int)
     (width, headWidth) = (vision["width"] as? Int, vision["head_width"] as? Int ?? 64)
     (textHeads, isQuickGELU) = (text["heads"] as? Int, model["quick_gelu"] as? Bool ?? false)
+    guard (1...65536).contains(headWidth ?? 64) else {
+      throw .badConfig(path: path, reason: "its head_width is \(headWidth!), of which no heads can be made")
+    }
     guard let preprocess = whole?["preprocess_cfg"] as? [String: Any], let imageSize else { return }
     func numbers(_ key: String, _ usual: [Float]) -> [Float] {
       (preprocess[key] as? [Double])?.map { Float($0) } ?? usual
@@ -150,7 +153,7 @@ extension SourceModel {
       throw .badConfig(
         path: path,
         reason:
-          "has an image tower of width \(width) and patch \(patch[3]), the architecture \(known.width!) and \(known.patchSize!)"
+          "has an image tower of width \(width) and patch \(patch[3]), the architecture \(known.width ?? width) and \(known.patchSize ?? patch[3])"
       )
     }
     func layers(_ prefix: String) -> Int {
