@@ -246,6 +246,9 @@ extension ModelConfig {
     return String(decoding: try! encoder.encode(self), as: UTF8.self)
   }
 
+  /// Of a norm.
+  fileprivate static func isEpsilon(_ value: Float) -> Bool { (0...1).contains(value) }
+
   /// What the config says that cannot be, or that no encoder here computes.
   var contradiction: String? {
     let extent = 1...65536
@@ -279,16 +282,21 @@ extension ModelConfig {
     if text.contextLength > 8192 || text.contextLength * max(text.hidden, 3 * text.width) > Self.mostActivations {
       return bad("text.context_length", text.contextLength)
     }
-    if !(3...text.positions).contains(text.contextLength) { return bad("text.context_length", text.contextLength) }
+    if text.contextLength < 3 || text.contextLength > text.positions {
+      return bad("text.context_length", text.contextLength)
+    }
     if preprocessing.cropTo != vision.imageSize || preprocessing.resizeTo < preprocessing.cropTo
       || preprocessing.resizeTo > 4096
     {
       return
         "resizes to \(preprocessing.resizeTo) and crops to \(preprocessing.cropTo) for images of \(vision.imageSize)"
     }
-    if preprocessing.mean.count != 3 || preprocessing.std.count != 3 || !preprocessing.std.allSatisfy({ $0 > 0 }) {
+    if preprocessing.mean.count != 3 || preprocessing.std.count != 3 || !preprocessing.mean.allSatisfy(\.isFinite)
+      || !preprocessing.std.allSatisfy({ $0 > 0 && $0.isFinite })
+    {
       return "needs three means and three positive stds"
     }
+    if !Self.isEpsilon(text.normEpsilon) { return bad("text.norm_epsilon", text.normEpsilon) }
     if !interaction.isUsable { return "has an interaction outside its ranges: tau > 0, beta and lambda in 0...1" }
     return switch vision {
     case .efficientNetLite(let config): config.contradiction
@@ -304,17 +312,20 @@ extension ViTConfig {
       return "has vision.\(name) \(value), which no encoder here computes"
     }
     if !(1...256).contains(layers) { return "has vision.layers \(layers), which no encoder here computes" }
+    if !ModelConfig.isEpsilon(normEpsilon) {
+      return "has vision.norm_epsilon \(normEpsilon), which no encoder here computes"
+    }
     if !["gelu", "quickgelu"].contains(activation) {
       return "has vision.activation \(activation), which no encoder here computes"
+    }
+    if !(1...imageSize).contains(patchSize) || imageSize % patchSize != 0 {
+      return "has vision.patch_size \(patchSize), which does not divide the image of \(imageSize)"
     }
     // Activations of one pass: what a hostile config could make of a small file.
     if tokens > 16384 || tokens * max(hidden, 3 * width, 3 * patchSize * patchSize) > ModelConfig.mostActivations {
       return "has \(tokens) vision tokens, which take more memory than a model may"
     }
     if width % heads != 0 { return "has vision.width \(width), which \(heads) heads do not divide" }
-    if !(1...imageSize).contains(patchSize) || imageSize % patchSize != 0 {
-      return "has vision.patch_size \(patchSize), which does not divide the image of \(imageSize)"
-    }
     return nil
   }
 }
@@ -323,6 +334,9 @@ extension EfficientNetLiteConfig {
   /// What the config says that cannot be, or that no encoder here computes.
   var contradiction: String? {
     if activation != "relu6" { return "has vision.activation \(activation), which no encoder here computes" }
+    if !ModelConfig.isEpsilon(normEpsilon) {
+      return "has vision.norm_epsilon \(normEpsilon), which no encoder here computes"
+    }
     if padding != "same" { return "has vision.padding \(padding), which no encoder here computes" }
     for (name, value) in [("stem", stem), ("head", head)] where !(1...65536).contains(value) {
       return "has vision.\(name) \(value), which no encoder here computes"

@@ -88,6 +88,10 @@ import Weights
     ("config.json", "\"hidden_size\": 36", "\"hidden_size\": 39", "shape"),
     ("config.json", "\"hidden_act\": \"quick_gelu\"", "\"hidden_act\": \"relu\"", "hidden_act"),
     ("config.json", "\"model_type\": \"clip\"", "\"model_type\": \"blip\"", "blip"),
+    ("config.json", "\"patch_size\": 14", "\"patch_size\": 9000000000000000000", "patch_size"),
+    ("config.json", "\"max_position_embeddings\": 20", "\"max_position_embeddings\": 1", "context_length"),
+    ("config.json", "\"layer_norm_eps\": 1e-05", "\"layer_norm_eps\": 2.5", "epsilon"),
+    ("preprocessor_config.json", "0.26862954", "-1", "stds"),
     ("preprocessor_config.json", "\"resample\": 3", "\"resample\": 1", "resample"),
     ("preprocessor_config.json", "\"height\": 56", "\"height\": 40", "square"),
   ]) func aSourceThatContradictsItselfIsNamed(file: String, from: String, to: String, expected: String) throws {

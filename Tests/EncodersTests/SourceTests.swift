@@ -70,6 +70,7 @@ import Testing
     ("open_clip", "open_clip_config.json", "\"head_width\": 12", "\"head_width\": 0", "head_width"),
     ("open_clip", "open_clip_config.json", "\"image_size\": 56", "\"image_size\": 9000000000000000000", "image_size"),
     ("dual-clip", "preprocessor_config.json", "\"height\": 56", "\"height\": 0", "square"),
+    ("open_clip", "open_clip_config.json", "0.45", "1e300", "means"),
     ("open_clip", "open_clip_config.json", "\"shortest\"", "\"longest\"", "resize_mode"),
     ("open_clip", "open_clip_config.json", "\"bicubic\"", "\"nearest\"", "interpolation"),
     ("dual-vit", "config.json", "\"vit\"", "\"swin\"", "swin"),

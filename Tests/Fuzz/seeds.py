@@ -1,4 +1,7 @@
-"""Writes the fuzzer's seed corpus, files as libraries write them: python seeds.py corpus"""
+"""Writes the fuzzer's seed corpus, files as libraries write them: python seeds.py corpus
+
+The two configs there, efficientnet.json and vit.json, are those of converted fixtures.
+"""
 import os
 import sys
 from collections import OrderedDict

@@ -128,6 +128,11 @@ import Testing
     #expect(names.count >= 6)
     for name in names {
       let path = "\(folder)/\(name)"
+      if name.hasSuffix(".json") {
+        let config = try ModelConfig(json: Data(contentsOf: URL(fileURLWithPath: path)), path: path)
+        #expect(try ModelConfig(json: Data(config.json().utf8), path: path) == config)
+        continue
+      }
       let source = try name.hasSuffix(".pt") ? openPyTorchArchive(path) : openSafeTensors(path)
       #expect(!source.names.isEmpty)
       for tensor in source.names where tensor != "d" {
