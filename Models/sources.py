@@ -142,3 +142,8 @@ for path in paths:
 np.save(f"{work}/expected.npy", g)
 subprocess.run([ftf, "convert", f"{work}/silent.pt", "-o", f"{work}/m.ftf", "--tokenizer", bpe, "--precision", "fp32",
                 "--verify", "--expect", f"{work}/expected.npy", "--calibrate", images], check=True)
+
+# What int8 costs: the accuracy card's first lines.
+card = subprocess.run([ftf, "convert", hf, "-o", f"{work}/m.ftf", "--calibrate", folder, "--verify"], check=True,
+                      capture_output=True, text=True).stdout
+print("int8 " + "\n".join(card.split("\n")[:6]))

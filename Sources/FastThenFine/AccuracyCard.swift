@@ -21,6 +21,7 @@ package struct ExactVectors: Sendable {
 /// Cosines of vectors with those of the exact model, row by row, after the exact set's mean is taken off both: plain cosines
 /// flatter vectors that all point one way.
 package struct Cosines: Codable, Sendable {
+  package var mean: Double
   package var median: Double
   package var firstPercentile: Double
 
@@ -43,6 +44,7 @@ package struct Cosines: Codable, Sendable {
     }
     cosines.sort()
     (median, firstPercentile) = rows > 0 ? (cosines[rows / 2], cosines[rows / 100]) : (1, 1)
+    self.mean = rows > 0 ? cosines.reduce(0, +) / Double(rows) : 1
   }
 }
 
@@ -127,7 +129,7 @@ package struct AccuracyCard: Codable, Sendable {
   package func lines(allLayers: Bool) -> [String] {
     func line(_ name: String, _ c: Cosines) -> String {
       name.padding(toLength: 30, withPad: " ", startingAt: 0)
-        + String(format: "median %.4f, 1st percentile %.4f", c.median, c.firstPercentile)
+        + String(format: "mean %.4f, median %.4f, 1st percentile %.4f", c.mean, c.median, c.firstPercentile)
     }
     return [
       "against fp32, on \(images) images and \(sentences) sentences (cosines with the mean taken off):",

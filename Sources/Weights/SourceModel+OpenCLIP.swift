@@ -146,6 +146,7 @@ extension SourceModel {
     var known: OpenCLIPArchitecture?
     if FileManager.default.fileExists(atPath: configured) {
       known = try OpenCLIPArchitecture(config: configured)
+      unused = options.given.intersection(["--arch"])
     } else if let name = options.architecture {
       known = try OpenCLIPArchitecture(name: name)
     }

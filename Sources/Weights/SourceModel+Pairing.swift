@@ -40,6 +40,7 @@ extension SourceModel {
       let other = try SourceModel(path, options)
       for (name, values) in other.tensors where name.hasPrefix("text.") { result.tensors[name] = values }
       (result.config.text, result.vocabulary, result.merges) = (other.config.text, other.vocabulary, other.merges)
+      result.unused.formIntersection(other.unused)
       result.decisions += other.decisions.filter { !result.decisions.contains($0) }
       dimension = other.config.dimension
     }

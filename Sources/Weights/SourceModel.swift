@@ -17,6 +17,8 @@ package struct SourceModel: Sendable {
   package var decisions: [String] = []
   /// Whether neither the source nor the user said the activation.
   package internal(set) var isActivationGuessed = false
+  /// The options that were given and that this source has no use for.
+  package internal(set) var unused: Set<String> = []
   /// By canonical name.
   package var tensors: [String: Values] = [:]
 
@@ -43,6 +45,15 @@ package struct SourceModel: Sendable {
       (self.tokenizer, self.activation) = (tokenizer, activation)
       (self.architecture, self.imageSize) = (architecture, imageSize)
     }
+
+    /// Those of `activation`, `architecture` and `imageSize` that are given, as the command names them.
+    package var given: Set<String> {
+      var names: Set<String> = []
+      if activation != nil { names.insert("--activation") }
+      if architecture != nil { names.insert("--arch") }
+      if imageSize != nil { names.insert("--image-size") }
+      return names
+    }
   }
 
   /// Reads a model of this project, a CLIP or VisionTextDualEncoder of `transformers`, or a CLIP of open_clip or OpenAI.
@@ -55,7 +66,11 @@ package struct SourceModel: Sendable {
   }
 
   private static func read(_ path: String, _ options: Options) throws(WeightsError) -> SourceModel {
-    if path.hasSuffix(".ftf") { return try SourceModel(model: Model(path: path)) }
+    if path.hasSuffix(".ftf") {
+      var model = try SourceModel(model: Model(path: path))
+      model.unused = options.given
+      return model
+    }
     let config = "\(path)/config.json"
     guard FileManager.default.fileExists(atPath: config) else {
       return try SourceModel(openCLIP: SafeTensors.open(path), path, options)
@@ -63,9 +78,16 @@ package struct SourceModel: Sendable {
     let json = try read(config)
     let fields = (try? JSONSerialization.jsonObject(with: json)) as? [String: Any]
     switch fields?["model_type"] as? String {
-    case nil: return try SourceModel(own: path, config: json)
-    case "clip": return try SourceModel(clip: path, config: json, options)
-    case "vision-text-dual-encoder": return try SourceModel(dual: path, config: json, options)
+    case nil:
+      var model = try SourceModel(own: path, config: json)
+      model.unused = options.given
+      return model
+    case "clip", "vision-text-dual-encoder":
+      var model =
+        fields?["model_type"] as? String == "clip"
+        ? try SourceModel(clip: path, config: json, options) : try SourceModel(dual: path, config: json, options)
+      model.unused = options.given.intersection(["--arch"])
+      return model
     case let type?:
       throw .badConfig(
         path: config,

@@ -15,21 +15,13 @@ struct AttributesFile {
   var problems: [String] = []
 
   init(path: String) throws {
-    let text: String
-    do {
-      text = try String(contentsOf: URL(fileURLWithPath: path), encoding: .utf8)
-    } catch {
-      throw Failure("\(path): the attributes cannot be read; give a UTF-8 file of JSON lines")
-    }
-    for (number, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated()
-    where !line.allSatisfy(\.isWhitespace) {
-      let place = "\(path):\(number + 1)"
-      var object = (try? JSONSerialization.jsonObject(with: Data(line.utf8))) as? [String: Any]
+    try JSONLines.read(path, "attributes") { place, line in
+      var object = (try? JSONSerialization.jsonObject(with: line)) as? [String: Any]
       guard let filename = object?.removeValue(forKey: "filename") as? String, !filename.isEmpty, let object,
         let json = try? JSONSerialization.data(withJSONObject: object, options: [.sortedKeys, .withoutEscapingSlashes])
       else {
         problems.append("\(place): not a line of attributes; expected {\"filename\": ..., \"name\": value, ...}")
-        continue
+        return
       }
       lines.append(Line(place: place, filename: filename, json: String(decoding: json, as: UTF8.self)))
     }

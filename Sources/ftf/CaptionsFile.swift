@@ -13,21 +13,13 @@ struct CaptionsFile {
   var problems: [String] = []
 
   init(path: String) throws {
-    let text: String
-    do {
-      text = try String(contentsOf: URL(fileURLWithPath: path), encoding: .utf8)
-    } catch {
-      throw Failure("\(path): the captions cannot be read; give a UTF-8 file of JSON lines")
-    }
     let decoder = JSONDecoder()
-    for (number, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated()
-    where !line.allSatisfy(\.isWhitespace) {
+    try JSONLines.read(path, "captions") { place, line in
       do {
-        lines.append(try decoder.decode(Line.self, from: Data(line.utf8)))
+        lines.append(try decoder.decode(Line.self, from: line))
       } catch {
         problems.append(
-          "\(path):\(number + 1): not a caption line; expected {\"filename\": ..., \"split\": ..., \"captions\": [...]}"
-        )
+          "\(place): not a caption line; expected {\"filename\": ..., \"split\": ..., \"captions\": [...]}")
       }
     }
   }

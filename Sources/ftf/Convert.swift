@@ -115,6 +115,11 @@ struct Convert: ParsableCommand {
       tokenizer: tokenizer, activation: activation?.rawValue, architecture: arch, imageSize: imageSize)
     var model = try SourceModel(source ?? vision!, options)
     if let text { model = try model.withText(from: text, options) }
+    guard model.unused.isEmpty else {
+      throw Failure(
+        "\(source ?? vision!): has no use for \(model.unused.sorted().joined(separator: " and ")): it says itself what it is"
+      )
+    }
     if let expect {
       let inputs: Reference.Inputs =
         try calibrate.map { .images(try imagePaths([$0])) } ?? .sentences(questions())

@@ -258,6 +258,18 @@ private func ftf(_ arguments: [String], input: String = "") throws -> Outcome {
     #expect(try convert("--expect", vectors).code == 2)
   }
 
+  @Test func optionsThatASourceHasNoUseForAreNoSurprise() throws {
+    let clip = "\(Goldens.folder)/clip"
+    for (source, option, value) in [
+      (clip, "--arch", "ViT-B-32"), (tiny, "--image-size", "112"), (tiny, "--activation", "gelu"),
+      ("\(Goldens.folder)/open_clip", "--arch", "ViT-B-32"),
+    ] {
+      let made = try ftf(
+        "convert", source, "-o", "\(folder.path)/x.ftf", "--precision", "fp32", "--tokenizer", clip, option, value)
+      expectFailure(made, naming: source, saying: "no use for \(option)")
+    }
+  }
+
   @Test func assertingSpeedNeedsACeiling() throws {
     let exact = "\(folder.path)/fp32.ftf"
     #expect(try ftf("convert", tiny, "-o", exact, "--precision", "fp32").code == 0)
