@@ -2,6 +2,7 @@ import Encoders
 import FastThenFine
 import Foundation
 import Imaging
+import Index
 import Kernels
 import Retrieval
 import Weights
@@ -15,10 +16,14 @@ package struct Profile {
     package var quartiles: (Double, Double)
     /// Multiply-adds, where the part is one of products.
     package var operations: Int?
+    /// Bytes that come from memory, where they are what takes the time.
+    package var bytes: Int?
   }
 
   /// int8 multiply-adds a second of one core, on registers alone; nil for `portable` and for fp32.
   package let peak: Double?
+  /// Bytes a second that one core reads from memory.
+  package private(set) var bandwidth: Double?
   package private(set) var layers: [Timing] = []
   package private(set) var parts: [Timing] = []
   /// The share of the ceiling that encoding an image must reach on every level; 53 to 67 % were measured.
@@ -40,14 +45,31 @@ package struct Profile {
   private let engine: Engine
   private let single: KernelSet
 
-  /// - Parameter rounds: how often each part is run after it has been warmed.
-  package init(_ engine: Engine, rounds: Int = 60) {
+  /// What is timed.
+  package enum Part: String, CaseIterable, Sendable {
+    case image, text, search
+  }
+
+  /// Of the vectors of an image.
+  package struct Shape: Sendable {
+    package var patches: Int
+    package var dimension: Int
+    package init(patches: Int, dimension: Int) { (self.patches, self.dimension) = (patches, dimension) }
+  }
+
+  /// - Parameters:
+  ///   - rounds: how often each part is run after it has been warmed.
+  ///   - shape: of what is searched, where it is not the model's own.
+  package init(_ engine: Engine, rounds: Int = 60, parts: [Part] = Part.allCases, shape: Shape? = nil) throws {
     self.engine = engine
     single = engine.kernels.singleThreaded
     peak = engine.model.precision == .int8 ? single.peakInt8() : nil
-    timeImage(rounds)
-    timeText(rounds)
-    timeSearch(rounds)
+    if parts.contains(.image) { timeImage(rounds) }
+    if parts.contains(.text) { timeText(rounds) }
+    if parts.contains(.search) {
+      let shape = shape ?? Shape(patches: engine.images.patches, dimension: engine.dimension)
+      try timeSearch(rounds, shape)
+    }
   }
 
   /// Pixels that differ from run to run.
@@ -108,46 +130,96 @@ package struct Profile {
     ]
   }
 
-  private mutating func timeSearch(_ rounds: Int) {
-    let (d, n, stored) = (engine.dimension, engine.images.patches, 100_000)
-    func rows(_ count: Int, _ seed: UInt32) -> VectorSet {
-      var state = seed
-      let values = (0..<count * d).map { _ -> Float in
-        state = state &* 1_664_525 &+ 1_013_904_223
-        return Float(Int32(bitPattern: state)) / 2_147_483_648
-      }
-      return VectorSet(quantizing: values, dimension: d, with: single)
+  private mutating func timeSearch(_ rounds: Int, _ shape: Shape) throws {
+    let (d, stored) = (shape.dimension, 100_000)
+    var vectors = RandomVectors(dimension: d)
+    func pipeline(_ count: Int, _ patches: Int) -> Pipeline<ItemSet> {
+      let set = ItemSet(
+        coarse: (0..<count).map { _ in vectors.rows(1) }, fine: (0..<count).map { _ in vectors.rows(patches) },
+        dimension: d, areImages: patches > 0, precision: .int8, with: single)
+      return Pipeline([set], with: single)
     }
-    let (archive, queries) = (rows(stored, 1), rows(8, 2))
+    func queries(_ words: Int) -> [EncodedQuery] {
+      (0..<8).map { _ in
+        EncodedQuery(sentence: vectors.rows(1), words: vectors.rows(words), precision: .int8, with: single)
+      }
+    }
+    let (archive, few) = (pipeline(stored, 0), queries(10))
     parts += [
       measure("recall among \(stored) images, one thread", max(rounds / 4, 5), operations: stored * d) {
-        _ = recall(archive.dots(queries.rows($0 % 8..<$0 % 8 + 1), with: single).span, limit: 100)
+        _ = archive.recall(few[$0 % 8], limit: 100)
       }
     ]
-    let candidates = (0..<50).map { rows(n + 1, UInt32(100 + $0)) }
+    let images = pipeline(50, shape.patches)
+    let candidates = images.recall(few[0], limit: 50)
     for mode in [InteractionConfig.Mode.balanced, .words, .maxsim] {
-      var interaction = engine.model.config.interaction
-      interaction.mode = mode
+      let interaction = interaction(mode, 50)
       parts += [
-        measure("rerank of 50 candidates, 10 words, \(mode.rawValue), one thread", max(rounds / 4, 5)) { round in
-          let text = FineText(sentence: queries.rows(round % 8..<round % 8 + 1), words: rows(10, UInt32(round)))
-          for candidate in candidates {
-            let image = FineImage(patches: candidate.rows(1..<n + 1), global: candidate.rows(0..<1), with: single)
-            _ = image.fine(text, interaction, with: single)
-          }
+        measure("rerank of 50 candidates, 10 words, \(mode.rawValue), one thread", max(rounds / 4, 5)) {
+          _ = images.reranked(candidates, for: few[$0 % 8], interaction)
+        }
+      ]
+    }
+    try timeRerankFromMemory(rounds, shape, queries(12), &vectors)
+  }
+
+  private func interaction(_ mode: InteractionConfig.Mode, _ candidates: Int) -> InteractionConfig {
+    var interaction = engine.model.config.interaction
+    (interaction.mode, interaction.candidates) = (mode, candidates)
+    return interaction
+  }
+
+  /// A hundred candidates at a time out of a segment that no cache holds, as a search of a large index finds them.
+  private mutating func timeRerankFromMemory(
+    _ rounds: Int, _ shape: Shape, _ queries: [EncodedQuery], _ vectors: inout RandomVectors
+  ) throws {
+    let path = FileManager.default.temporaryDirectory.appendingPathComponent("ftf-profile-\(UUID().uuidString)").path
+    defer { try? FileManager.default.removeItem(atPath: path) }
+    var writer = try SegmentWriter(path: path, dimension: shape.dimension, isPooled: true)
+    let items = (0..<100).map { _ in
+      PackedItem(coarse: vectors.rows(1), fine: vectors.rows(shape.patches), isPooled: true, with: single)
+    }
+    let each = shape.patches * (shape.dimension + 4)
+    let count = max(100, (256 << 20) / each)
+    for i in 0..<count { try writer.append(items[i % 100], id: Int64(i)) }
+    try writer.finish()
+    let segment = try Segment(path: path)
+    let pipeline = Pipeline([segment], with: single)
+    // Scattered, as the best of a ranking are: 7,919 is prime to what it is taken modulo.
+    let sets = (0..<count / 100).map { set -> [Candidate] in
+      (0..<100).map { i -> Candidate in
+        let item: Int = (set * 100 + i) * 7919 % count
+        return Candidate(item: item, recall: 0.1, recallRank: i, score: 0.1)
+      }
+    }
+    // Mapped for good: the first touch of a page costs a fault.
+    for set in sets { _ = pipeline.reranked(set, for: queries[0], interaction(.maxsim, 100)) }
+    bandwidth = KernelSet.memoryBandwidth()
+    let guides: [(String, InteractionConfig.Mode)] = [
+      ("the sentence", .balanced), ("12 words", .words), ("12 words, maxsim", .maxsim),
+    ]
+    for (guide, mode) in guides {
+      let interaction = interaction(mode, 100)
+      parts += [
+        measure("rerank of 100 candidates in memory, by \(guide), one thread", rounds, bytes: 100 * each) {
+          _ = pipeline.reranked(sets[$0 % sets.count], for: queries[$0 % 8], interaction)
         }
       ]
     }
   }
 
-  private func measure(_ name: String, _ rounds: Int, operations: Int? = nil, _ body: (Int) -> Void) -> Timing {
+  private func measure(
+    _ name: String, _ rounds: Int, operations: Int? = nil, bytes: Int? = nil, _ body: (Int) -> Void
+  ) -> Timing {
     for round in 0..<3 { body(round) }
     let times = (0..<rounds).map { round in
       let start = ContinuousClock.now
       body(round)
       return (ContinuousClock.now - start) / .milliseconds(1)
     }
-    return Self.timing(name, times, operations: operations)
+    var timing = Self.timing(name, times, operations: operations)
+    timing.bytes = bytes
+    return timing
   }
 
   private static func timing(_ name: String, _ times: [Double], operations: Int?) -> Timing {
@@ -155,5 +227,20 @@ package struct Profile {
     return Timing(
       name: name, median: sorted[sorted.count / 2], quartiles: (sorted[sorted.count / 4], sorted[sorted.count * 3 / 4]),
       operations: operations)
+  }
+}
+
+/// Rows of random directions.
+private struct RandomVectors {
+  let dimension: Int
+  private var state: UInt32 = 1
+
+  init(dimension: Int) { self.dimension = dimension }
+
+  mutating func rows(_ count: Int) -> [Float] {
+    (0..<count * dimension).map { _ in
+      state = state &* 1_664_525 &+ 1_013_904_223
+      return Float(Int32(bitPattern: state)) / 2_147_483_648
+    }
   }
 }

@@ -98,17 +98,36 @@ typedef struct csimd_attention_f32_args {
   float *scratch; // f32, csimd_attention_scratch(tokens, width), 64-byte aligned
 } csimd_attention_f32_args;
 
-/// One image against guides, in dot products; see interaction in csimd_kernels.
+/// out[j,i] = (b_scale[j] a_scale[i]) sum_l A[i,l] B[j,l], the sum exact in int32 for d <= 65536.
+typedef struct csimd_dots_s8_args {
+  size_t n, m, d;
+  const int8_t *a;      // s8[n, d]
+  const float *a_scale; // f32[n]
+  const int8_t *b;      // s8[m, d]
+  const float *b_scale; // f32[m]
+  float *out;           // f32[m, ldo]
+  size_t ldo;
+  const void *ahead; // ahead_size bytes that will be wanted next, brought nearer while A is read; or NULL
+  size_t ahead_size;
+} csimd_dots_s8_args;
+
+/// One image against guides, in dot products; see interaction in csimd_kernels. The Gram matrix G of the image's rows, g and then
+/// its n patches, comes in columns of 16: for c = 0, 16, ... n the elements G[r, c ..< c + 16] of the rows r = c ..< c + 16 that
+/// there are, then those of r = 0 ..< c; zero past column n. csimd_gram_count(n) elements in all.
 typedef struct csimd_interaction_args {
   size_t n, guides;  // patches, guides
-  const float *a;    // f32[guides, n], <p_j, t_m>
-  const float *gram; // f32[n, n], <p_j, p_l>
-  const float *gp;   // f32[n], <g, p_j>
+  const float *a;    // f32[guides, lda], <p_j, t_m>
+  size_t lda;
+  const uint8_t *gram;   // <,> = least + step * code; or NULL, where the matrix is gram_f32
+  float least, step;
+  const float *gram_f32;
+  float gg;          // <g, g>, which codes would only round
   const float *gt;   // f32[guides], <g, t_m>
-  float gg;          // <g, g>
   float tau, beta;   // tau > 0, beta in 0...1
-  float *weights;    // f32[guides, n], out: the attention of each guide
+  float *weights;    // f32[guides, csimd_gram_width(n)], out: 0, the attention of the guide to each patch, zeros
   float *fine;       // f32[guides], out
+  const void *ahead; // ahead_size bytes that will be wanted next, brought nearer while G is read; or NULL
+  size_t ahead_size;
 } csimd_interaction_args;
 
 /// The kernels of a level.
@@ -147,16 +166,19 @@ typedef struct csimd_kernels {
 
   void (*attention)(const csimd_attention_f32_args *args);
 
-  /// out[j,i] = (b_scale[j] * a_scale[i]) * sum_l A[i,l] B[j,l] for s8 A[n,d] and B[m,d], d <= 65536. out: f32[m, ldo].
-  void (*dots_s8)(size_t n, const int8_t *a, const float *a_scale, size_t m, const int8_t *b, const float *b_scale,
-                  size_t d, float *out, size_t ldo);
+  void (*dots_s8)(const csimd_dots_s8_args *args);
   /// out[j,i] = sum_l A[i,l] B[j,l].
   void (*dots_f32)(size_t n, const float *a, size_t m, const float *b, size_t d, float *out, size_t ldo);
 
   /// The balanced text-guided interaction (this project's reading of arXiv 2604.20429). For every guide t:
   /// w = softmax(a / tau); v = sum_j w_j p_j; u = (1 - beta) g + beta v / |v|; fine = <u / |u|, t>.
-  /// No vector is formed: <v, t> = sum_j w_j a_j, |v|^2 = w^T gram w, <g, v> = sum_j w_j gp_j.
+  /// No vector is formed: <v, t> = sum_j w_j a_j, |v|^2 = w^T G w, <g, v> = sum_j w_j <g, p_j>.
   void (*interaction)(const csimd_interaction_args *args);
+  /// out[i] = max_j X[i,j]; n at least 1.
+  void (*row_max)(size_t m, size_t n, const float *x, size_t ldx, float *out);
+
+  /// CRC-32C (Castagnoli) of bytes that follow those of `crc`, 0 before the first.
+  uint32_t (*crc32c)(uint32_t crc, const void *bytes, size_t count);
 
   /// The int8 ceiling of a core: the multiply-adds of `rounds` rounds on registers alone, of which it returns the number.
   /// NULL for portable.
@@ -174,6 +196,13 @@ size_t csimd_packed_bytes_s8(size_t n, size_t k, size_t panel);
 size_t csimd_packed_bytes_depthwise(size_t channels, size_t kernel);
 /// Floats of scratch for one head: K transposed, V, and one block of scores.
 size_t csimd_attention_scratch(size_t tokens, size_t width);
+
+/// Elements of the packed Gram matrix of 1 + n rows, and of a row of the interaction's weights.
+size_t csimd_gram_count(size_t n);
+size_t csimd_gram_width(size_t n);
+
+/// Reads `count` bytes, a multiple of 64, and returns a sum of them: what bringing them from memory takes at least.
+uint64_t csimd_read(const void *bytes, size_t count);
 
 /// body(context, i) for i in 0 ..< count on at most `threads` threads, one after the other as threads come free.
 void csimd_parallel_for(size_t count, int threads, void *context, void (*body)(void *context, size_t index));

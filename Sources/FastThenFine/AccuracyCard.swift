@@ -1,5 +1,6 @@
 import Encoders
 import Foundation
+import Kernels
 import Retrieval
 import Weights
 
@@ -97,7 +98,8 @@ package struct AccuracyCard: Codable, Sendable {
     patches = Cosines(of: images.flatMap(\.1.patches), and: images.flatMap(\.0.patches), dimension: d)
     text = Cosines(of: texts.flatMap(\.1.sentence), and: texts.flatMap(\.0.sentence), dimension: d)
     func best(_ g: [Float], _ t: [Float]) -> Set<Int> {
-      let scores = VectorSet(g, dimension: d).dots(VectorSet(t, dimension: d), with: quantized.kernels)
+      let scores = AlignedBuffer<Float>(count: g.count / d, repeating: 0)
+      quantized.kernels.dots(Rows(g.span, dimension: d), Rows(t.span, dimension: d), into: scores)
       return Set(recall(scores.span, limit: 10).map(\.item))
     }
     let (exactImages, otherImages) = (images.flatMap(\.0.global), images.flatMap(\.1.global))

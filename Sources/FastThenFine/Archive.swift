@@ -39,11 +39,7 @@ package final class Archive: Sendable {
   package let engine: Engine
   package let kind: ItemKind
   private let catalog: Catalog
-  private let segments: [Segment]
-  /// Whether each item is searched; nil where all are.
-  private let live: [Bool]?
-  /// The position of each segment's first item among all, and at the end the number of all.
-  private let offsets: [Int]
+  private let pipeline: Pipeline<Segment>
 
   /// - Parameters:
   ///   - kind: what is searched: images or captions.
@@ -52,24 +48,21 @@ package final class Archive: Sendable {
     try catalog.check(engine.identity)
     (self.catalog, self.engine, self.kind) = (catalog, engine, kind)
     let (segments, dead) = try catalog.segments(kind)
-    self.segments = segments
-    offsets = segments.reduce(into: [0]) { $0.append($0.last! + $1.count) }
     let matching = try filter.map { try catalog.ids(kind, matching: $0) }
-    if dead.isEmpty && matching == nil {
-      (live, count) = (nil, offsets.last!)
-    } else {
-      let live = segments.flatMap { segment in
+    var live: [Bool]?
+    if !dead.isEmpty || matching != nil {
+      live = segments.flatMap { segment in
         (0..<segment.count).map { i in
           let id = segment.id(i)
           return !dead.contains(id) && matching?.contains(id) ?? true
         }
       }
-      (self.live, count) = (live, live.count { $0 })
     }
+    pipeline = Pipeline(segments, live: live, with: engine.kernels)
   }
 
   /// Items that are searched.
-  package let count: Int
+  package var count: Int { pipeline.count }
 
   /// Sentence to images, or to captions.
   ///
@@ -81,15 +74,9 @@ package final class Archive: Sendable {
   ) throws -> SearchAnswer {
     let clock = Stopwatch()
     let encoded = engine.encode(text: text)
-    let query = vectors(encoded.sentence)
-    let fine = FineText(sentence: query, words: vectors(encoded.words))
-    let encodeTime = clock.lap()
-    let score: FineScore? =
-      kind == .image
-      ? { codes, kernels in Self.image(codes, kernels).fine(fine, interaction, with: kernels) } : nil
-    var answer = try search(query, top: top, interaction, fine: recallOnly ? nil : score)
-    answer.encodeMilliseconds = encodeTime
-    return answer
+    let query = EncodedQuery(
+      sentence: encoded.sentence, words: encoded.words, precision: .int8, with: engine.kernels.singleThreaded)
+    return try search(query, encoding: clock.lap(), top, recallOnly || kind == .caption ? nil : interaction)
   }
 
   /// Image to captions, reranked, or to images, by recall alone.
@@ -98,101 +85,44 @@ package final class Archive: Sendable {
   ) throws -> SearchAnswer {
     let clock = Stopwatch()
     let encoded = engine.encode(image)
-    let query = vectors(encoded.global)
-    let encodeTime = clock.lap()
-    var score: FineScore?
-    if kind == .caption, !recallOnly {
-      let fine = FineImage(patches: vectors(encoded.patches), global: query, with: engine.kernels.singleThreaded)
-      score = { codes, kernels in
-        fine.fine(FineText(sentence: codes.rows(0..<1), words: codes.rows(1..<codes.count)), interaction, with: kernels)
-      }
-    }
-    var answer = try search(query, top: top, interaction, fine: score)
-    answer.encodeMilliseconds = encodeTime
-    return answer
+    let query = EncodedQuery(
+      global: encoded.global, patches: encoded.patches, precision: .int8, with: engine.kernels.singleThreaded)
+    return try search(query, encoding: clock.lap(), top, recallOnly || kind == .image ? nil : interaction)
   }
 
-  /// s_f and its weights for a stored item: row 0 coarse, the others fine.
-  private typealias FineScore = (VectorSet, KernelSet) -> (score: Float, weights: [Float])
-
-  private static func image(_ codes: VectorSet, _ kernels: KernelSet) -> FineImage {
-    FineImage(patches: codes.rows(1..<codes.count), global: codes.rows(0..<1), with: kernels)
-  }
-
-  private func vectors(_ rows: [Float]) -> VectorSet {
-    VectorSet(quantizing: rows, dimension: engine.dimension, with: engine.kernels)
-  }
-
+  /// - Parameter interaction: nil leaves the rerank out.
   private func search(
-    _ query: VectorSet, top: Int, _ interaction: InteractionConfig, fine: FineScore?
+    _ query: EncodedQuery, encoding: Double, _ top: Int, _ interaction: InteractionConfig?
   ) throws -> SearchAnswer {
     let clock = Stopwatch()
-    let reranks = fine != nil && interaction.mode != .none
-    var found = recall(query, limit: reranks ? max(top, interaction.candidates) : top)
-    var answer = SearchAnswer(results: [], recallMilliseconds: clock.lap())
-    var weights: [Int: [Float]] = [:]
-    if let fine, reranks {
-      let candidates = Array(found.prefix(interaction.candidates))
-      let scores = Mutex([(score: Float, weights: [Float])](repeating: (0, []), count: candidates.count))
-      let single = engine.kernels.singleThreaded
-      engine.kernels.parallelFor(candidates.count) { i in
-        let result = fine(stored(candidates[i].item), single)
-        scores.withLock { $0[i] = result }
-      }
-      let results = scores.withLock { $0 }
-      for (candidate, result) in zip(candidates, results) { weights[candidate.item] = result.weights }
-      found = fused(candidates, fine: results.map(\.score), interaction) + found.dropFirst(interaction.candidates)
+    let reranks = interaction.map { $0.mode != .none } ?? false
+    var found = pipeline.recall(query, limit: reranks ? max(top, interaction!.candidates) : top)
+    var answer = SearchAnswer(results: [], encodeMilliseconds: encoding, recallMilliseconds: clock.lap())
+    if let interaction, reranks {
+      found = pipeline.reranked(found, for: query, interaction)
       answer.rerankMilliseconds = clock.lap()
     }
     let best = found.prefix(top)
-    let ids = best.map { id($0.item) }
+    let ids = best.map { candidate -> Int64 in
+      let (segment, index) = pipeline.place(candidate.item)
+      return segment.id(index)
+    }
     let (names, attributes) = (try catalog.names(ids), try catalog.attributes(ids))
     answer.results = zip(best, ids).enumerated().map { rank, pair in
-      SearchResult(
-        rank: rank + 1, id: pair.1, name: names[pair.1] ?? "", score: pair.0.score, recallScore: pair.0.recall,
-        recallRank: pair.0.recallRank + 1, attributes: attributes[pair.1], weights: weights[pair.0.item])
+      let (candidate, id) = pair
+      var weights: [Float]?
+      if let interaction, reranks, kind == .image, candidate.recallRank < interaction.candidates {
+        weights = pipeline.attention(candidate.item, for: query, interaction)
+      }
+      return SearchResult(
+        rank: rank + 1, id: id, name: names[id] ?? "", score: candidate.score, recallScore: candidate.recall,
+        recallRank: candidate.recallRank + 1, attributes: attributes[id], weights: weights)
     }
     return answer
   }
-
-  private func recall(_ query: VectorSet, limit: Int) -> [Candidate] {
-    guard case .int8(let codes, let scales) = query.storage else { preconditionFailure("queries are codes") }
-    var list = TopList(limit: limit)
-    for (segment, offset) in zip(segments, offsets) where segment.count > 0 {
-      let scores = segment.scores(query: codes, scale: scales, with: engine.kernels)
-      for i in 0..<segment.count where live?[offset + i] ?? true { list.insert(scores[i], offset + i) }
-    }
-    return list.candidates()
-  }
-
-  private func place(_ item: Int) -> (segment: Segment, index: Int) {
-    let number = offsets.partitioningIndex { $0 > item } - 1
-    return (segments[number], item - offsets[number])
-  }
-
-  private func id(_ item: Int) -> Int64 {
-    let (segment, index) = place(item)
-    return segment.id(index)
-  }
-
-  private func stored(_ item: Int) -> VectorSet {
-    let (segment, index) = place(item)
-    let (codes, scales) = segment.vectors(index)
-    return VectorSet(codes: codes, scales: scales, dimension: segment.dimension)
-  }
 }
 
-extension [Int] {
-  /// The first index whose element satisfies a predicate that is false before and true after it.
-  fileprivate func partitioningIndex(where belongs: (Int) -> Bool) -> Int {
-    var (low, high) = (0, count)
-    while low < high {
-      let middle = (low + high) / 2
-      if belongs(self[middle]) { high = middle } else { low = middle + 1 }
-    }
-    return low
-  }
-}
+extension Segment: ItemSource {}
 
 /// Milliseconds since it was made, or since the last lap.
 private final class Stopwatch {

@@ -113,6 +113,15 @@ public final class Engine: Sendable {
     return results.withLock { $0.map { $0! } }
   }
 
+  /// As an index holds it.
+  package func packed(_ image: EncodedImage) -> PackedItem {
+    PackedItem(coarse: image.global, fine: image.patches, isPooled: true, with: kernels.singleThreaded)
+  }
+
+  package func packed(_ text: EncodedText) -> PackedItem {
+    PackedItem(coarse: text.sentence, fine: text.words, isPooled: false, with: kernels.singleThreaded)
+  }
+
   /// Resized and cropped to what the encoder takes.
   package func prepared(_ image: RGBImage) -> RGBImage { model.config.preprocessing.prepare(image) }
 }

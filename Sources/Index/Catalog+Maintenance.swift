@@ -49,7 +49,8 @@ extension Catalog {
     for segment in segments {
       for i in 0..<segment.count where !dead.contains(segment.id(i)) {
         ids.append(segment.id(i))
-        values += segment.coarse(i)
+        let row = segment.coarse.extracting(i..<i + 1)
+        for j in 0..<segment.dimension { values.append(row.scales[0] * Float(row.codes[j])) }
       }
     }
     return (ids, values)
@@ -68,23 +69,17 @@ extension Catalog {
     var written: [(number: Int64, kind: ItemKind, ids: [Int64], fingerprint: String)] = []
     for kind in ItemKind.allCases {
       let (segments, dead) = try segments(kind)
-      var writer = SegmentWriter(dimension: model.dimension)
-      var ids: [Int64] = []
-      func flush() throws {
-        guard !ids.isEmpty else { return }
-        written.append((number, kind, ids, try writer.write(to: file(number))))
-        progress(ids.count)
-        (writer, ids, number) = (SegmentWriter(dimension: model.dimension), [], number + 1)
+      let live = segments.flatMap { segment in
+        (0..<segment.count).filter { !dead.contains(segment.id($0)) }.map { (segment, $0) }
       }
-      for segment in segments {
-        for i in 0..<segment.count where !dead.contains(segment.id(i)) {
-          let (codes, scales) = segment.vectors(i)
-          writer.append(id: segment.id(i), codes: codes, scales: scales)
-          ids.append(segment.id(i))
-          if ids.count == Self.compactItems { try flush() }
-        }
+      for start in stride(from: 0, to: live.count, by: Self.compactItems) {
+        let part = live[start..<min(start + Self.compactItems, live.count)]
+        var writer = try SegmentWriter(path: file(number), dimension: model.dimension, isPooled: kind == .image)
+        for (segment, i) in part { try writer.append(segment.packed(i), id: segment.id(i)) }
+        written.append((number, kind, part.map { $0.id($1) }, try writer.finish()))
+        progress(part.count)
+        number += 1
       }
-      try flush()
     }
     try database.write { db in
       for segment in written {
@@ -132,7 +127,11 @@ extension Catalog {
     } catch {
       return ["\(error)"]
     }
-    guard segment.fingerprint == fingerprint else { return ["\(path): its bytes are not those that were written"] }
+    guard segment.fingerprint == fingerprint else { return ["\(path): is another segment than the catalog's"] }
+    let damage = segment.damage()
+    guard damage.isEmpty else {
+      return ["\(path): its \(damage.joined(separator: ", ")) are not those that were written"]
+    }
     guard segment.dimension == model.dimension, segment.count == items else {
       return [
         "\(path): has \(segment.count) vectors of \(segment.dimension), the catalog \(items) of \(model.dimension)"

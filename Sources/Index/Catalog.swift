@@ -35,13 +35,10 @@ package struct NewItem: Sendable {
   package var name: String
   /// Of an image's file.
   package var stamp: FileStamp?
-  /// f32[d]: g or t.
-  package var coarse: [Float]
-  /// f32[rows, d]: P or W.
-  package var fine: [Float]
+  package var vectors: PackedItem
 
-  package init(name: String, stamp: FileStamp?, coarse: [Float], fine: [Float]) {
-    (self.name, self.stamp, self.coarse, self.fine) = (name, stamp, coarse, fine)
+  package init(name: String, stamp: FileStamp?, vectors: PackedItem) {
+    (self.name, self.stamp, self.vectors) = (name, stamp, vectors)
   }
 }
 
@@ -50,7 +47,7 @@ package struct NewItem: Sendable {
 /// A segment is on disk, synced, before the transaction that names it: a crash at any instant leaves the last committed
 /// state, and a segment that no transaction named is removed by the next writer.
 package final class Catalog: Sendable {
-  static let format = "2"
+  static let format = "3"
 
   package let path: String
   package let model: ModelIdentity
@@ -222,8 +219,7 @@ package final class Catalog: Sendable {
   /// Stores items in a new segment; one of the same name takes the place of the one before. When this returns, they
   /// survive a crash.
   package func append(
-    _ items: [NewItem], kind: ItemKind, failures: [(path: String, stamp: FileStamp, reason: String)] = [],
-    with kernels: KernelSet
+    _ items: [NewItem], kind: ItemKind, failures: [(path: String, stamp: FileStamp, reason: String)] = []
   ) throws {
     let (firstID, segment) = try database.read { db in
       (
@@ -233,11 +229,9 @@ package final class Catalog: Sendable {
     }
     var fingerprint = ""
     if !items.isEmpty {
-      var writer = SegmentWriter(dimension: model.dimension)
-      for (i, item) in items.enumerated() {
-        writer.append(id: firstID + Int64(i), coarse: item.coarse, fine: item.fine, with: kernels)
-      }
-      fingerprint = try writer.write(to: file(segment))
+      var writer = try SegmentWriter(path: file(segment), dimension: model.dimension, isPooled: kind == .image)
+      for (i, item) in items.enumerated() { try writer.append(item.vectors, id: firstID + Int64(i)) }
+      fingerprint = try writer.finish()
     }
     try database.write { db in
       if !items.isEmpty {

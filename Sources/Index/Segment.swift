@@ -6,53 +6,30 @@ import Kernels
 ///
 /// | section | type and shape | holds |
 /// |---|---|---|
-/// | header | 64 bytes | `FTFSEG1\0`, u64 items n, u64 dimension d, u64 rows r in all, zeros |
+/// | header | 64 bytes | `FTFSEG2\0`; u64 items n, dimension d, rows r in all, 1 where rows are pooled; u32 CRC-32C of each |
+/// | | | section in the order below; u32 CRC-32C of the 60 bytes before it |
+/// | records | see `RecordLayout` | the fine rows of each item |
+/// | coarse codes | s8[n, d] | vector = scale * codes |
+/// | coarse scales | f32[n] | |
 /// | ids | i64[n] | the catalog's id of each item |
-/// | starts | u64[n + 1] | the first fine row of each item; the last is r |
-/// | coarse scales, codes | f32[n], s8[n, d] | vector = scale * codes |
-/// | fine scales, codes | f32[r], s8[r, d] | the same of the fine rows |
+/// | rows | u32[n] | how many fine rows each item has |
+///
+/// A checksum covers a section with what pads it to a multiple of 64 bytes: every byte of the file is under one.
 package final class Segment: Sendable {
-  package static let magic = Array("FTFSEG1\0".utf8)
+  static let magic = Array("FTFSEG2\0".utf8)
 
   package let path: String
   package let count: Int
   package let dimension: Int
+  let isPooled: Bool
   private let file: MappedFile
-  private let layout: Layout
-
-  struct Layout: Equatable {
-    var ids, starts, coarseScales, coarseCodes, fineScales, fineCodes, end: Int
-
-    /// Nil where the sizes overflow.
-    init?(items: Int, dimension: Int, rows: Int) {
-      var offset = 64
-      func section(_ factors: Int...) -> Int? {
-        var size = 1
-        for factor in factors {
-          let (product, overflow) = size.multipliedReportingOverflow(by: factor)
-          if overflow { return nil }
-          size = product
-        }
-        let (rounded, overflow) = size.addingReportingOverflow(63)
-        if overflow { return nil }
-        let start = offset
-        let (next, overflown) = offset.addingReportingOverflow(rounded & ~63)
-        if overflown { return nil }
-        offset = next
-        return start
-      }
-      guard let ids = section(items, 8), let starts = section(items + 1, 8), let coarseScales = section(items, 4),
-        let coarseCodes = section(items, dimension), let fineScales = section(rows, 4),
-        let fineCodes = section(rows, dimension)
-      else { return nil }
-      (self.ids, self.starts, self.coarseScales) = (ids, starts, coarseScales)
-      (self.coarseCodes, self.fineScales, self.fineCodes) = (coarseCodes, fineScales, fineCodes)
-      end = offset
-    }
-  }
+  private let layout: SegmentLayout
+  /// The first byte of each item's record, and after the last the end of them.
+  private let starts: [Int]
 
   package init(path: String) throws(IndexError) {
     self.path = path
+    func damaged(_ reason: String) -> IndexError { .damaged(path: path, reason: reason) }
     let file: MappedFile
     do {
       file = try MappedFile(path: path)
@@ -60,147 +37,136 @@ package final class Segment: Sendable {
       throw .unreadable(path: path, reason: "\(error)")
     }
     self.file = file
-    guard file.count >= 64 else { throw .damaged(path: path, reason: "it has \(file.count) bytes") }
+    guard file.count >= 64 else { throw damaged("it has \(file.count) bytes") }
     for (i, byte) in Self.magic.enumerated() where file.load(at: i, as: UInt8.self) != byte {
-      throw .damaged(path: path, reason: "it is no segment")
+      throw damaged("it is no segment")
     }
-    let (items, dimension) = (file.load(at: 8, as: UInt64.self), file.load(at: 16, as: UInt64.self))
-    let rows = file.load(at: 24, as: UInt64.self)
-    guard items < 1 << 40, (1...65536).contains(dimension), rows < 1 << 40,
-      let layout = Layout(items: Int(items), dimension: Int(dimension), rows: Int(rows)), layout.end == file.count
-    else { throw .damaged(path: path, reason: "its header does not explain its \(file.count) bytes") }
-    (count, self.dimension, self.layout) = (Int(items), Int(dimension), layout)
-    var last: UInt64 = 0
-    for i in 0...count {
-      let start = file.load(at: layout.starts + 8 * i, as: UInt64.self)
-      guard start >= last && start <= rows && (i > 0 || start == 0) && (i < count || start == rows) else {
-        throw .damaged(path: path, reason: "the rows of item \(i) are out of order")
-      }
-      last = start
+    guard KernelSet.checksum(file.bytes.extracting(0..<60)) == file.load(at: 60, as: UInt32.self) else {
+      throw damaged("its header is not what was written")
     }
+    let sizes = (1...4).map { file.load(at: 8 * $0, as: UInt64.self) }
+    guard sizes[0] < 1 << 32, (1...65536).contains(sizes[1]), sizes[2] < 1 << 40, sizes[3] <= 1 else {
+      throw damaged("its header holds impossible sizes")
+    }
+    (count, dimension, isPooled) = (Int(sizes[0]), Int(sizes[1]), sizes[3] == 1)
+    guard let layout = SegmentLayout(items: count, dimension: dimension, bytes: file.count) else {
+      throw damaged("its header does not explain its \(file.count) bytes")
+    }
+    self.layout = layout
+    for section in [SegmentLayout.Section.ids, .rows] where !Self.isWhole(section, layout, file) {
+      throw damaged("its \(section) are not what was written")
+    }
+    var (starts, total) = ([64], 0)
+    starts.reserveCapacity(count + 1)
+    for i in 0..<count {
+      let rows = Int(file.load(at: layout.start(of: .rows) + 4 * i, as: UInt32.self))
+      guard rows <= 65536 else { throw damaged("item \(i) has \(rows) rows") }
+      total += rows
+      starts.append(starts.last! + RecordLayout(rows: rows, dimension: dimension, isPooled: isPooled).size)
+    }
+    guard starts.last! == layout.start(of: .coarseCodes), total == Int(sizes[2]) else {
+      throw damaged("its items' rows do not explain their records")
+    }
+    self.starts = starts
   }
 
-  /// Of the whole file.
-  package var fingerprint: String { file.fingerprint }
+  /// Of the header, and so of all that its checksums cover.
+  package var fingerprint: String { String(file.load(at: 60, as: UInt32.self), radix: 16) }
+
+  package var bytes: Int { file.count }
+
+  /// The sections whose bytes are not those that were written; every byte is read.
+  package func damage() -> [String] {
+    SegmentLayout.Section.allCases.filter { !Self.isWhole($0, layout, file) }.map { "\($0)" }
+  }
+
+  private static func isWhole(
+    _ section: SegmentLayout.Section, _ layout: SegmentLayout, _ file: MappedFile
+  ) -> Bool {
+    KernelSet.checksum(file.bytes.extracting(layout[section]))
+      == file.load(at: 40 + 4 * section.rawValue, as: UInt32.self)
+  }
 
   /// The catalog's id of item `i`.
   package func id(_ i: Int) -> Int64 {
     precondition(i >= 0 && i < count)
-    return file.load(at: layout.ids + 8 * i, as: Int64.self)
+    return file.load(at: layout.start(of: .ids) + 8 * i, as: Int64.self)
   }
 
-  /// <query, coarse vector i> as f32[n]: the scan of stage 1, in place in the file.
-  ///
-  /// - Parameters:
-  ///   - query: s8[d] with its scale f32[1].
-  package func scores(
-    query: AlignedBuffer<Int8>, scale: AlignedBuffer<Float>, with kernels: KernelSet
-  ) -> AlignedBuffer<Float> {
-    let scores = AlignedBuffer<Float>(count: count, repeating: 0)
+  @_lifetime(borrow self)
+  private func span<T: BitwiseCopyable>(at offset: Int, count: Int) -> Span<T> {
     let file = file
-    kernels.dots(
-      file.span(at: layout.coarseCodes, count: count * dimension),
-      scales: file.span(at: layout.coarseScales, count: count), queries: query.span, queryScales: scale.span,
-      dimension: dimension, into: scores)
-    return scores
+    return unsafe _overrideLifetime(file.span(at: offset, count: count), borrowing: self)
   }
 
-  /// f32[d], as it was before it was quantised, within half a step.
-  package func coarse(_ i: Int) -> [Float] {
-    precondition(i >= 0 && i < count)
-    let codes: [Int8] = file.array(at: layout.coarseCodes + i * dimension, count: dimension)
-    let scale: [Float] = file.array(at: layout.coarseScales + 4 * i, count: 1)
-    return codes.map { scale[0] * Float($0) }
+  /// All coarse vectors, in place in the file.
+  package var coarse: Rows {
+    @_lifetime(borrow self)
+    get {
+      Rows(
+        codes: span(at: layout.start(of: .coarseCodes), count: count * dimension),
+        scales: span(at: layout.start(of: .coarseScales), count: count), dimension: dimension)
+    }
   }
 
-  /// One item's vectors, copied out of the file: s8[1 + rows, d] and f32[1 + rows], the coarse one first.
-  package func vectors(_ i: Int) -> (codes: AlignedBuffer<Int8>, scales: AlignedBuffer<Float>) {
+  /// One item's vectors, in place in the file.
+  @_lifetime(borrow self)
+  package func item(_ i: Int) -> Item {
     precondition(i >= 0 && i < count)
-    let first = Int(file.load(at: layout.starts + 8 * i, as: UInt64.self))
-    let end = Int(file.load(at: layout.starts + 8 * (i + 1), as: UInt64.self))
-    let codes = AlignedBuffer<Int8>(count: (1 + end - first) * dimension, repeating: 0)
-    let scales = AlignedBuffer<Float>(count: 1 + end - first, repeating: 0)
-    file.copy(at: layout.coarseCodes + i * dimension, count: dimension, into: codes, from: 0)
-    file.copy(at: layout.fineCodes + first * dimension, count: (end - first) * dimension, into: codes, from: dimension)
-    file.copy(at: layout.coarseScales + 4 * i, count: 1, into: scales, from: 0)
-    file.copy(at: layout.fineScales + 4 * first, count: end - first, into: scales, from: 1)
-    return (codes, scales)
+    let (start, n) = (starts[i], rows(i))
+    let record = RecordLayout(rows: n, dimension: dimension, isPooled: isPooled)
+    func range(_ i: Int) -> Float {
+      isPooled ? Float(bitPattern: file.load(at: start + record.range + 4 * i, as: UInt32.self)) : 0
+    }
+    return Item(
+      coarse: Rows(
+        codes: span(at: layout.start(of: .coarseCodes) + i * dimension, count: dimension),
+        scales: span(at: layout.start(of: .coarseScales) + 4 * i, count: 1), dimension: dimension),
+      fine: Rows(codes: span(at: start + record.codes, count: n * dimension), scales: span(at: start, count: n),
+        dimension: dimension),
+      gram: Gram(codes: span(at: start + record.gram, count: record.gramCount), least: range(0), step: range(1),
+        ownSquare: range(2)))
+  }
+
+  /// The record of an item.
+  @_lifetime(borrow self)
+  package func bytes(ofItem i: Int) -> RawSpan {
+    let record: Span<UInt8> = span(at: starts[i], count: starts[i + 1] - starts[i])
+    return unsafe _overrideLifetime(record.memory, borrowing: self)
+  }
+
+  private func rows(_ i: Int) -> Int { Int(file.load(at: layout.start(of: .rows) + 4 * i, as: UInt32.self)) }
+
+  /// An item as another segment would hold it.
+  func packed(_ i: Int) -> PackedItem {
+    PackedItem(
+      dimension: dimension, rows: rows(i), isPooled: isPooled, coarse: span(at: layout.start(of: .coarseCodes) + i * dimension, count: dimension), coarseScale: item(i).coarse.scales[0],
+      record: span(at: starts[i], count: starts[i + 1] - starts[i]))
   }
 }
 
-/// Collects items for a segment and writes it.
-package struct SegmentWriter {
-  private let dimension: Int
-  private var ids: [Int64] = []
-  private var starts: [UInt64] = [0]
-  private var coarseScales: [Float] = []
-  private var coarseCodes: [Int8] = []
-  private var fineScales: [Float] = []
-  private var fineCodes: [Int8] = []
-
-  package var count: Int { ids.count }
-
-  package init(dimension: Int) { self.dimension = dimension }
-
-  /// - Parameters:
-  ///   - coarse: f32[d].
-  ///   - fine: f32[rows, d].
-  package mutating func append(id: Int64, coarse: [Float], fine: [Float], with kernels: KernelSet) {
-    precondition(coarse.count == dimension && fine.count % dimension == 0, "append: shapes disagree")
-    let rows = fine.count / dimension
-    let codes = AlignedBuffer<Int8>(count: (rows + 1) * dimension, repeating: 0)
-    let scales = AlignedBuffer<Float>(count: rows + 1, repeating: 0)
-    kernels.quantizeRows((coarse + fine).span, rows: rows + 1, columns: dimension, codes: codes, scales: scales)
-    append(id: id, codes: codes, scales: scales)
+/// Where the sections of a segment lie.
+struct SegmentLayout: Equatable {
+  enum Section: Int, CaseIterable {
+    case records, coarseCodes, coarseScales, ids, rows
   }
 
-  /// - Parameters:
-  ///   - codes: s8[1 + rows, d], the coarse vector first.
-  ///   - scales: f32[1 + rows].
-  mutating func append(id: Int64, codes: AlignedBuffer<Int8>, scales: AlignedBuffer<Float>) {
-    let rows = scales.count - 1
-    ids.append(id)
-    starts.append(starts.last! + UInt64(rows))
-    for i in 0..<dimension { coarseCodes.append(codes[i]) }
-    for i in dimension..<codes.count { fineCodes.append(codes[i]) }
-    coarseScales.append(scales[0])
-    for i in 1..<scales.count { fineScales.append(scales[i]) }
+  /// The start of each section, and the end of the file.
+  private let offsets: [Int]
+
+  func start(of section: Section) -> Int { offsets[section.rawValue] }
+  subscript(_ section: Section) -> Range<Int> { offsets[section.rawValue]..<offsets[section.rawValue + 1] }
+
+  /// Nil where the sizes do not fit a file of `bytes`: the records take what the other sections leave.
+  init?(items: Int, dimension: Int, bytes: Int) {
+    let sizes = Self.sizes(items: items, dimension: dimension)
+    let records = bytes - 64 - sizes.reduce(0, +)
+    guard records >= 0, bytes % 64 == 0 else { return nil }
+    offsets = ([records] + sizes).reduce(into: [64]) { $0.append($0.last! + $1) }
   }
 
-  /// Writes the file beside its place, syncs it and renames it, and syncs the folder: whoever sees it sees it whole.
-  ///
-  /// - Returns: the file's fingerprint.
-  @discardableResult package func write(to path: String) throws(IndexError) -> String {
-    var data = Data(Segment.magic)
-    for value in [UInt64(ids.count), UInt64(dimension), starts.last!] {
-      unsafe withUnsafeBytes(of: value.littleEndian) { unsafe data.append(contentsOf: $0) }
-    }
-    func pad() { data.append(Data(count: (64 - data.count % 64) % 64)) }
-    func append<T>(_ values: [T]) {
-      pad()
-      unsafe values.withUnsafeBytes { unsafe data.append(contentsOf: $0) }
-    }
-    append(ids)
-    append(starts)
-    append(coarseScales)
-    append(coarseCodes)
-    append(fineScales)
-    append(fineCodes)
-    pad()
-    do {
-      let partial = URL(fileURLWithPath: path + ".partial")
-      try Data().write(to: partial)
-      let handle = try FileHandle(forWritingTo: partial)
-      try handle.write(contentsOf: data)
-      try handle.synchronize()
-      try handle.close()
-      try FileManager.default.moveItem(atPath: partial.path, toPath: path)
-      let folder = try FileHandle(forReadingFrom: URL(fileURLWithPath: path).deletingLastPathComponent())
-      try folder.synchronize()
-      try folder.close()
-      return try MappedFile(path: path).fingerprint
-    } catch {
-      throw .unwritable(path: path, reason: error.localizedDescription)
-    }
+  /// Of the sections behind the records. - Precondition: `items` < 2^32 and `dimension` <= 65,536, so that nothing overflows.
+  static func sizes(items: Int, dimension: Int) -> [Int] {
+    [items * dimension, 4 * items, 8 * items, 4 * items].map { ($0 + 63) & ~63 }
   }
 }

@@ -51,6 +51,16 @@
   /// The first element, for handing to a kernel or a C function within one call.
   @unsafe package var address: UnsafeMutablePointer<Element> { unsafe base.baseAddress! }
 
+  /// Copies bytes to element `index` and behind it.
+  package func copy(_ bytes: RawSpan, at index: Int) {
+    let (room, size) = ((count - index) * MemoryLayout<Element>.stride, bytes.byteCount)
+    precondition(index >= 0 && size <= room, "copy: \(size) bytes, room for \(room)")
+    guard size > 0 else { return }
+    unsafe bytes.withUnsafeBytes {
+      unsafe UnsafeMutableRawPointer(address + index).copyMemory(from: $0.baseAddress!, byteCount: size)
+    }
+  }
+
   package subscript(_ index: Int) -> Element {
     get {
       precondition(index >= 0 && index < count, "index out of range")

@@ -71,4 +71,32 @@ package struct KernelSet: Sendable {
     }
     return best
   }
+
+  /// Bytes a second that one core reads from memory, over a buffer that no cache holds.
+  package static func memoryBandwidth() -> Double {
+    let buffer = AlignedBuffer<UInt8>(count: 512 << 20, repeating: 1)
+    var best = 0.0
+    for _ in 0..<5 {
+      let start = ContinuousClock.now
+      let sum = unsafe csimd_read(buffer.address, buffer.count)
+      precondition(sum != 0)
+      best = max(best, Double(buffer.count) / ((ContinuousClock.now - start) / .seconds(1)))
+    }
+    return best
+  }
+
+  /// CRC-32C of bytes that follow those whose checksum is `previous`; 0 where none do.
+  package func checksum(_ bytes: RawSpan, after previous: UInt32 = 0) -> UInt32 {
+    unsafe bytes.withUnsafeBytes { bytes in
+      guard let start = bytes.baseAddress else { return previous }
+      return unsafe table.crc32c(previous, start, bytes.count)
+    }
+  }
+
+  /// The same, on the best level: the result is every level's.
+  package static func checksum(_ bytes: RawSpan, after previous: UInt32 = 0) -> UInt32 {
+    best.checksum(bytes, after: previous)
+  }
+
+  private static let best = try! KernelSet()
 }

@@ -19,9 +19,11 @@ enum Portable {
     layernorm: { unsafe layerNorm($0, $1, $2!, $3!, $4!, $5, $6!) },
     l2normalize: { unsafe l2Normalize($0, $1, $2!) },
     attention: { unsafe attention($0!.pointee) },
-    dots_s8: { unsafe dots($0, $1!, $2!, $3, $4!, $5!, $6, $7!, $8) },
+    dots_s8: { unsafe dots($0!.pointee) },
     dots_f32: { unsafe dots($0, $1!, $2, $3!, $4, $5!, $6) },
     interaction: { unsafe interaction($0!.pointee) },
+    row_max: { unsafe rowMax($0, $1, $2!, $3, $4!) },
+    crc32c: { unsafe checksum($0, $1!, $2) },
     peak_s8: nil)
 
   // MARK: GEMM
@@ -342,12 +344,12 @@ enum Portable {
     return total
   }
 
-  private static func dots(
-    _ n: Int, _ a: UnsafePointer<Int8>, _ aScale: UnsafePointer<Float>, _ m: Int, _ b: UnsafePointer<Int8>,
-    _ bScale: UnsafePointer<Float>, _ d: Int, _ out: UnsafeMutablePointer<Float>, _ ldo: Int
-  ) {
-    for j in 0..<m {
-      for i in 0..<n { unsafe out[j * ldo + i] = (bScale[j] * aScale[i]) * Float(dot(d, a + i * d, b + j * d)) }
+  private static func dots(_ x: csimd_dots_s8_args) {
+    let d = unsafe x.d
+    for j in unsafe 0..<x.m {
+      for i in unsafe 0..<x.n {
+        unsafe x.out[j * x.ldo + i] = (x.b_scale[j] * x.a_scale[i]) * Float(dot(d, x.a + i * d, x.b + j * d))
+      }
     }
   }
 
@@ -369,25 +371,81 @@ enum Portable {
     return sum.foldedSum()
   }
 
+  /// Sixteen elements of the packed matrix, codes as they are.
+  @inline(__always)
+  private static func gram(_ x: csimd_interaction_args, _ i: Int) -> F32x16 {
+    if let codes = unsafe x.gram { return unsafe .load(codes + i, count: 16) }
+    return unsafe .load(x.gram_f32 + i, count: 16)
+  }
+
   private static func interaction(_ x: csimd_interaction_args) {
     let n = unsafe x.n
+    let width = csimd_gram_width(n)
     let rest = unsafe 1 - x.beta
+    let (least, step): (Float, Float) = unsafe x.gram == nil ? (0, 1) : (x.least, x.step)
     for m in unsafe 0..<x.guides {
-      let a = unsafe x.a + m * n
-      let w = unsafe x.weights + m * n
-      for j in 0..<n { unsafe w[j] = a[j] / x.tau }
-      unsafe scaleRow(n, w, by: 1 / exponentials(n, w))
-      var squared: Float = 0
-      for j in 0..<n { unsafe squared = squared + w[j] * dot(n, x.gram + j * n, w) }
-      let length = (squared > 0 ? squared : 0).squareRoot()
+      let a = unsafe x.a + m * x.lda
+      let w = unsafe x.weights + m * width
+      unsafe w[0] = 0
+      for j in 0..<n { unsafe w[1 + j] = a[j] / x.tau }
+      unsafe scaleRow(n, w + 1, by: 1 / exponentials(n, w + 1))
+      for j in n + 1..<width { unsafe w[j] = 0 }
+      var (alongG, half, total, at) = (F32x16(), F32x16(), F32x16(), 0)
+      for c in stride(from: 0, through: n, by: 16) {
+        let own = min(16, n + 1 - c)
+        let ofG = unsafe gram(x, c == 0 ? 0 : at + 16 * own)
+        var sum = F32x16()
+        for r in c..<c + own {
+          unsafe sum += gram(x, at) * F32x16(repeating: w[r])
+          at += 16
+        }
+        sum *= 0.5
+        for r in 0..<c {
+          unsafe sum += gram(x, at) * F32x16(repeating: w[r])
+          at += 16
+        }
+        let columns = unsafe F32x16.load(w + c, count: 16)
+        half += sum * columns
+        alongG += ofG * columns
+        total += columns
+      }
+      let sum = total.foldedSum()
+      let gV = least * sum + step * alongG.foldedSum()
+      let vV = least * (sum * sum) + (2 * step) * half.foldedSum()
+      let length = (vV > 0 ? vV : 0).squareRoot()
       let unit = unsafe x.beta / (length > 1e-12 ? length : 1e-12)
-      let alongT = unsafe dot(n, w, a)
-      let uT: Float = unsafe rest * x.gt[m] + unit * alongT
-      let alongG = unsafe dot(n, w, x.gp)
-      let ownPart = unsafe (rest * rest) * x.gg
-      let uU: Float = ownPart + (2 * (rest * unit)) * alongG + (unit * unit) * squared
+      let uT: Float = unsafe rest * x.gt[m] + unit * dot(n, w + 1, a)
+      let uU: Float = unsafe (rest * rest) * x.gg + (2 * (rest * unit)) * gV + (unit * unit) * vV
       let u = (uU > 0 ? uU : 0).squareRoot()
       unsafe x.fine[m] = uT / (u > 1e-12 ? u : 1e-12)
     }
+  }
+
+  private static func rowMax(
+    _ m: Int, _ n: Int, _ x: UnsafePointer<Float>, _ ldx: Int, _ out: UnsafeMutablePointer<Float>
+  ) {
+    for i in 0..<m { unsafe out[i] = UnsafeBufferPointer(start: x + i * ldx, count: n).max()! }
+  }
+
+  // MARK: Checksum
+
+  /// Eight tables: entry b of table t is the CRC of byte b and t zeros behind it.
+  private static let tables: [UInt32] = {
+    var tables = (0..<256).map { byte in (0..<8).reduce(UInt32(byte)) { r, _ in r >> 1 ^ (0x82f6_3b78 & (0 &- r & 1)) } }
+    for i in 256..<8 * 256 { tables.append(tables[i - 256] >> 8 ^ tables[Int(tables[i - 256] & 0xff)]) }
+    return tables
+  }()
+
+  private static func checksum(_ crc: UInt32, _ bytes: UnsafeRawPointer, _ count: Int) -> UInt32 {
+    let tables = tables
+    var state = ~crc
+    for i in stride(from: 0, to: count & ~7, by: 8) {
+      let word = unsafe UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: i, as: UInt64.self)) ^ UInt64(state)
+      state = (0..<8).reduce(0) { $0 ^ tables[(7 - $1) * 256 + Int(word >> (8 * UInt64($1)) & 0xff)] }
+    }
+    for i in count & ~7..<count {
+      state = unsafe state >> 8 ^ tables[Int((state ^ UInt32(bytes.load(fromByteOffset: i, as: UInt8.self))) & 0xff)]
+    }
+    return ~state
   }
 }

@@ -14,10 +14,10 @@ package struct RetrievalScores: Sendable, Equatable {
 
 /// A set of images and captions in memory, in one representation, searched both ways.
 package struct Evaluation: Sendable {
-  private let globals: VectorSet
-  private let images: [FineImage]
-  private let sentences: VectorSet
-  private let texts: [FineText]
+  private let images: Pipeline<ItemSet>
+  private let captions: Pipeline<ItemSet>
+  private let imageQueries: [EncodedQuery]
+  private let captionQueries: [EncodedQuery]
   /// The image of each caption.
   private let owner: [Int]
   private let kernels: KernelSet
@@ -32,14 +32,15 @@ package struct Evaluation: Sendable {
     precision: Precision, with kernels: KernelSet
   ) {
     let single = kernels.singleThreaded
-    func set(_ rows: [Float]) -> VectorSet {
-      precision == .fp32
-        ? VectorSet(rows, dimension: dimension) : VectorSet(quantizing: rows, dimension: dimension, with: single)
+    func pipeline(_ coarse: [[Float]], _ fine: [[Float]], areImages: Bool) -> Pipeline<ItemSet> {
+      let set = ItemSet(
+        coarse: coarse, fine: fine, dimension: dimension, areImages: areImages, precision: precision, with: single)
+      return Pipeline([set], with: single)
     }
-    self.globals = set(globals.flatMap { $0 })
-    self.sentences = set(sentences.flatMap { $0 })
-    images = zip(globals, patches).map { FineImage(patches: set($1), global: set($0), with: single) }
-    texts = zip(sentences, words).map { FineText(sentence: set($0), words: set($1)) }
+    images = pipeline(globals, patches, areImages: true)
+    captions = pipeline(sentences, words, areImages: false)
+    imageQueries = zip(globals, patches).map { EncodedQuery(global: $0, patches: $1, precision: precision, with: single) }
+    captionQueries = zip(sentences, words).map { EncodedQuery(sentence: $0, words: $1, precision: precision, with: single) }
     self.owner = owner
     self.kernels = kernels
   }
@@ -48,38 +49,33 @@ package struct Evaluation: Sendable {
   package func scores(_ interaction: InteractionConfig?) -> RetrievalScores {
     let clock = ContinuousClock()
     let start = clock.now
-    let i2t = hits(
-      queries: images.count, interaction, coarse: { sentences.dots(globals.rows($0..<$0 + 1), with: $1) },
-      fine: { images[$0].fine(texts[$1], $2, with: $3).score }, isHit: { owner[$1] == $0 })
-    let t2i = hits(
-      queries: texts.count, interaction, coarse: { globals.dots(sentences.rows($0..<$0 + 1), with: $1) },
-      fine: { images[$1].fine(texts[$0], $2, with: $3).score }, isHit: { owner[$0] == $1 })
+    let i2t = hits(imageQueries, captions, interaction) { owner[$1] == $0 }
+    let t2i = hits(captionQueries, images, interaction) { owner[$0] == $1 }
     let elapsed = (clock.now - start) / .milliseconds(1)
     return RetrievalScores(
-      imageToText: i2t, textToImage: t2i, millisecondsPerQuery: elapsed / Double(max(images.count + texts.count, 1)))
+      imageToText: i2t, textToImage: t2i,
+      millisecondsPerQuery: elapsed / Double(max(imageQueries.count + captionQueries.count, 1)))
   }
 
   /// R@1, R@5 and R@10 in percent over all queries.
   private func hits(
-    queries: Int, _ interaction: InteractionConfig?, coarse: (Int, KernelSet) -> AlignedBuffer<Float>,
-    fine: (Int, Int, InteractionConfig, KernelSet) -> Float, isHit: (Int, Int) -> Bool
+    _ queries: [EncodedQuery], _ pipeline: Pipeline<ItemSet>, _ interaction: InteractionConfig?, isHit: (Int, Int) -> Bool
   ) -> [Double] {
     let totals = Mutex([0.0, 0.0, 0.0])
-    let single = kernels.singleThreaded
-    kernels.parallelFor(queries) { query in
-      let scores = coarse(query, single)
-      var keys = (0..<scores.count).map { RankKey(isCandidate: false, score: scores[$0]) }
-      if let interaction, interaction.mode != .none {
-        let candidates = recall(scores.span, limit: interaction.candidates)
-        let fineScores = candidates.map { fine(query, $0.item, interaction, single) }
-        for candidate in fused(candidates, fine: fineScores, interaction) {
-          keys[candidate.item] = RankKey(isCandidate: true, score: candidate.score)
+    kernels.parallelFor(queries.count) { number in
+      let query = queries[number]
+      let found = pipeline.recall(query, limit: interaction?.candidates ?? 0) { candidates, scores in
+        var keys = (0..<scores.count).map { RankKey(isCandidate: false, score: scores[$0]) }
+        if let interaction, interaction.mode != .none {
+          for candidate in pipeline.reranked(candidates, for: query, interaction) {
+            keys[candidate.item] = RankKey(isCandidate: true, score: candidate.score)
+          }
         }
+        return [1, 5, 10].map { chanceOfHit(keys, within: $0) { isHit(number, $0) } }
       }
-      let found = [1, 5, 10].map { chanceOfHit(keys, within: $0) { isHit(query, $0) } }
       totals.withLock { for k in 0..<3 { $0[k] += found[k] } }
     }
-    return totals.withLock { $0.map { 100 * $0 / Double(max(queries, 1)) } }
+    return totals.withLock { $0.map { 100 * $0 / Double(max(queries.count, 1)) } }
   }
 }
 

@@ -11,6 +11,10 @@ package struct Candidate: Sendable, Equatable {
   package var recallRank: Int
   /// s after fusion, or s_c where nothing was reranked.
   package var score: Float
+
+  package init(item: Int, recall: Float, recallRank: Int, score: Float) {
+    (self.item, self.recall, self.recallRank, self.score) = (item, recall, recallRank, score)
+  }
 }
 
 /// Keeps the best `limit` of what it is shown: by score, ties by the lower item.
@@ -40,6 +44,13 @@ package struct TopList: Sendable {
       heap.append((score, item))
       siftUp()
     }
+  }
+
+  /// Items of a range, by their scores.
+  ///
+  /// - Parameter live: whether each item counts; nil where all do.
+  package mutating func insert(_ scores: Span<Float>, _ items: Range<Int>, _ live: [Bool]?) {
+    for i in items where live?[i] ?? true { insert(scores[i], i) }
   }
 
   private mutating func siftUp() {
@@ -74,7 +85,7 @@ package struct TopList: Sendable {
 /// Stage 1: the `limit` best of f32 scores, ties by the lower index.
 package func recall(_ scores: Span<Float>, limit: Int) -> [Candidate] {
   var list = TopList(limit: min(limit, scores.count))
-  for i in 0..<scores.count { list.insert(scores[i], i) }
+  list.insert(scores, 0..<scores.count, nil)
   return list.candidates()
 }
 

@@ -167,7 +167,7 @@ struct Indexing {
       for ((path, stamp), result) in zip(part, results) {
         switch result {
         case .success(let image):
-          items.append(NewItem(name: path, stamp: stamp, coarse: image.global, fine: image.patches))
+          items.append(NewItem(name: path, stamp: stamp, vectors: engine.packed(image)))
         case .failure(let error):
           progress.report("ftf: \(error); skipped")
           failures.append((path, stamp, "\(error)"))
@@ -177,7 +177,7 @@ struct Indexing {
       if isLast || items.count >= Self.segmentItems
         || (ContinuousClock.now - stored) / .seconds(1) > Self.segmentSeconds
       {
-        try catalog.append(items, kind: .image, failures: failures, with: engine.kernels)
+        try catalog.append(items, kind: .image, failures: failures)
         indexed += items.count
         failed += failures.count
         (items, failures, stored) = ([], [], ContinuousClock.now)
@@ -198,8 +198,8 @@ struct Indexing {
     for start in stride(from: 0, to: new.count, by: Self.segmentItems) where !Interrupt.isPressed {
       let part = Array(new[start..<min(start + Self.segmentItems, new.count)])
       let texts = engine.encode(texts: part, progress: progress.add)
-      let items = zip(part, texts).map { NewItem(name: $0, stamp: nil, coarse: $1.sentence, fine: $1.words) }
-      try catalog.append(items, kind: .caption, with: engine.kernels)
+      let items = zip(part, texts).map { NewItem(name: $0, stamp: nil, vectors: engine.packed($1)) }
+      try catalog.append(items, kind: .caption)
       captions += items.count
     }
   }

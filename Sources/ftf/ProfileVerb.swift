@@ -17,6 +17,15 @@ struct ProfileVerb: ParsableCommand {
   @Option(help: "How often each part is timed.")
   var rounds = 60
 
+  @Option(parsing: .upToNextOption, help: "What to time: image, text, search; all of them by default.")
+  var parts: [Profile.Part] = []
+
+  @Option(help: "Patches of an image that is searched; the model's own number by default.")
+  var patches: Int?
+
+  @Option(help: "Length of a vector that is searched; the model's own by default.")
+  var dimension: Int?
+
   @Flag(help: "Exit 1 where encoding an image reaches less of the ceiling than the kernels are known for.")
   var assert = false
 
@@ -26,6 +35,9 @@ struct ProfileVerb: ParsableCommand {
   @OptionGroup var machine: Machine
 
   func validate() throws {
+    if let patches, !(1...4096).contains(patches) { throw ValidationError("--patches takes 1 to 4096") }
+    if let dimension, !(1...8192).contains(dimension) { throw ValidationError("--dimension takes 1 to 8192") }
+    if assert && !parts.isEmpty && !parts.contains(.image) { throw ValidationError("--assert needs the part image") }
     if rounds < 5 { throw ValidationError("--rounds takes 5 or more") }
   }
 
@@ -36,7 +48,9 @@ struct ProfileVerb: ParsableCommand {
       throw Failure(
         "there is no ceiling to compare with: --assert is for int8 models on a level with int8 instructions")
     }
-    let profile = Profile(engine, rounds: rounds)
+    let profile = try Profile(
+      engine, rounds: rounds, parts: parts.isEmpty ? Profile.Part.allCases : parts,
+      shape: Profile.Shape(patches: patches ?? engine.images.patches, dimension: dimension ?? engine.dimension))
     if json { try printJSON(object(profile, engine)) } else { show(profile, engine) }
     if assert, let shortfalls = profile.shortfalls, !shortfalls.isEmpty {
       throw Failure(shortfalls.joined(separator: "; ") + "; is the machine busy?")
@@ -47,19 +61,29 @@ struct ProfileVerb: ParsableCommand {
     let name = engine.model.config.name
     print("\(name), \(engine.model.precision.rawValue), level \(engine.kernels.level.rawValue)")
     if let peak = profile.peak { print(String(format: "int8 ceiling of one core: %.0f GMAC/s", peak / 1e9)) }
-    print("                                                     median ms   quartiles      GMAC/s  % of ceiling")
-    if layers { for timing in profile.layers { print(line(timing, profile.peak)) } }
-    for timing in profile.parts { print(line(timing, profile.peak)) }
+    if let bandwidth = profile.bandwidth {
+      print(String(format: "memory read by one core: %.1f GB/s", bandwidth / 1e9))
+    }
+    print(
+      "".padding(toLength: Self.nameWidth, withPad: " ", startingAt: 0)
+        + "median ms   quartiles      GMAC/s  % of ceiling; or GB/s from memory")
+    if layers { for timing in profile.layers { print(line(timing, profile)) } }
+    for timing in profile.parts { print(line(timing, profile)) }
+    guard profile.imagesPerSecond > 0 else { return }
     print(String(format: "images, %d side by side: %.0f a second", engine.kernels.threads, profile.imagesPerSecond))
   }
 
-  private func line(_ timing: Profile.Timing, _ peak: Double?) -> String {
-    var line = timing.name.padding(toLength: 52, withPad: " ", startingAt: 0)
+  private static let nameWidth = 66
+
+  private func line(_ timing: Profile.Timing, _ profile: Profile) -> String {
+    var line = timing.name.padding(toLength: Self.nameWidth, withPad: " ", startingAt: 0)
     line += String(format: "%9.3f  %.3f-%.3f", timing.median, timing.quartiles.0, timing.quartiles.1)
-    guard let operations = timing.operations else { return line }
-    let rate = Double(operations) / timing.median / 1e6
-    line = line.padding(toLength: 76, withPad: " ", startingAt: 0) + String(format: "%9.1f", rate)
-    if let peak { line += String(format: "%12.1f", 100 * rate * 1e9 / peak) }
+    let (amount, ceiling) =
+      timing.bytes.map { ($0, profile.bandwidth) } ?? timing.operations.map { ($0, profile.peak) } ?? (0, nil)
+    guard amount > 0 else { return line }
+    let rate = Double(amount) / timing.median / 1e6
+    line = line.padding(toLength: Self.nameWidth + 24, withPad: " ", startingAt: 0) + String(format: "%9.1f", rate)
+    if let ceiling { line += String(format: "%12.1f", 100 * rate * 1e9 / ceiling) }
     return line
   }
 
@@ -69,14 +93,17 @@ struct ProfileVerb: ParsableCommand {
         "name": timing.name, "median_ms": timing.median, "quartiles_ms": [timing.quartiles.0, timing.quartiles.1],
       ]
       if let operations = timing.operations { object["macs"] = operations }
+      if let bytes = timing.bytes { object["bytes"] = bytes }
       return object
     }
     return [
       "model": engine.model.config.name, "precision": engine.model.precision.rawValue,
       "level": engine.kernels.level.rawValue, "threads": engine.kernels.threads,
-      "peak_macs_per_second": profile.peak ?? 0,
+      "peak_macs_per_second": profile.peak ?? 0, "memory_bytes_per_second": profile.bandwidth ?? 0,
       "layers": profile.layers.map(object), "parts": profile.parts.map(object),
       "images_per_second": profile.imagesPerSecond,
     ]
   }
 }
+
+extension Profile.Part: ExpressibleByArgument {}

@@ -8,13 +8,27 @@ import Testing
 private let d = 24
 private let identity = ModelIdentity(name: "tiny", path: "/models/tiny.ftf", fingerprint: "abc", dimension: d)
 
-private func items(_ names: [String], seed: UInt64) -> [NewItem] {
+private func vectors(_ random: inout SeededGenerator, rows: Int, isPooled: Bool = true) -> PackedItem {
+  PackedItem(
+    coarse: random.floats(d), fine: random.floats(d * rows), isPooled: isPooled, with: try! KernelSet())
+}
+
+private func items(_ names: [String], seed: UInt64, isPooled: Bool = true) -> [NewItem] {
   var random = SeededGenerator(seed: seed)
   return names.map {
     NewItem(
-      name: $0, stamp: FileStamp(size: 1, modified: 2), coarse: random.floats(d),
-      fine: random.floats(d * Int(random.next() % 5)))
+      name: $0, stamp: FileStamp(size: 1, modified: 2),
+      vectors: vectors(&random, rows: Int(random.next() % 5), isPooled: isPooled))
   }
+}
+
+/// The dequantised rows of an item, the coarse one first.
+private func rows(_ segment: Segment, _ i: Int) -> [[Float]] {
+  let item = segment.item(i)
+  func values(_ rows: Rows) -> [[Float]] {
+    (0..<rows.count).map { row in (0..<d).map { rows.scales[row] * Float(rows.codes[row * d + $0]) } }
+  }
+  return values(item.coarse) + values(item.fine)
 }
 
 @Suite struct Segments {
@@ -25,50 +39,92 @@ private func items(_ names: [String], seed: UInt64) -> [NewItem] {
     kernels = try KernelSet()
   }
 
-  func write(_ items: [NewItem], _ name: String = "a.ftfseg") throws -> String {
-    var writer = SegmentWriter(dimension: d)
-    for (i, item) in items.enumerated() {
-      writer.append(id: Int64(10 + i), coarse: item.coarse, fine: item.fine, with: kernels)
-    }
+  func write(_ items: [PackedItem], _ name: String = "a.ftfseg", isPooled: Bool = true) throws -> String {
     let path = "\(folder.path)/\(name)"
-    try writer.write(to: path)
+    var writer = try SegmentWriter(path: path, dimension: d, isPooled: isPooled)
+    for (i, item) in items.enumerated() { try writer.append(item, id: Int64(10 + i)) }
+    try writer.finish()
     return path
   }
 
-  @Test func theBytesAreThoseOfTheTable() throws {
-    let path = try write(items(["a", "b", "c"], seed: 4))
+  func three(isPooled: Bool = true) -> [PackedItem] {
+    var random = SeededGenerator(seed: 4)
+    return [3, 0, 17].map { vectors(&random, rows: $0, isPooled: isPooled) }
+  }
+
+  @Test(arguments: [true, false]) func theBytesAreThoseOfTheTables(isPooled: Bool) throws {
+    let path = try write(three(isPooled: isPooled), isPooled: isPooled)
     let data = try Data(contentsOf: URL(fileURLWithPath: path))
     let segment = try Segment(path: path)
-    let rows = (0..<3).map { segment.vectors($0).scales.count - 1 }.reduce(0, +)
-    func padded(_ n: Int) -> Int { (n + 63) / 64 * 64 }
-    #expect(
-      data.count == 64 + padded(24) + padded(32) + padded(12) + padded(3 * d) + padded(4 * rows) + padded(rows * d))
-    #expect(data.prefix(8) == Data("FTFSEG1\0".utf8) && data[8] == 3 && data[16] == UInt8(d) && data[24] == UInt8(rows))
-    #expect(segment.id(0) == 10 && segment.id(2) == 12)
+    func padded(_ n: Int, to multiple: Int = 64) -> Int { (n + multiple - 1) / multiple * multiple }
+    // Scales and range, the Gram matrix (1, 4 and 18 rows in columns of 16), codes.
+    let gram = [(3, 4 * 16), (0, 16), (17, (16 + 16 + 2) * 16)]
+    let records = gram.map { rows, gram in
+      padded(padded(isPooled ? padded(4 * rows + 12, to: 16) + gram : 4 * rows) + rows * d)
+    }.reduce(0, +)
+    #expect(data.count == 64 + records + padded(3 * d) + padded(12) + padded(24) + padded(12))
+    #expect(data.prefix(8) == Data("FTFSEG2\0".utf8) && data[8] == 3 && data[16] == UInt8(d) && data[24] == 20)
+    #expect(data[32] == (isPooled ? 1 : 0) && segment.damage().isEmpty)
+    #expect(segment.id(0) == 10 && segment.id(2) == 12 && segment.count == 3)
+    #expect(!FileManager.default.fileExists(atPath: path + ".partial"))
   }
 
   @Test func whatIsStoredIsWithinHalfAStepOfWhatWasGiven() throws {
-    let given = items(["a", "b", "c", "d"], seed: 5)
-    let segment = try Segment(path: try write(given))
-    for (i, item) in given.enumerated() {
-      let (codes, scales) = segment.vectors(i)
-      for (j, value) in (item.coarse + item.fine).enumerated() {
-        #expect(abs(value - scales[j / d] * Float(codes[j])) <= scales[j / d] * 0.50001)
+    var random = SeededGenerator(seed: 5)
+    let given = (0..<4).map { i in (random.floats(d), random.floats(d * 3 * i)) }
+    let segment = try Segment(
+      path: write(given.map { PackedItem(coarse: $0, fine: $1, isPooled: true, with: kernels) }))
+    for (i, (coarse, fine)) in given.enumerated() {
+      let item = segment.item(i)
+      #expect(item.fine.count == 3 * i && item.fine.dimension == d)
+      for (j, row) in rows(segment, i).enumerated() {
+        let scale = j == 0 ? item.coarse.scales[0] : item.fine.scales[j - 1]
+        for k in 0..<d { #expect(abs((coarse + fine)[j * d + k] - row[k]) <= scale * 0.50001) }
       }
+      // <row r, row l> of the stored codes, within half a step, where csimd_interaction_args says it lies.
+      let all = rows(segment, i).map { $0.map(Double.init) }
+      var at = 0
+      for c in stride(from: 0, to: all.count, by: 16) {
+        let end = min(c + 16, all.count)
+        for r in Array(c..<end) + Array(0..<c) {
+          for l in c..<end {
+            let product = zip(all[r], all[l]).reduce(0) { $0 + $1.0 * $1.1 }
+            let code = Double(item.gram.least) + Double(item.gram.step) * Double(item.gram.codes[at + l - c])
+            #expect(abs(product - code) <= Double(item.gram.step) * 0.501 + 1e-5)
+          }
+          for l in end - c..<16 { #expect(item.gram.codes[at + l] == 0) }
+          at += 16
+        }
+      }
+      #expect(at == item.gram.codes.count)
     }
   }
 
-  @Test func aSegmentCutAnywhereOrWithALyingHeaderIsAnError() throws {
-    let data = try Data(contentsOf: URL(fileURLWithPath: try write(items(["a", "b", "c"], seed: 6))))
+  @Test func aSegmentCutAnywhereOrChangedInAnyByteIsNoticed() throws {
+    let data = try Data(contentsOf: URL(fileURLWithPath: try write(three())))
     for length in 0..<data.count {
       let path = try folder.file("cut", data.prefix(length))
       #expect(throws: IndexError.self) { try Segment(path: path) }
     }
-    for (offset, value) in [(0, 65), (8, 4), (15, 0x40), (16, 0), (23, 1), (24, 200), (31, 0x20), (128, 9)] {
+    for offset in 0..<data.count {
       var lying = data
-      lying[offset] = UInt8(value)
+      lying[offset] ^= UInt8(1 << (offset % 8))
       let path = try folder.file("lying", lying)
-      #expect(throws: IndexError.self, "byte \(offset)") { try Segment(path: path) }
+      do {
+        let segment = try Segment(path: path)
+        #expect(offset >= 64 && !segment.damage().isEmpty, "byte \(offset)")
+      } catch {}
+    }
+  }
+
+  @Test func aWriterThatIsLetGoLeavesNothing() throws {
+    do {
+      var writer = try SegmentWriter(path: "\(folder.path)/gone", dimension: d, isPooled: true)
+      try writer.append(three()[0], id: 1)
+    }
+    #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path).isEmpty)
+    #expect(throws: IndexError.self) {
+      _ = try SegmentWriter(path: "\(folder.path)/none/x", dimension: d, isPooled: true)
     }
   }
 }
@@ -83,10 +139,10 @@ private func items(_ names: [String], seed: UInt64) -> [NewItem] {
 
   @Test func whatWasAppendedIsThereWhenTheIndexIsOpenedAgain() throws {
     let catalog = try Catalog(path: "\(folder.path)/i", creating: identity)
-    try catalog.append(items(["/a", "/b"], seed: 1), kind: .image, with: kernels)
+    try catalog.append(items(["/a", "/b"], seed: 1), kind: .image)
     try catalog.append(
-      items(["/c"], seed: 2), kind: .image, failures: [("/bad", FileStamp(size: 3, modified: 4), "why")], with: kernels)
-    try catalog.append(items(["a sentence"], seed: 3), kind: .caption, with: kernels)
+      items(["/c"], seed: 2), kind: .image, failures: [("/bad", FileStamp(size: 3, modified: 4), "why")])
+    try catalog.append(items(["a sentence"], seed: 3, isPooled: false), kind: .caption)
     let again = try Catalog(path: "\(folder.path)/i")
     #expect(again.model == identity)
     #expect(try again.count(.image) == 3 && again.count(.caption) == 1)
@@ -101,24 +157,24 @@ private func items(_ names: [String], seed: UInt64) -> [NewItem] {
 
   @Test func aChangedImageTakesThePlaceOfTheOneBefore() throws {
     let catalog = try Catalog(path: "\(folder.path)/i", creating: identity)
-    try catalog.append(items(["/a", "/b"], seed: 1), kind: .image, with: kernels)
-    try catalog.append(items(["/a"], seed: 2), kind: .image, with: kernels)
+    try catalog.append(items(["/a", "/b"], seed: 1), kind: .image)
+    try catalog.append(items(["/a"], seed: 2), kind: .image)
     #expect(try catalog.count(.image) == 2)
     #expect(try catalog.segments(.image).dead == [1])
     try catalog.remove(images: ["/b"])
     #expect(try catalog.count(.image) == 1 && catalog.segments(.image).dead == [1, 2])
-    try catalog.append([], kind: .image, failures: [("/a", FileStamp(size: 1, modified: 1), "broken")], with: kernels)
+    try catalog.append([], kind: .image, failures: [("/a", FileStamp(size: 1, modified: 1), "broken")])
     #expect(try catalog.count(.image) == 0)
   }
 
   @Test func aSegmentThatNoTransactionNamedGoes() throws {
     let catalog = try Catalog(path: "\(folder.path)/i", creating: identity)
-    try catalog.append(items(["/a"], seed: 1), kind: .image, with: kernels)
+    try catalog.append(items(["/a"], seed: 1), kind: .image)
     let stray = "\(folder.path)/i/segments/00000002.ftfseg"
     try Data([1, 2, 3]).write(to: URL(fileURLWithPath: stray))
     try catalog.removeLeftovers()
     #expect(!FileManager.default.fileExists(atPath: stray))
-    try catalog.append(items(["/b"], seed: 2), kind: .image, with: kernels)
+    try catalog.append(items(["/b"], seed: 2), kind: .image)
     #expect(try catalog.segments(.image).segments.count == 2)
   }
 
@@ -136,10 +192,10 @@ private func items(_ names: [String], seed: UInt64) -> [NewItem] {
   /// Seven images in three segments, of which one was replaced and one removed, and two captions.
   private func used() throws -> Catalog {
     let catalog = try Catalog(path: "\(folder.path)/i", creating: identity)
-    try catalog.append(items(["/a", "/b", "/c"], seed: 1), kind: .image, with: kernels)
-    try catalog.append(items(["one", "two"], seed: 2), kind: .caption, with: kernels)
-    try catalog.append(items(["/d", "/e", "/f"], seed: 3), kind: .image, with: kernels)
-    try catalog.append(items(["/b", "/g"], seed: 4), kind: .image, with: kernels)
+    try catalog.append(items(["/a", "/b", "/c"], seed: 1), kind: .image)
+    try catalog.append(items(["one", "two"], seed: 2, isPooled: false), kind: .caption)
+    try catalog.append(items(["/d", "/e", "/f"], seed: 3), kind: .image)
+    try catalog.append(items(["/b", "/g"], seed: 4), kind: .image)
     try catalog.remove(images: ["/e"])
     return catalog
   }
@@ -150,9 +206,8 @@ private func items(_ names: [String], seed: UInt64) -> [NewItem] {
     var result: [String: [Float]] = [:]
     for segment in segments {
       for i in 0..<segment.count where !dead.contains(segment.id(i)) {
-        let (codes, scales) = segment.vectors(i)
         let name = try #require(catalog.names([segment.id(i)])[segment.id(i)])
-        result[name] = (0..<codes.count).map { Float(codes[$0]) * scales[$0 / d] }
+        result[name] = rows(segment, i).flatMap { $0 }
       }
     }
     return result
@@ -170,7 +225,7 @@ private func items(_ names: [String], seed: UInt64) -> [NewItem] {
     #expect(try catalog.problems { _ in }.isEmpty)
     #expect(try FileManager.default.contentsOfDirectory(atPath: "\(catalog.path)/segments").count == 2)
     // The index goes on as before.
-    try catalog.append(items(["/a", "/h"], seed: 5), kind: .image, with: kernels)
+    try catalog.append(items(["/a", "/h"], seed: 5), kind: .image)
     #expect(try catalog.coarseVectors(.image).ids == [3, 6, 8, 9, 10, 11, 12])
     try catalog.remove(images: ["/a", "/b", "/c", "/d", "/f", "/g", "/h"])
     #expect(try catalog.compact { _ in }.after == 1)
@@ -182,7 +237,7 @@ private func items(_ names: [String], seed: UInt64) -> [NewItem] {
     #expect(try catalog.problems { _ in }.isEmpty)
     let path = "\(catalog.path)/segments/00000003.ftfseg"
     let whole = try Data(contentsOf: URL(fileURLWithPath: path))
-    for place in [whole.count / 2, whole.count - 1] {
+    for place in [20, 70, whole.count / 2, whole.count - 1] {
       var damaged = whole
       damaged[place] ^= 1
       try damaged.write(to: URL(fileURLWithPath: path))
@@ -220,8 +275,8 @@ private func items(_ names: [String], seed: UInt64) -> [NewItem] {
     ("place.lon > -1e3", "bc"),
   ]) func filtersHoldForWhatTheySay(text: String, expected: String) throws {
     let catalog = try Catalog(path: "\(folder.path)/i", creating: identity)
-    try catalog.append(items(["/a", "/b", "/c", "/d", "/f"], seed: 1), kind: .image, with: kernels)
-    try catalog.append(items(["a sentence"], seed: 2), kind: .caption, with: kernels)
+    try catalog.append(items(["/a", "/b", "/c", "/d", "/f"], seed: 1), kind: .image)
+    try catalog.append(items(["a sentence"], seed: 2, isPooled: false), kind: .caption)
     try catalog.set(attributes: [
       ("/a", #"{"year": 2019, "sensor": "S2", "cloudy": false}"#),
       ("/b", #"{"year": 2020, "sensor": "L8", "cloudy": true, "place": {"lon": 7}}"#),
@@ -242,11 +297,11 @@ private func items(_ names: [String], seed: UInt64) -> [NewItem] {
   @Test func attributesStayWithAnImageThatIsIndexedAgainAndGoWithIt() throws {
     let catalog = try used()
     try catalog.set(attributes: [("/a", #"{"year":1}"#), ("/c", #"{"year":2}"#)])
-    try catalog.append(items(["/a"], seed: 9), kind: .image, with: kernels)
+    try catalog.append(items(["/a"], seed: 9), kind: .image)
     let id = try #require(catalog.entries(.image).first { $0.name == "/a" }).id
     #expect(try catalog.attributes([id, 3]) == [id: #"{"year":1}"#, 3: #"{"year":2}"#])
     try catalog.remove(images: ["/a"])
-    try catalog.append(items(["/a"], seed: 9), kind: .image, with: kernels)
+    try catalog.append(items(["/a"], seed: 9), kind: .image)
     #expect(try catalog.entries(.image).first { $0.name == "/a" }?.attributes == nil)
     #expect(try catalog.entries(.image).map(\.id) == [3, 6, 8, 9, 10, 12])
   }

@@ -249,7 +249,7 @@ let windows = [(3, 1), (3, 2), (5, 1), (5, 2)].flatMap { kernel, stride in
   }
 }
 
-@Suite struct Rows {
+@Suite struct RowKernels {
   @Test(arguments: [1, 2, 3, 7, 8, 15, 16, 17, 31, 33, 49, 64, 65, 127, 129, 384])
   func quantizingNormalisingAndDotsGiveTheSameBitsOnEveryLevel(width: Int) throws {
     var random = SeededGenerator(seed: UInt64(width))
@@ -272,7 +272,8 @@ let windows = [(3, 1), (3, 2), (5, 1), (5, 2)].flatMap { kernel, stride in
       kernels.l2Normalize(unit, rows: rows, columns: width)
       let dots = AlignedBuffer<Float>(count: 6 * rows, repeating: 0)
       kernels.dots(
-        codes.span, scales: scales.span, queries: t.span, queryScales: tScales.span, dimension: width, into: dots)
+        Rows(codes: codes.span, scales: scales.span, dimension: width),
+        Rows(codes: t.span, scales: tScales.span, dimension: width), into: dots)
       for row in 0..<rows {
         for q in 0..<6 {
           var sum: Int32 = 0
@@ -281,7 +282,7 @@ let windows = [(3, 1), (3, 2), (5, 1), (5, 2)].flatMap { kernel, stride in
         }
       }
       let floats = AlignedBuffer<Float>(count: rows, repeating: 0)
-      kernels.dots(x.span, queries: weight.span, dimension: width, into: floats)
+      kernels.dots(Rows(x.span, dimension: width), Rows(weight.span, dimension: width), into: floats)
       #expect(codes.array[..<width].allSatisfy { $0 == 0 } && scales[0] == 0)
       let result = [codes.array.map(Float.init), scales.array, normed.array, unit.array, dots.array, floats.array]
       #expect(result == expected ?? result, "level \(level)")
@@ -328,6 +329,84 @@ let windows = [(3, 1), (3, 2), (5, 1), (5, 2)].flatMap { kernel, stride in
           }
           #expect(abs(Double(expected![row * width + h * headWidth + i]) - value) < 3e-6)
         }
+      }
+    }
+  }
+
+  /// Tiles of four rows by up to four queries, and all that is left of them.
+  @Test(arguments: [1, 2, 3, 4, 5, 7, 8, 49], [1, 2, 3, 4, 5, 6, 7, 12, 17, 33])
+  func dotsOfCodesAreExactInEveryTile(rows: Int, queries: Int) throws {
+    var random = SeededGenerator(seed: UInt64(rows * 100 + queries))
+    for width in [1, 31, 32, 33, 63, 64, 65, 96, 129] {
+      let (a, b) = (random.codes(rows * width), random.codes(queries * width))
+      let (aScales, bScales) = (random.floats(rows), random.floats(queries))
+      for level in levels {
+        let kernels = try KernelSet(level: level)
+        let dots = AlignedBuffer<Float>(count: rows * queries + 16, repeating: 77)
+        kernels.dots(
+          Rows(codes: a.span, scales: aScales.span, dimension: width),
+          Rows(codes: b.span, scales: bScales.span, dimension: width), ahead: a.span.memory, into: dots, at: 1)
+        var wrong = 0
+        for row in 0..<rows {
+          for q in 0..<queries {
+            var sum: Int32 = 0
+            for i in 0..<width { sum += Int32(a[row * width + i]) * Int32(b[q * width + i]) }
+            if dots[1 + q * rows + row] != (bScales[q] * aScales[row]) * Float(sum) { wrong += 1 }
+          }
+        }
+        #expect(wrong == 0, "level \(level), width \(width), seed \(random.seed)")
+        #expect(dots[0] == 77 && dots.array[(1 + rows * queries)...].allSatisfy { $0 == 77 }, "level \(level)")
+      }
+    }
+  }
+
+  @Test(arguments: [1, 2, 15, 16, 17, 31, 32, 49, 65], [1, 2, 3, 4, 5, 7, 12])
+  func theInteractionGivesTheSameBitsOnEveryLevel(patches: Int, guides: Int) throws {
+    var random = SeededGenerator(seed: UInt64(patches * 31 + guides))
+    let d = 48
+    let (g, p, t) = (random.floats(d), random.floats(patches * d), random.floats(guides * d))
+    for quantized in [false, true] {
+      var expected: [Float]?
+      for level in levels {
+        let kernels = try KernelSet(level: level)
+        let (patchRows, guideRows) = (Rows(p.span, dimension: d), Rows(t.span, dimension: d))
+        let gram = GramMatrix(coarse: Rows(g.span, dimension: d), fine: patchRows, quantized: quantized, with: kernels)
+        let a = AlignedBuffer<Float>(count: guides * patches, repeating: 0)
+        let gt = AlignedBuffer<Float>(count: guides, repeating: 0)
+        kernels.dots(patchRows, guideRows, into: a)
+        kernels.dots(Rows(g.span, dimension: d), guideRows, into: gt)
+        let columns = KernelSet.weightColumns(patches: patches)
+        let weights = AlignedBuffer<Float>(count: guides * columns + 16, repeating: 77)
+        let (fine, best) = (
+          AlignedBuffer<Float>(count: guides, repeating: 0), AlignedBuffer<Float>(count: guides, repeating: 0)
+        )
+        kernels.interact(
+          a: a, patches: patches, gram: gram.view, gt: gt, guides: guides, tau: 0.7, beta: 0.4, ahead: p.span.memory,
+          weights: weights, fine: fine)
+        kernels.rowMaxima(a, rows: guides, columns: patches, into: best)
+        #expect(best.array == (0..<guides).map { m in (0..<patches).map { a[m * patches + $0] }.max()! })
+        #expect(weights.array[(guides * columns)...].allSatisfy { $0 == 77 }, "level \(level)")
+        let result = weights.array + fine.array + gram.codes.array.map(Float.init)
+        #expect(result == expected ?? result, "level \(level), quantized \(quantized)")
+        #expect(fine.array.allSatisfy { $0.isFinite })
+        expected = result
+      }
+    }
+  }
+
+  @Test func checksumsAreThoseOfTheStandard() throws {
+    var random = SeededGenerator(seed: 8)
+    let bytes = random.bytes(1000)
+    for level in levels {
+      let kernels = try KernelSet(level: level)
+      // The check value of CRC-32C in every catalogue of such codes.
+      #expect(kernels.checksum(Array("123456789".utf8).span.memory) == 0xe306_9283, "level \(level)")
+      #expect(kernels.checksum(RawSpan()) == 0)
+      let whole = kernels.checksum(bytes.span.memory)
+      for cut in [0, 1, 7, 8, 9, 500, 1000] {
+        let first = kernels.checksum(bytes.span.memory.extracting(0..<cut))
+        #expect(kernels.checksum(bytes.span.memory.extracting(cut..<1000), after: first) == whole)
+        #expect(whole == KernelSet.checksum(bytes.span.memory))
       }
     }
   }

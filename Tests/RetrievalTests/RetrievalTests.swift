@@ -77,13 +77,11 @@ private func oracle(_ p: [[Double]], _ g: [Double], _ t: [Double], tau: Double, 
     }
   }
 
-  func doubles(_ set: VectorSet) -> [[Double]] {
-    (0..<set.count).map { row in
+  func doubles(_ rows: Rows) -> [[Double]] {
+    (0..<rows.count).map { row in
       (0..<d).map { i in
-        switch set.storage {
-        case .f32(let rows): Double(rows[row * d + i])
-        case .int8(let codes, let scales): Double(scales[row]) * Double(codes[row * d + i])
-        }
+        rows.isInt8
+          ? Double(rows.scales[row]) * Double(rows.codes[row * d + i]) : Double(rows.floats[row * d + i])
       }
     }
   }
@@ -92,34 +90,72 @@ private func oracle(_ p: [[Double]], _ g: [Double], _ t: [Double], tau: Double, 
     InteractionConfig(mode: mode, candidates: 10, tau: tau, beta: beta, lambda: 1, fusion: .raw)
   }
 
+  /// One image of `n` patches in memory.
+  func images(_ g: [Float], _ p: [Float], _ precision: Precision, _ kernels: KernelSet) -> ItemSet {
+    ItemSet(coarse: [g], fine: [p], dimension: d, areImages: true, precision: precision, with: kernels)
+  }
+
+  /// What rounding the Gram matrix to codes may cost a score. Each product is off by half a step of (range / 255), so that |v|^2 is
+  /// off by `half` at most and <g, v> too; with |v|^2 and |u|^2 at least `least`, s_f is off by at most this.
+  func bound(_ item: Item, beta: Double, guides: [[Double]], tau: Double) -> Double {
+    guard item.gram.codes.count > 0 else { return 1e-5 }
+    let half = Double(item.gram.step) / 2
+    let (p, g) = (doubles(item.fine), doubles(item.coarse)[0])
+    return guides.map { t in
+      let (_, w) = oracle(p, g, t, tau: tau, beta: beta)
+      let v = (0..<d).map { i in zip(w, p).reduce(0) { $0 + $1.0 * $1.1[i] } }
+      func dot(_ a: [Double], _ b: [Double]) -> Double { zip(a, b).reduce(0) { $0 + $1.0 * $1.1 } }
+      let (vv, vt, gv) = (dot(v, v), dot(v, t), dot(g, v))
+      let unit = beta / vv.squareRoot()
+      let uu = (1 - beta) * (1 - beta) * dot(g, g) + 2 * (1 - beta) * unit * gv + unit * unit * vv
+      // d(1 / |v|) = half / (2 |v|^3); in |u|^2 both it and the products themselves change.
+      let dUnit = beta * half / (2 * (vv - half) * (vv - half).squareRoot())
+      let dUU = 2 * (1 - beta) * (dUnit * (abs(gv) + half) + unit * half)
+      let numerator = abs((1 - beta) * dot(g, t) + unit * vt)
+      return dUnit * abs(vt) / uu.squareRoot() + numerator * dUU / (2 * (uu - dUU) * (uu - dUU).squareRoot()) + 1e-5
+    }.max()!
+  }
+
   @Test(arguments: Level.available, [Precision.fp32, .int8])
   func everyModeIsItsFormula(level: Level, precision: Precision) throws {
     let kernels = try KernelSet(level: level)
-    for seed in UInt64(0)..<8 {
-      var random = SeededGenerator(seed: seed)
-      func set(_ count: Int, _ random: inout SeededGenerator) -> VectorSet {
-        let rows = unitRows(count, &random)
-        return precision == .fp32
-          ? VectorSet(rows, dimension: d) : VectorSet(quantizing: rows, dimension: d, with: kernels)
+    for (seed, n) in [(0, 9), (1, 1), (2, 14), (3, 15), (4, 16), (5, 17), (12, 49), (7, 31)] {
+      var random = SeededGenerator(seed: UInt64(seed))
+      // Patches of one image are alike: each is drawn about g.
+      let g = unitRows(1, &random)
+      let p = (0..<n).flatMap { _ -> [Float] in
+        let row = zip(g, unitRows(1, &random)).map { $0 + $1 }
+        let length = row.reduce(0) { $0 + $1 * $1 }.squareRoot()
+        return row.map { $0 / length }
       }
-      let (patches, global) = (set(n, &random), set(1, &random))
-      let (sentence, words) = (set(1, &random), set(Int(seed), &random))
-      let image = FineImage(patches: patches, global: global, with: kernels)
-      let text = FineText(sentence: sentence, words: words)
-      let (p, g, t, w) = (doubles(patches), doubles(global)[0], doubles(sentence)[0], doubles(words))
+      let set = images(g, p, precision, kernels)
+      let query = EncodedQuery(
+        sentence: unitRows(1, &random), words: unitRows(seed, &random), precision: precision, with: kernels)
+      let (patches, global) = (doubles(set.item(0).fine), doubles(set.item(0).coarse)[0])
+      let (t, w) = (doubles(query.view.coarse)[0], doubles(query.view.fine))
+      let guides = w.isEmpty ? [t] : w
+      let scorer = PairScorer()
+      func score(_ config: InteractionConfig) -> Double {
+        Double(
+          scorer.score(
+            image: set.item(0), text: query.view, recall: nil, config, ahead: RawSpan(), with: kernels))
+      }
       for (tau, beta) in [(0.1, 0.5), (0.02, 1.0), (1.0, 0.0), (0.3, 0.9)] {
-        let (score, weights) = image.fine(text, config(.balanced, tau: Float(tau), beta: Float(beta)), with: kernels)
-        let expected = oracle(p, g, t, tau: tau, beta: beta)
-        #expect(abs(Double(score) - expected.0) < 1e-5, "seed \(seed)")
-        #expect(zip(weights, expected.1).allSatisfy { abs(Double($0) - $1) < 1e-5 })
-        let byWords = image.fine(text, config(.words, tau: Float(tau), beta: Float(beta)), with: kernels).score
-        let parts = (w.isEmpty ? [t] : w).map { oracle(p, g, $0, tau: tau, beta: beta).0 }
-        #expect(abs(Double(byWords) - parts.reduce(0, +) / Double(parts.count)) < 1e-5, "seed \(seed)")
+        let balanced = config(.balanced, tau: Float(tau), beta: Float(beta))
+        let expected = oracle(patches, global, t, tau: tau, beta: beta)
+        let bounds = (one: bound(set.item(0), beta: beta, guides: [t], tau: tau), all: bound(set.item(0), beta: beta, guides: guides, tau: tau))
+        #expect(abs(score(balanced) - expected.0) < bounds.one, "seed \(seed)")
+        #expect(bounds.one < 0.01, "the bound says nothing")
+        let attention = scorer.attention(image: set.item(0), text: query.view, balanced, with: kernels)
+        #expect(zip(attention, expected.1).allSatisfy { abs(Double($0) - $1) < 1e-5 })
+        let parts = guides.map { oracle(patches, global, $0, tau: tau, beta: beta).0 }
+        let words = score(config(.words, tau: Float(tau), beta: Float(beta)))
+        #expect(abs(words - parts.reduce(0, +) / Double(parts.count)) < bounds.all, "seed \(seed)")
       }
-      let best = (w.isEmpty ? [t] : w).map { word in p.map { zip($0, word).reduce(0) { $0 + $1.0 * $1.1 } }.max()! }
-      let maxsim = image.fine(text, config(.maxsim), with: kernels)
-      #expect(abs(Double(maxsim.score) - best.reduce(0, +) / Double(best.count)) < 1e-5)
-      #expect(abs(maxsim.weights.reduce(0, +) - 1) < 1e-5)
+      let best = guides.map { word in patches.map { zip($0, word).reduce(0) { $0 + $1.0 * $1.1 } }.max()! }
+      #expect(abs(score(config(.maxsim)) - best.reduce(0, +) / Double(best.count)) < 1e-5)
+      let attention = scorer.attention(image: set.item(0), text: query.view, config(.maxsim), with: kernels)
+      #expect(abs(attention.reduce(0, +) - 1) < 1e-5)
     }
   }
 
@@ -128,10 +164,10 @@ private func oracle(_ p: [[Double]], _ g: [Double], _ t: [Double], tau: Double, 
     var random = SeededGenerator(seed: 11)
     let (rows, g, t) = (unitRows(n, &random), unitRows(1, &random), unitRows(1, &random))
     func score(_ rows: [Float], tau: Float, beta: Float) -> Float {
-      let image = FineImage(
-        patches: VectorSet(rows, dimension: d), global: VectorSet(g, dimension: d), with: kernels)
-      let text = FineText(sentence: VectorSet(t, dimension: d), words: VectorSet([], dimension: d))
-      return image.fine(text, config(.balanced, tau: tau, beta: beta), with: kernels).score
+      let query = EncodedQuery(sentence: t, words: [], precision: .fp32, with: kernels)
+      return PairScorer().score(
+        image: images(g, rows, .fp32, kernels).item(0), text: query.view, recall: nil,
+        config(.balanced, tau: tau, beta: beta), ahead: RawSpan(), with: kernels)
     }
     let recall = zip(g, t).reduce(0) { $0 + $1.0 * $1.1 }
     #expect(abs(score(rows, tau: 0.1, beta: 0) - recall) < 1e-6, "beta 0 is recall")
@@ -144,5 +180,60 @@ private func oracle(_ p: [[Double]], _ g: [Double], _ t: [Double], tau: Double, 
     let order = (0..<n).shuffled(using: &random)
     let shuffled = order.flatMap { Array(rows[$0 * d..<($0 + 1) * d]) }
     #expect(abs(score(shuffled, tau: 0.1, beta: 0.5) - score(rows, tau: 0.1, beta: 0.5)) < 1e-6, "order of patches")
+  }
+}
+
+@Suite struct Pipelines {
+  let d = 32
+  let kernels: KernelSet
+  init() throws { kernels = try KernelSet(threads: 2) }
+
+  /// Images in sources of several sizes, with copies among them.
+  func sources(_ counts: [Int], _ precision: Precision) -> [ItemSet] {
+    var random = SeededGenerator(seed: 3)
+    var (coarse, fine) = ([[Float]](), [[Float]]())
+    return counts.map { count in
+      for i in 0..<count {
+        let isCopy = i % 5 == 4
+        coarse.append(isCopy ? coarse[coarse.count - 3] : random.floats(d))
+        fine.append(isCopy ? fine[fine.count - 3] : random.floats(7 * d))
+      }
+      return ItemSet(
+        coarse: Array(coarse.suffix(count)), fine: Array(fine.suffix(count)), dimension: d, areImages: true,
+        precision: precision, with: kernels)
+    }
+  }
+
+  @Test(arguments: [Precision.fp32, .int8]) func manySourcesAnswerAsOneAndAFilterLeavesOut(precision: Precision) {
+    let counts = [13, 0, 1, 40]
+    let parts = sources(counts, precision)
+    var random = SeededGenerator(seed: 5)
+    let query = EncodedQuery(
+      sentence: random.floats(d), words: random.floats(3 * d), precision: precision, with: kernels)
+    let live = (0..<54).map { $0 % 3 != 1 }
+    for live in [nil, live] {
+      let pipeline = Pipeline(parts, live: live, with: kernels)
+      #expect(pipeline.count == live?.count { $0 } ?? 54)
+      // Each item by itself is what the whole has to agree with, to the last bit.
+      let scores = (0..<54).map { item -> Float in
+        let (source, index) = pipeline.place(item)
+        let score = AlignedBuffer<Float>(count: 1, repeating: 0)
+        kernels.dots(source.item(index).coarse, query.view.coarse, into: score)
+        return score[0]
+      }
+      let order = (0..<54).filter { live?[$0] ?? true }.sorted { (scores[$1], $0) < (scores[$0], $1) }
+      for limit in [0, 1, 10, 54, 100] {
+        #expect(pipeline.recall(query, limit: limit).map(\.item) == Array(order.prefix(limit)))
+      }
+      let interaction = InteractionConfig(mode: .words, candidates: 20, tau: 0.1, beta: 0.5, lambda: 0.6, fusion: .raw)
+      let found = pipeline.reranked(pipeline.recall(query, limit: 30), for: query, interaction)
+      #expect(found.suffix(10).map(\.item) == Array(order[20..<30]), "what lies beyond the candidates stays")
+      for candidate in found.prefix(20) {
+        let (source, index) = pipeline.place(candidate.item)
+        let fine = PairScorer().score(
+          image: source.item(index), text: query.view, recall: nil, interaction, ahead: RawSpan(), with: kernels)
+        #expect(candidate.score == (1 - interaction.lambda) * scores[candidate.item] + interaction.lambda * fine)
+      }
+    }
   }
 }

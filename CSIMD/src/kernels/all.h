@@ -1,5 +1,5 @@
 // Every kernel over f32x16, and the table of the level that includes this. Before it the level defines f32x16, i32x16,
-// ROWS, VECTORS, ATTENTION_VECTORS, what depthwise.h names, dots_of, tile_u8, i8r, PEAK_MACS, peak_splat and peak_step; after
+// ROWS, VECTORS, ATTENTION_VECTORS, what dots.h and depthwise.h name, tile_u8, i8r, PEAK_MACS, peak_splat and peak_step; after
 // it, LEVEL_TABLE is the table.
 #pragma once
 #include "../vector/functions.h"
@@ -7,6 +7,7 @@
 #include "attention.h"
 #include "dots.h"
 #include "interaction.h"
+#include "checksum.h"
 #include "tile_f32.h"
 #include "gemm.h"
 #include "depthwise.h"
@@ -33,6 +34,8 @@ static void pack_f32(size_t n, size_t k, const float *w, float *out) { csimd_pac
       .attention = attention,                                                                                          \
       .dots_s8 = dots_s8,                                                                                              \
       .dots_f32 = dots_f32,                                                                                            \
+      .row_max = row_max,                                                                                              \
       .interaction = interaction,                                                                                      \
+      .crc32c = crc32c,                                                                                                \
       .peak_s8 = peak_s8,                                                                                              \
   }

@@ -1,26 +1,108 @@
 // Dot products of the rows of one matrix with the rows of another: recall over codes, and what the interaction needs.
-// The s8 sums are exact: d * 127^2 < 2^31 for d <= 65536. The level defines dots_of(count, d, a, b, b_sum, sums).
+// The s8 sums are exact: d * 127^2 < 2^31 for d <= 65536.
+//
+// Four rows against up to DOT_QUERIES queries a tile: every load serves several products, no accumulator waits for itself, and
+// four of them are folded together (sums4). Where the level multiplies u8 by s8 (ROW_OFFSET 128), the row is the unsigned side,
+// row + 128, and 128 times the query's sum comes off at the end. The level defines BYTES, i8v and its operations.
 #pragma once
 
-enum { QUERIES = 4 };
+enum { DOT_ROWS = 4, DOT_CHUNK = 16, DOT_AHEAD = 2048 };
 
-static void dots_s8(size_t n, const int8_t *a, const float *a_scale, size_t m, const int8_t *b, const float *b_scale,
-                    size_t d, float *out, size_t ldo) {
-  for (size_t j = 0; j < m; j += QUERIES, b += QUERIES * d) {
-    const size_t count = m - j < QUERIES ? m - j : QUERIES;
-    int32_t b_sum[QUERIES] = {0};
+static int32_t sum_s8(size_t d, const int8_t *b) {
+  int32_t sum = 0;
+  for (size_t l = 0; l < d; l++)
+    sum += b[l];
+  return sum;
+}
+
+// sum_i (A[r, at + i] + ROW_OFFSET) B[at + i]: what is left of a length that BYTES does not divide.
+static __attribute__((noinline)) __m128i dots_tail(size_t count, const int8_t *const a[], const int8_t *b, size_t at) {
+  int32_t sums[DOT_ROWS] = {0};
+  for (size_t r = 0; r < DOT_ROWS; r++)
+    for (size_t i = at; i < at + count; i++)
+      sums[r] += (a[r][i] + ROW_OFFSET) * b[i];
+  return _mm_loadu_si128((const __m128i *)sums);
+}
+
+// Rows row ..< row + 4 (those past the end are the last one again, and not stored) against `queries` queries.
+static inline __attribute__((always_inline)) void dots_tile(size_t queries, const csimd_dots_s8_args *x, size_t row,
+                                                            size_t query, const int32_t *b_sum) {
+  const size_t d = x->d, left = x->n - row;
+  const int8_t *a[DOT_ROWS], *b = x->b + query * d;
+  for (size_t r = 0; r < DOT_ROWS; r++)
+    a[r] = x->a + (row + (r < left ? r : left - 1)) * d;
+  i8v acc[DOT_QUERIES][DOT_ROWS];
+#pragma clang loop unroll(full)
+  for (size_t q = 0; q < queries; q++)
+#pragma clang loop unroll(full)
+    for (size_t r = 0; r < DOT_ROWS; r++)
+      acc[q][r] = zero_i8();
+  size_t l = 0;
+  for (; l + BYTES <= d; l += BYTES) {
+    i8v u[DOT_ROWS];
+#pragma clang loop unroll(full)
+    for (size_t r = 0; r < DOT_ROWS; r++)
+      u[r] = row_side(load_i8(a[r] + l));
+#pragma clang loop unroll(full)
+    for (size_t q = 0; q < queries; q++) {
+      const i8v s = load_i8(b + q * d + l);
+#pragma clang loop unroll(full)
+      for (size_t r = 0; r < DOT_ROWS; r++)
+        acc[q][r] = accumulate(acc[q][r], u[r], s);
+    }
+  }
+  float room[DOT_ROWS] = {0};
+  const float *a_scale = x->a_scale + row;
+  if (left < DOT_ROWS)
+    a_scale = memcpy(room, a_scale, left * sizeof(float));
+  const __m128 by_row = _mm_loadu_ps(a_scale);
+#pragma clang loop unroll(full)
+  for (size_t q = 0; q < queries; q++) {
+    __m128i sums = _mm_sub_epi32(sums4(acc[q]), _mm_set1_epi32(ROW_OFFSET * b_sum[q]));
+    if (l < d)
+      sums = _mm_add_epi32(sums, dots_tail(d - l, a, b + q * d, l));
+    const __m128 by = _mm_mul_ps(_mm_set1_ps(x->b_scale[query + q]), by_row);
+    const __m128 scores = _mm_mul_ps(by, _mm_cvtepi32_ps(sums));
+    float *out = x->out + (query + q) * x->ldo + row;
+    if (left >= DOT_ROWS) {
+      _mm_storeu_ps(out, scores);
+    } else {
+      _mm_storeu_ps(room, scores);
+      memcpy(out, room, left * sizeof(float));
+    }
+  }
+}
+
+// Tiles read four short runs at a time, which no hardware prefetcher follows: the bytes are asked for in their order. Where more
+// comes after A, its share of that, to the second level: A itself was asked for so while what came before it was read.
+static inline void fetch(const csimd_dots_s8_args *x, size_t row) {
+  const size_t next = row + DOT_ROWS < x->n ? row + DOT_ROWS : x->n, size = x->n * x->d;
+  if (x->ahead)
+    for (size_t byte = x->ahead_size * row / x->n & ~63; byte < x->ahead_size * next / x->n; byte += 64)
+      __builtin_prefetch((const char *)x->ahead + byte, 0, 2);
+  else
+    for (size_t byte = row * x->d + DOT_AHEAD; byte < next * x->d + DOT_AHEAD && byte < size; byte += 64)
+      __builtin_prefetch(x->a + byte, 0, 3);
+}
+
+static void dots_s8(const csimd_dots_s8_args *x) {
+  for (size_t first = 0; first < x->m; first += DOT_CHUNK) {
+    const size_t count = x->m - first < DOT_CHUNK ? x->m - first : DOT_CHUNK;
+    int32_t b_sum[DOT_CHUNK];
     for (size_t q = 0; q < count; q++)
-      for (size_t l = 0; l < d; l++)
-        b_sum[q] += b[q * d + l];
-    for (size_t i = 0; i < n; i++) {
-      int32_t sums[QUERIES];
-      if (count == QUERIES)
-        dots_of(QUERIES, d, a + i * d, b, b_sum, sums);
-      else
-        for (size_t q = 0; q < count; q++)
-          dots_of(1, d, a + i * d, b + q * d, b_sum + q, sums + q);
-      for (size_t q = 0; q < count; q++)
-        out[(j + q) * ldo + i] = b_scale[j + q] * a_scale[i] * (float)sums[q];
+      b_sum[q] = ROW_OFFSET ? sum_s8(x->d, x->b + (first + q) * x->d) : 0;
+    for (size_t row = 0; row < x->n; row += DOT_ROWS) {
+      if (first == 0)
+        fetch(x, row);
+      size_t q = 0;
+      for (; q + DOT_QUERIES <= count; q += DOT_QUERIES)
+        dots_tile(DOT_QUERIES, x, row, first + q, b_sum + q);
+      if (DOT_QUERIES > 2 && q + 2 <= count) {
+        dots_tile(2, x, row, first + q, b_sum + q);
+        q += 2;
+      }
+      if (q < count)
+        dots_tile(1, x, row, first + q, b_sum + q);
     }
   }
 }

@@ -44,25 +44,9 @@ static inline void quad_put(char *w, size_t c, size_t b, int8_t code) {
   ((int16_t *)w)[b / 2 * 32 + 2 * c + b % 2] = code;
 }
 
-static inline __attribute__((always_inline)) void dots_of(size_t count, size_t d, const int8_t *a, const int8_t *b,
-                                                          const int32_t *b_sum, int32_t *sums) {
-  __m256i acc[4] = {_mm256_setzero_si256(), _mm256_setzero_si256(), _mm256_setzero_si256(), _mm256_setzero_si256()};
-  size_t l = 0;
-  for (; l + 32 <= d; l += 32) {
-    const __m256i x = _mm256_loadu_si256((const __m256i *)(a + l)), size = _mm256_abs_epi8(x);
-#pragma clang loop unroll(full)
-    for (size_t q = 0; q < count; q++)
-      acc[q] = dot4(acc[q], size, x, _mm256_loadu_si256((const __m256i *)(b + q * d + l)));
-  }
-#pragma clang loop unroll(full)
-  for (size_t q = 0; q < count; q++) {
-    __m128i half = _mm_add_epi32(_mm256_castsi256_si128(acc[q]), _mm256_extracti128_si256(acc[q], 1));
-    half = _mm_add_epi32(half, _mm_shuffle_epi32(half, 0x4e));
-    sums[q] = _mm_cvtsi128_si32(_mm_add_epi32(half, _mm_shuffle_epi32(half, 0xb1)));
-    for (size_t i = l; i < d; i++)
-      sums[q] += a[i] * b[q * d + i];
-  }
-}
+enum { ROW_OFFSET = 0 };
+static inline i8v row_side(i8v v) { return v; }
+static inline i8v accumulate(i8v sum, i8v row, i8v s) { return dot4(sum, _mm256_abs_epi8(row), row, s); }
 
 static inline __attribute__((always_inline)) void tile_u8(size_t rows, size_t vectors, const csimd_product_u8 *x,
                                                           size_t row, size_t column, const int8_t *w, const char *ahead,

@@ -14,14 +14,20 @@
 
 enum { ROWS = 6, VECTORS = 4, ATTENTION_VECTORS = 4, ACROSS_U8 = 4, QUAD_BYTES = 4 };
 
-enum { BYTES = 64 };
+// Dot products; see kernels/dots.h.
+enum { BYTES = 64, DOT_QUERIES = 4, ROW_OFFSET = 128 };
 typedef __m512i i8v;
 static inline i8v zero_i8(void) { return _mm512_setzero_si512(); }
 static inline i8v load_i8(const int8_t *p) { return _mm512_loadu_si512(p); }
-static inline i8v flip_sign(i8v v) { return _mm512_xor_si512(v, _mm512_set1_epi8((char)0x80)); }
+static inline i8v row_side(i8v v) { return _mm512_xor_si512(v, _mm512_set1_epi8((char)0x80)); }
 static inline i8v accumulate(i8v sum, i8v u, i8v s) { return _mm512_dpbusd_epi32(sum, u, s); }
-static inline int32_t lanes_of(i8v v) { return _mm512_reduce_add_epi32(v); }
-#include "../kernels/dots_unsigned.h"
+static inline __m128i sums4(const i8v v[4]) {
+  const __m512i ab = _mm512_add_epi32(_mm512_unpacklo_epi32(v[0], v[1]), _mm512_unpackhi_epi32(v[0], v[1]));
+  const __m512i cd = _mm512_add_epi32(_mm512_unpacklo_epi32(v[2], v[3]), _mm512_unpackhi_epi32(v[2], v[3]));
+  const __m512i all = _mm512_add_epi32(_mm512_unpacklo_epi64(ab, cd), _mm512_unpackhi_epi64(ab, cd));
+  const __m256i half = _mm256_add_epi32(_mm512_castsi512_si256(all), _mm512_extracti64x4_epi64(all, 1));
+  return _mm_add_epi32(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1));
+}
 
 // Four bytes a lane: of sixteen channels, the same channel of four rows.
 typedef __m512i quads;

@@ -12,18 +12,9 @@
 
 enum { ROWS = 6, VECTORS = 1, ATTENTION_VECTORS = 1, ACROSS_U8 = 2, QUAD_BYTES = 4 };
 
-enum { BYTES = 32 };
-typedef __m256i i8v;
-static inline i8v zero_i8(void) { return _mm256_setzero_si256(); }
-static inline i8v load_i8(const int8_t *p) { return _mm256_loadu_si256((const __m256i *)p); }
-static inline i8v flip_sign(i8v v) { return _mm256_xor_si256(v, _mm256_set1_epi8((char)0x80)); }
+enum { ROW_OFFSET = 128 };
+static inline i8v row_side(i8v v) { return _mm256_xor_si256(v, _mm256_set1_epi8((char)0x80)); }
 static inline i8v accumulate(i8v sum, i8v u, i8v s) { return _mm256_dpbusd_avx_epi32(sum, u, s); }
-static inline int32_t lanes_of(i8v v) {
-  __m128i q = _mm_add_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
-  q = _mm_add_epi32(q, _mm_shuffle_epi32(q, 0x4e));
-  return _mm_cvtsi128_si32(_mm_add_epi32(q, _mm_shuffle_epi32(q, 0xb1)));
-}
-#include "../kernels/dots_unsigned.h"
 
 // Four bytes a lane: of sixteen channels, the same channel of four rows.
 typedef struct quads {

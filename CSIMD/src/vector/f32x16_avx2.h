@@ -121,3 +121,15 @@ static inline float max_of(f32x16 v) {
   q = _mm_max_ps(q, _mm_movehl_ps(q, q));
   return _mm_cvtss_f32(_mm_max_ss(q, _mm_movehdup_ps(q)));
 }
+
+// Dot products of s8 rows; see kernels/dots.h.
+enum { BYTES = 32, DOT_QUERIES = 2 };
+typedef __m256i i8v;
+static inline i8v zero_i8(void) { return _mm256_setzero_si256(); }
+static inline i8v load_i8(const int8_t *p) { return _mm256_loadu_si256((const __m256i *)p); }
+static inline __m128i sums4(const i8v v[4]) {
+  const __m256i ab = _mm256_add_epi32(_mm256_unpacklo_epi32(v[0], v[1]), _mm256_unpackhi_epi32(v[0], v[1]));
+  const __m256i cd = _mm256_add_epi32(_mm256_unpacklo_epi32(v[2], v[3]), _mm256_unpackhi_epi32(v[2], v[3]));
+  const __m256i all = _mm256_add_epi32(_mm256_unpacklo_epi64(ab, cd), _mm256_unpackhi_epi64(ab, cd));
+  return _mm_add_epi32(_mm256_castsi256_si128(all), _mm256_extracti128_si256(all, 1));
+}

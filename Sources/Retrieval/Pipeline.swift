@@ -1,0 +1,131 @@
+import Kernels
+import Synchronization
+import Weights
+
+/// The one way from a query to ranked items, in two stages: recall scans the coarse vectors of every item that a filter left, the
+/// rerank reads the fine ones of the best. `search`, `eval` and `profile` run it. Constant after `init`: any number of threads
+/// may search at once.
+package final class Pipeline<Source: ItemSource>: Sendable {
+  private let sources: [Source]
+  /// The position of each source's first item among all, and at the end the number of all.
+  private let offsets: [Int]
+  /// Whether each item is searched; nil where all are.
+  private let live: [Bool]?
+  private let kernels: KernelSet
+  private let idle = Mutex<[SearchMemory]>([])
+
+  /// Items that are searched.
+  package let count: Int
+
+  /// - Parameter live: whether each item, counted through all sources, is searched; nil for all.
+  package init(_ sources: [Source], live: [Bool]? = nil, with kernels: KernelSet) {
+    offsets = sources.reduce(into: [0]) { $0.append($0.last! + $1.count) }
+    precondition(live?.count ?? offsets.last! == offsets.last!, "Pipeline: a filter of another length")
+    (self.sources, self.live, self.kernels) = (sources, live, kernels)
+    count = live?.count { $0 } ?? offsets.last!
+  }
+
+  /// Stage 1: the best by s_c, ties by the lower item.
+  package func recall(_ query: EncodedQuery, limit: Int) -> [Candidate] {
+    withMemory { recall(query, limit: limit, $0) }
+  }
+
+  /// Stage 1 and what it saw.
+  ///
+  /// - Parameter body: is given the best, and s_c of every item, f32[items].
+  func recall<R>(_ query: EncodedQuery, limit: Int, _ body: ([Candidate], AlignedBuffer<Float>) -> R) -> R {
+    withMemory { body(recall(query, limit: limit, $0), $0.scores) }
+  }
+
+  private func recall(_ query: EncodedQuery, limit: Int, _ memory: SearchMemory) -> [Candidate] {
+    var list = TopList(limit: min(limit, count))
+    let scores = memory.scores
+    for (source, offset) in zip(sources, offsets) where source.count > 0 {
+      kernels.dots(source.coarse, query.view.coarse, into: scores, at: offset)
+      list.insert(scores.span, offset..<offset + source.count, live)
+    }
+    return list.candidates()
+  }
+
+  /// Stage 2 over the first `interaction.candidates`; what lies beyond keeps its order behind them.
+  package func reranked(
+    _ candidates: [Candidate], for query: EncodedQuery, _ interaction: InteractionConfig
+  ) -> [Candidate] {
+    guard interaction.mode != .none else { return candidates }
+    let count = min(interaction.candidates, candidates.count)
+    let fine = withMemory { memory in
+      let scores = memory.fine(count)
+      // A run of candidates for each thread, so that each reads ahead.
+      kernels.parallelFor(min(kernels.threads, count)) { thread in
+        let run = count * thread / kernels.threads..<count * (thread + 1) / kernels.threads
+        score(candidates, run, query, interaction, memory.scorers[thread], into: scores)
+      }
+      return (0..<count).map { scores[$0] }
+    }
+    return fused(Array(candidates.prefix(count)), fine: fine, interaction) + candidates.dropFirst(count)
+  }
+
+  private func score(
+    _ candidates: [Candidate], _ run: Range<Int>, _ query: EncodedQuery, _ interaction: InteractionConfig,
+    _ scorer: PairScorer, into fine: AlignedBuffer<Float>
+  ) {
+    let kernels = kernels.singleThreaded
+    for i in run {
+      let (source, index) = place(candidates[i].item)
+      let recall = candidates[i].recall
+      if query.isImage {
+        fine[i] = scorer.score(
+          image: query.view, text: source.item(index), recall: recall, interaction, ahead: RawSpan(), with: kernels)
+      } else {
+        let (next, nextIndex) = place(candidates[min(i + 1, run.upperBound - 1)].item)
+        fine[i] = scorer.score(
+          image: source.item(index), text: query.view, recall: recall, interaction,
+          ahead: next.bytes(ofItem: nextIndex), with: kernels)
+      }
+    }
+  }
+
+  /// Where a sentence looked in an image: f32[N], sum 1.
+  package func attention(_ item: Int, for query: EncodedQuery, _ interaction: InteractionConfig) -> [Float] {
+    let (source, index) = place(item)
+    return withMemory {
+      $0.scorers[0].attention(image: source.item(index), text: query.view, interaction, with: kernels.singleThreaded)
+    }
+  }
+
+  /// The source that holds an item, and its index there.
+  package func place(_ item: Int) -> (source: Source, index: Int) {
+    var (low, high) = (0, sources.count)
+    while high - low > 1 {
+      let middle = (low + high) / 2
+      if offsets[middle] <= item { low = middle } else { high = middle }
+    }
+    return (sources[low], item - offsets[low])
+  }
+
+  private func withMemory<R>(_ body: (SearchMemory) -> R) -> R {
+    let memory = idle.withLock { $0.popLast() } ?? SearchMemory(items: offsets.last!, threads: kernels.threads)
+    defer { idle.withLock { $0.append(memory) } }
+    return body(memory)
+  }
+}
+
+/// The memory of one search; one search at a time uses it.
+final class SearchMemory: @unchecked Sendable {
+  /// f32[items], s_c.
+  let scores: AlignedBuffer<Float>
+  /// One for each thread.
+  let scorers: [PairScorer]
+  private var fineScores = AlignedBuffer<Float>(count: 0, repeating: 0)
+
+  init(items: Int, threads: Int) {
+    scores = AlignedBuffer(count: items, repeating: 0)
+    scorers = (0..<threads).map { _ in PairScorer() }
+  }
+
+  /// s_f, f32[count].
+  func fine(_ count: Int) -> AlignedBuffer<Float> {
+    if fineScores.count < count { fineScores = AlignedBuffer(count: count, repeating: 0) }
+    return fineScores
+  }
+}
