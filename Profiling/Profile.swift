@@ -137,7 +137,7 @@ package struct Profile {
       let set = ItemSet(
         coarse: (0..<count).map { _ in vectors.rows(1) }, fine: (0..<count).map { _ in vectors.rows(patches) },
         dimension: d, areImages: patches > 0, precision: .int8, with: single)
-      return Pipeline([set], with: single)
+      return Pipeline([set])
     }
     func queries(_ words: Int) -> [EncodedQuery] {
       (0..<8).map { _ in
@@ -147,16 +147,16 @@ package struct Profile {
     let (archive, few) = (pipeline(stored, 0), queries(10))
     parts += [
       measure("recall among \(stored) images, one thread", max(rounds / 4, 5), operations: stored * d) {
-        _ = archive.recall(few[$0 % 8], limit: 100)
+        _ = archive.recall(few[$0 % 8], limit: 100, with: single)
       }
     ]
     let images = pipeline(50, shape.patches)
-    let candidates = images.recall(few[0], limit: 50)
+    let candidates = images.recall(few[0], limit: 50, with: single)
     for mode in [InteractionConfig.Mode.balanced, .words, .maxsim] {
       let interaction = interaction(mode, 50)
       parts += [
         measure("rerank of 50 candidates, 10 words, \(mode.rawValue), one thread", max(rounds / 4, 5)) {
-          _ = images.reranked(candidates, for: few[$0 % 8], interaction)
+          _ = images.reranked(candidates, for: few[$0 % 8], interaction, with: single)
         }
       ]
     }
@@ -184,7 +184,7 @@ package struct Profile {
     for i in 0..<count { try writer.append(items[i % 100], id: Int64(i)) }
     try writer.finish()
     let segment = try Segment(path: path)
-    let pipeline = Pipeline([segment], with: single)
+    let pipeline = Pipeline([segment])
     // Scattered, as the best of a ranking are: 7,919 is prime to what it is taken modulo.
     let sets = (0..<count / 100).map { set -> [Candidate] in
       (0..<100).map { i -> Candidate in
@@ -193,7 +193,7 @@ package struct Profile {
       }
     }
     // Mapped for good: the first touch of a page costs a fault.
-    for set in sets { _ = pipeline.reranked(set, for: queries[0], interaction(.maxsim, 100)) }
+    for set in sets { _ = pipeline.reranked(set, for: queries[0], interaction(.maxsim, 100), with: single) }
     bandwidth = KernelSet.memoryBandwidth()
     let guides: [(String, InteractionConfig.Mode)] = [
       ("the sentence", .balanced), ("12 words", .words), ("12 words, maxsim", .maxsim),
@@ -202,7 +202,7 @@ package struct Profile {
       let interaction = interaction(mode, 100)
       parts += [
         measure("rerank of 100 candidates in memory, by \(guide), one thread", rounds, bytes: 100 * each) {
-          _ = pipeline.reranked(sets[$0 % sets.count], for: queries[$0 % 8], interaction)
+          _ = pipeline.reranked(sets[$0 % sets.count], for: queries[$0 % 8], interaction, with: single)
         }
       ]
     }

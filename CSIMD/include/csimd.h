@@ -204,5 +204,8 @@ size_t csimd_gram_width(size_t n);
 /// Reads `count` bytes, a multiple of 64, and returns a sum of them: what bringing them from memory takes at least.
 uint64_t csimd_read(const void *bytes, size_t count);
 
+/// Processors that the scheduler lets this process run on, at least 1.
+int csimd_processors(void);
+
 /// body(context, i) for i in 0 ..< count on at most `threads` threads, one after the other as threads come free.
 void csimd_parallel_for(size_t count, int threads, void *context, void (*body)(void *context, size_t index));

@@ -72,7 +72,7 @@ struct QuantizedImageNetwork: ImageNetwork {
     else {
       throw WeightsError.badConfig(
         path: model.path,
-        reason: "the mean and std of its pixels differ by channel or are no whole grey level; use --precision fp32")
+        reason: "the mean and std of its pixels differ by channel or are no whole grey level; take the precision fp32")
     }
     return ActivationScale(scale: 1 / (255 * p.std[0]), zero: Int(zero))
   }

@@ -11,7 +11,7 @@ package struct ExactVectors: Sendable {
   package let texts: [EncodedText]
 
   /// Images that cannot be read are left out.
-  package init(_ exact: Engine, imagePaths paths: [String], sentences: [String], progress: ((Int) -> Void)? = nil) {
+  package init(_ exact: Engine, imagePaths paths: [String], sentences: [String], progress: (Int) -> Void = { _ in }) {
     images = zip(paths, exact.encode(imagePaths: paths, progress: progress)).compactMap { path, result in
       (try? result.get()).map { (path, $0) }
     }
@@ -118,7 +118,7 @@ package struct AccuracyCard: Codable, Sendable {
     if least >= 0.97 && patches.median >= 0.93 && overlap >= 0.85 {
       return "fair: neighbours in the ranking change places"
     }
-    return "poor: other images come first; take --budget, or --precision int8-weights"
+    return "poor: other images come first; set a budget, or take the precision int8-weights"
   }
 
   package func json() throws -> String {

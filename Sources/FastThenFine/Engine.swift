@@ -3,32 +3,52 @@ import Foundation
 import Imaging
 import Index
 import Kernels
-import Synchronization
 import Tokenization
 import Weights
 
-/// A model, ready to encode: the tokenizer, both encoders, and the kernels of one level.
+/// A model, ready to encode: the tokenizer, both encoders, the kernels of one instruction-set level, and the threads it computes on.
 ///
-/// Everything it holds is constant after `init`, so that one engine can serve many threads.
+/// Everything it holds is constant after `init`: one engine serves any number of threads and tasks.
 public final class Engine: Sendable {
   package let model: Model
   package let kernels: KernelSet
   package let images: ImageEncoder
   package let texts: TextEncoder
+  /// Where it computes; engines and searchers may share one.
+  public let pool: ComputePool
   /// The ids of a sentence, cut to a number of them.
   private let tokenizer: @Sendable (String, Int) -> [Int32]
 
   /// - Parameters:
-  ///   - path: a `.ftf` file.
+  ///   - path: a model file, as `convert` makes it.
   ///   - level: an instruction-set level by name; nil takes `FTF_LEVEL`, or else the best that this CPU runs.
-  ///   - threads: nil takes all cores.
-  /// - Throws: an error whose description names the file and the way out.
-  public convenience init(path: String, level: String? = nil, threads: Int? = nil) throws {
-    try self.init(Model(path: path), for: Engine.kernels(level: level, threads: threads))
+  ///   - pool: the threads to compute on; by default one of its own with all cores that the process may use.
+  /// - Throws: `unusableModel` or `badInput`.
+  public convenience init(
+    path: String, level: String? = nil, pool: ComputePool = ComputePool()
+  ) throws(FastThenFineError) {
+    try self.init(loading: path, level, pool)
   }
 
-  package init(_ model: Model, for kernels: KernelSet) throws {
+  private convenience init(loading path: String, _ level: String?, _ pool: ComputePool) throws(FastThenFineError) {
+    let model: Model
+    let kernels: KernelSet
+    do {
+      kernels = try Engine.kernels(level: level, threads: pool.threads)
+      model = try Model(path: path)
+    } catch {
+      throw FastThenFineError(error)
+    }
+    do {
+      try self.init(model, for: kernels, pool: pool)
+    } catch {
+      throw FastThenFineError(error)
+    }
+  }
+
+  package init(_ model: Model, for kernels: KernelSet, pool: ComputePool? = nil) throws {
     (self.model, self.kernels) = (model, kernels)
+    self.pool = pool ?? ComputePool(threads: kernels.threads)
     tokenizer = try Self.tokenizer(of: model)
     images = try ImageEncoder(model, for: kernels)
     texts = try TextEncoder(model, for: kernels)
@@ -52,7 +72,27 @@ public final class Engine: Sendable {
   /// The kernels of a level, with the defaults of `init`.
   package static func kernels(level: String?, threads: Int?) throws -> KernelSet {
     let name = level ?? ProcessInfo.processInfo.environment["FTF_LEVEL"]
-    return try KernelSet(levelName: name, threads: threads ?? ProcessInfo.processInfo.activeProcessorCount)
+    return try KernelSet(levelName: name, threads: threads ?? Processors.usable)
+  }
+
+  /// t of a sentence: f32[dimension], unit norm.
+  public func embed(text: String) -> [Float] {
+    pool.run { texts.encode([tokens(text)], with: kernels.with(threads: $0))[0].sentence }
+  }
+
+  /// g of a picture: f32[dimension], unit norm. JPEG and PNG files are read, by what they hold and not by their names.
+  ///
+  /// - Throws: `unusableFile`.
+  public func embed(imageAt path: String) throws(FastThenFineError) -> [Float] {
+    try FastThenFineError.wrapping {
+      let image = try RGBImage(path: path)
+      return pool.run { images.encode(prepared(image).pixels, with: kernels.with(threads: $0)).global }
+    }
+  }
+
+  /// The fingerprint that an index of an earlier version has of this model.
+  func earlierFingerprint() throws -> String {
+    try model.metadata["earlier_fingerprint"] ?? ModelIdentity.earlierFingerprint(ofFile: model.path)
   }
 
   /// What an index remembers of the model that built it.
@@ -70,47 +110,44 @@ public final class Engine: Sendable {
     tokenizer(text, model.config.text.contextLength)
   }
 
-  /// One sentence, on all threads.
-  package func encode(text: String) -> EncodedText { texts.encode([tokens(text)], with: kernels)[0] }
+  /// One sentence.
+  ///
+  /// - Parameter kernels: nil for all threads.
+  package func encode(text: String, with kernels: KernelSet? = nil) -> EncodedText {
+    texts.encode([tokens(text)], with: kernels ?? self.kernels)[0]
+  }
 
   /// Many sentences, in order: groups of them side by side on the threads.
   ///
   /// - Parameter progress: is told how many are done, from any thread.
-  package func encode(texts sentences: [String], progress: ((Int) -> Void)? = nil) -> [EncodedText] {
+  package func encode(texts sentences: [String], progress: (Int) -> Void = { _ in }) -> [EncodedText] {
     let group = 16
     let groups = (sentences.count + group - 1) / group
-    let results = Mutex([[EncodedText]](repeating: [], count: groups))
     let single = kernels.singleThreaded
-    kernels.parallelFor(groups) { i in
+    let results = kernels.parallelMap(groups) { i in
       let part = sentences[i * group..<min((i + 1) * group, sentences.count)]
-      let encoded = texts.encode(part.map(tokens), with: single)
-      results.withLock { $0[i] = encoded }
-      progress?(part.count)
+      defer { progress(part.count) }
+      return texts.encode(part.map(tokens), with: single)
     }
-    return results.withLock { Array($0.joined()) }
+    return Array(results.joined())
   }
 
-  /// One image, on all threads.
-  package func encode(_ image: RGBImage) -> EncodedImage { images.encode(prepared(image).pixels, with: kernels) }
+  /// One image.
+  package func encode(_ image: RGBImage, with kernels: KernelSet? = nil) -> EncodedImage {
+    images.encode(prepared(image).pixels, with: kernels ?? self.kernels)
+  }
 
   /// Many images, in order, one a thread; a bad one costs no other its result.
   package func encode(
-    imagePaths paths: [String], progress: ((Int) -> Void)? = nil
+    imagePaths paths: [String], progress: (Int) -> Void = { _ in }
   ) -> [Result<EncodedImage, ImagingError>] {
-    let results = Mutex([Result<EncodedImage, ImagingError>?](repeating: nil, count: paths.count))
     let single = kernels.singleThreaded
-    kernels.parallelFor(paths.count) { i in
-      let result: Result<EncodedImage, ImagingError>
-      do {
-        let image = try RGBImage(path: paths[i])
-        result = .success(images.encode(prepared(image).pixels, with: single))
-      } catch {
-        result = .failure(error as! ImagingError)
+    return kernels.parallelMap(paths.count) { i in
+      defer { progress(1) }
+      return Result { () throws(ImagingError) in
+        encode(try RGBImage(path: paths[i]), with: single)
       }
-      results.withLock { $0[i] = result }
-      progress?(1)
     }
-    return results.withLock { $0.map { $0! } }
   }
 
   /// As an index holds it.

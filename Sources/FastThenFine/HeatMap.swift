@@ -3,13 +3,26 @@ import Imaging
 import Kernels
 
 /// Pictures of where the interaction looked: the weights over the patch grid laid over the image.
-package enum HeatMap {
-  /// Writes `FOLDER/<rank>.png` and `FOLDER/<rank>.json` (path, query, score and the grid of w) for every result.
-  package static func write(_ answer: SearchAnswer, _ query: String, to folder: String, with engine: Engine) throws {
-    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+public enum HeatMap {
+  /// Writes `FOLDER/<rank>.png`, the picture with the attention over it, and `FOLDER/<rank>.json` (path, query, score and the grid of
+  /// attention) for every result that was reranked.
+  ///
+  /// - Throws: `unusableFile`.
+  public static func write(
+    _ answer: Answer, _ query: String, to folder: String, with engine: Engine
+  ) throws(FastThenFineError) {
+    do { try files(answer, query, folder, engine) } catch { throw FastThenFineError(error) }
+  }
+
+  private static func files(_ answer: Answer, _ query: String, _ folder: String, _ engine: Engine) throws {
+    do {
+      try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+    } catch {
+      throw FastThenFineError(.unusableFile, "\(folder): cannot be made: \(error.localizedDescription)")
+    }
     let side = engine.model.config.vision.grid
     for result in answer.results {
-      guard let weights = result.weights else { continue }
+      guard let weights = result.attention else { continue }
       let image = engine.prepared(try RGBImage(path: result.name))
       try overlay(weights, side: side, on: image).write(png: "\(folder)/\(result.rank).png")
       let grid = (0..<side).map { row in weights[row * side..<(row + 1) * side].map(Double.init) }

@@ -55,7 +55,7 @@ package struct Quantizer {
       escapes: escapes, card: card?.json())
   }
 
-  package func exactVectors(progress: ((Int) -> Void)? = nil) throws -> ExactVectors {
+  package func exactVectors(progress: (Int) -> Void = { _ in }) throws -> ExactVectors {
     try ExactVectors(Engine(exact, for: kernels), imagePaths: imagePaths, sentences: sentences, progress: progress)
   }
 

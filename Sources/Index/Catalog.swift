@@ -12,6 +12,7 @@ package enum ItemKind: String, Sendable, CaseIterable {
 package struct ModelIdentity: Sendable, Equatable {
   package var name: String
   package var path: String
+  /// Of what the model computes: the weights, the config and the tokenizer.
   package var fingerprint: String
   package var dimension: Int
 
@@ -29,104 +30,96 @@ package struct FileStamp: Sendable, Equatable {
   package init(size: Int64, modified: Int64) { (self.size, self.modified) = (size, modified) }
 }
 
-/// An item to be stored, already encoded.
-package struct NewItem: Sendable {
-  /// The path of an image, the words of a caption.
-  package var name: String
-  /// Of an image's file.
-  package var stamp: FileStamp?
-  package var vectors: PackedItem
+/// A part of a source, in its pixels.
+package struct Window: Sendable, Hashable {
+  package var x: Int
+  package var y: Int
+  package var width: Int
+  package var height: Int
 
-  package init(name: String, stamp: FileStamp?, vectors: PackedItem) {
-    (self.name, self.stamp, self.vectors) = (name, stamp, vectors)
+  package init(x: Int, y: Int, width: Int, height: Int) {
+    (self.x, self.y, self.width, self.height) = (x, y, width, height)
   }
 }
 
-/// An index: a folder with `catalog.sqlite` (what there is, and which segments are live) and `segments/` (vectors).
+/// An index, as it is read: a folder with `catalog.sqlite` (sources, their entries, captions, attributes, and which segments are
+/// live) and `segments/` (vectors).
 ///
-/// A segment is on disk, synced, before the transaction that names it: a crash at any instant leaves the last committed
-/// state, and a segment that no transaction named is removed by the next writer.
+/// | table | a row is |
+/// |---|---|
+/// | sources | a file: path, size and time when it was read, and why it could not be, if it could not |
+/// | entries | what was found in a source: the whole picture, or a window of it, with a footprint (GeoJSON, lon/lat) where known |
+/// | captions | a sentence |
+/// | segments | a live file of vectors; an entry or caption names the one that holds it |
+/// | dead | the id of an item that is still in a segment and no longer in the index |
+/// | attributes | what is known of a source beside its pixels, a JSON object |
+/// | meta | the model that built the index, the next id |
+///
+/// Entries and captions take their ids from one count, and an id is never given twice.
 package final class Catalog: Sendable {
-  static let format = "3"
-
   package let path: String
   package let model: ModelIdentity
   let database: DatabaseQueue
 
-  /// Opens an index, or makes one.
-  ///
-  /// - Parameter model: creates the index where there is none; nil only opens.
-  package init(path: String, creating model: ModelIdentity? = nil) throws {
+  /// Opens an index that is there; one that an earlier version made is brought forward first.
+  package convenience init(path: String) throws {
+    guard FileManager.default.fileExists(atPath: Self.file(path)) else { throw IndexError.notAnIndex(path: path) }
+    try self.init(opening: path)
+  }
+
+  static func file(_ path: String) -> String { "\(path)/catalog.sqlite" }
+
+  init(opening path: String) throws {
     self.path = path
-    let file = "\(path)/catalog.sqlite"
-    let exists = FileManager.default.fileExists(atPath: file)
-    guard exists || model != nil else { throw IndexError.notAnIndex(path: path) }
     do {
-      try FileManager.default.createDirectory(atPath: "\(path)/segments", withIntermediateDirectories: true)
-      var configuration = Configuration()
-      configuration.busyMode = .timeout(10)
-      configuration.prepareDatabase { db in
-        try db.execute(sql: "PRAGMA journal_mode = WAL")
-        try db.execute(sql: "PRAGMA synchronous = FULL")
-      }
-      database = try DatabaseQueue(path: file, configuration: configuration)
-      if let model, try database.read({ try !$0.tableExists("meta") }) { try Self.create(database, model) }
-      let meta = try database.read { db in
-        try Dictionary(
-          uniqueKeysWithValues: Row.fetchAll(db, sql: "SELECT key, value FROM meta").map {
-            ($0[0] as String, $0[1] as String)
-          })
-      }
-      guard let format = meta["format"], let name = meta["model_name"], let modelPath = meta["model_path"],
-        let fingerprint = meta["model_fingerprint"], let dimension = meta["dimension"].flatMap(Int.init)
-      else { throw IndexError.damaged(path: file, reason: "it does not say what model built it") }
-      guard format == Self.format else { throw IndexError.otherFormat(path: path, found: format) }
-      self.model = ModelIdentity(name: name, path: modelPath, fingerprint: fingerprint, dimension: dimension)
-    } catch let error as IndexError {
-      throw error
+      database = try Self.connection(path)
+      if try Self.isLater(database) { throw IndexError.otherFormat(path: path, found: "a later version's") }
+      if try !Self.isCurrent(database) { try Self.bringForward(database, path) }
+      model = try database.read { try Self.model($0, path) }
     } catch let error as DatabaseError {
-      throw IndexError.damaged(path: file, reason: error.message ?? "\(error)")
-    } catch {
-      throw IndexError.unwritable(path: path, reason: error.localizedDescription)
+      throw IndexError.damaged(path: Self.file(path), reason: error.message ?? "\(error)")
     }
   }
 
-  private static func create(_ database: DatabaseQueue, _ model: ModelIdentity) throws {
-    try database.write { db in
-      try db.execute(
-        sql: """
-          CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL);
-          CREATE TABLE segments(
-            id INTEGER PRIMARY KEY, kind TEXT NOT NULL, items INTEGER NOT NULL, fingerprint TEXT NOT NULL);
-          CREATE TABLE items(
-            id INTEGER PRIMARY KEY, kind TEXT NOT NULL, name TEXT NOT NULL, size INTEGER, modified INTEGER,
-            segment INTEGER NOT NULL REFERENCES segments(id), UNIQUE(kind, name));
-          CREATE TABLE dead(id INTEGER PRIMARY KEY);
-          CREATE TABLE attributes(path TEXT PRIMARY KEY, json TEXT NOT NULL);
-          CREATE TABLE failures(path TEXT PRIMARY KEY, size INTEGER NOT NULL, modified INTEGER NOT NULL, reason TEXT NOT NULL);
-          """)
-      for (key, value) in [
-        ("format", format), ("model_name", model.name), ("model_path", model.path),
-        ("model_fingerprint", model.fingerprint), ("dimension", "\(model.dimension)"), ("next_id", "1"),
-      ] {
-        try db.execute(sql: "INSERT INTO meta VALUES (?, ?)", arguments: [key, value])
-      }
+  static func connection(_ path: String) throws -> DatabaseQueue {
+    var configuration = Configuration()
+    configuration.busyMode = .timeout(10)
+    configuration.prepareDatabase { db in
+      try db.execute(sql: "PRAGMA journal_mode = WAL")
+      try db.execute(sql: "PRAGMA synchronous = FULL")
     }
+    return try DatabaseQueue(path: file(path), configuration: configuration)
+  }
+
+  static func model(_ db: Database, _ path: String) throws -> ModelIdentity {
+    let meta = try Dictionary(
+      uniqueKeysWithValues: Row.fetchAll(db, sql: "SELECT key, value FROM meta").map {
+        ($0[0] as String, $0[1] as String)
+      })
+    guard let name = meta["model_name"], let modelPath = meta["model_path"],
+      let fingerprint = meta["model_fingerprint"], let dimension = meta["dimension"].flatMap(Int.init)
+    else { throw IndexError.damaged(path: file(path), reason: "it does not say what model built it") }
+    return ModelIdentity(name: name, path: modelPath, fingerprint: fingerprint, dimension: dimension)
   }
 
   /// Throws where `model` is not the one that built the index.
-  package func check(_ given: ModelIdentity) throws(IndexError) {
-    guard given.fingerprint == model.fingerprint else {
-      throw .otherModel(path: path, index: "\(model.name) from \(model.path)", given: given.path)
+  ///
+  /// - Parameter earlier: the fingerprint of the model that earlier versions took, for an index that one of them made.
+  package func check(_ given: ModelIdentity, earlier: () throws -> String) throws {
+    let prefix = Self.earlierFingerprint
+    let isSame =
+      model.fingerprint.hasPrefix(prefix)
+      ? try earlier() == model.fingerprint.dropFirst(prefix.count) : given.fingerprint == model.fingerprint
+    guard isSame else {
+      throw IndexError.otherModel(path: path, index: "\(model.name) from \(model.path)", given: given.path)
     }
   }
 
   // MARK: Reading
 
   package func count(_ kind: ItemKind) throws -> Int {
-    try database.read {
-      try Int.fetchOne($0, sql: "SELECT count(*) FROM items WHERE kind = ?", arguments: [kind.rawValue])!
-    }
+    let table = kind == .image ? "entries" : "captions"
+    return try database.read { try Int.fetchOne($0, sql: "SELECT count(*) FROM \(table)")! }
   }
 
   /// SQLite's version.
@@ -144,35 +137,64 @@ package final class Catalog: Sendable {
     }
   }
 
-  /// The stamps of all images that are indexed or known to be bad, by path.
+  /// The stamps of all sources, whether indexed or known to be bad, by path.
   package func stamps() throws -> [String: (stamp: FileStamp, isBad: Bool)] {
     try database.read { db in
       var result: [String: (stamp: FileStamp, isBad: Bool)] = [:]
-      for (sql, isBad) in [
-        ("SELECT name, size, modified FROM items WHERE kind = 'image'", false),
-        ("SELECT path, size, modified FROM failures", true),
-      ] {
-        for row in try Row.fetchAll(db, sql: sql) {
-          result[row[0]] = (FileStamp(size: row[1], modified: row[2]), isBad)
-        }
-      }
+      let rows = try Row.fetchCursor(db, sql: "SELECT path, size, modified, failure IS NOT NULL FROM sources")
+      while let row = try rows.next() { result[row[0]] = (FileStamp(size: row[1], modified: row[2]), row[3]) }
       return result
     }
   }
 
-  /// Whether each of these captions is stored.
+  /// The sentences that are stored.
   package func captions() throws -> Set<String> {
-    try database.read { try String.fetchSet($0, sql: "SELECT name FROM items WHERE kind = 'caption'") }
+    try database.read { try String.fetchSet($0, sql: "SELECT text FROM captions") }
   }
 
-  /// The names of items, by id.
-  package func names(_ ids: [Int64]) throws -> [Int64: String] {
+  /// An item as a search or a listing shows it.
+  package struct Entry: Sendable {
+    package var id: Int64
+    /// The path of an entry's source, or the words of a caption.
+    package var name: String
+    /// Of the source's file.
+    package var size: Int64?
+    /// Nil where the entry is the whole picture.
+    package var window: Window?
+    /// GeoJSON, where it is known.
+    package var footprint: String?
+    /// A JSON object; nil where the source has no attributes.
+    package var attributes: String?
+  }
+
+  private static func entries(_ kind: ItemKind) -> String {
+    kind == .image
+      ? """
+      SELECT entries.id, sources.path, sources.size, x, y, width, height, footprint, attributes.json FROM entries
+      JOIN sources ON sources.id = entries.source LEFT JOIN attributes ON attributes.path = sources.path
+      """ : "SELECT id, text, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM captions"
+  }
+
+  private static func entry(_ row: Row) -> Entry {
+    let x: Int? = row[3]
+    return Entry(
+      id: row[0], name: row[1], size: row[2],
+      window: x.map { Window(x: $0, y: row[4], width: row[5], height: row[6]) }, footprint: row[7], attributes: row[8])
+  }
+
+  /// All items of a kind, by id.
+  package func entries(_ kind: ItemKind) throws -> [Entry] {
+    try database.read { try Row.fetchAll($0, sql: Self.entries(kind) + " ORDER BY 1").map(Self.entry) }
+  }
+
+  /// Items of a kind by their ids; those that the index does not have are left out.
+  package func entries(_ kind: ItemKind, _ ids: [Int64]) throws -> [Int64: Entry] {
     try database.read { db in
-      var result: [Int64: String] = [:]
-      for id in ids {
-        result[id] = try String.fetchOne(db, sql: "SELECT name FROM items WHERE id = ?", arguments: [id])
+      let statement = try db.cachedStatement(
+        sql: Self.entries(kind) + " WHERE \(kind == .image ? "entries" : "captions").id = ?")
+      return try ids.reduce(into: [:]) { result, id in
+        result[id] = try Row.fetchOne(statement, arguments: [id]).map(Self.entry)
       }
-      return result
     }
   }
 
@@ -203,73 +225,34 @@ package final class Catalog: Sendable {
     return (segments, dead)
   }
 
-  func file(_ segment: Int64) -> String { "\(path)/segments/\(String(format: "%08d", segment)).ftfseg" }
+  func file(_ segment: Int64) -> String { Self.file(path, segment) }
 
-  // MARK: Writing
+  static func file(_ path: String, _ segment: Int64) -> String {
+    "\(path)/segments/\(String(format: "%08d", segment)).ftfseg"
+  }
 
-  /// Removes segment files that no transaction named: what a crash left behind.
-  package func removeLeftovers() throws {
-    let live = try database.read { try Int64.fetchSet($0, sql: "SELECT id FROM segments") }
-    let names = Set(live.map { URL(fileURLWithPath: file($0)).lastPathComponent })
-    for name in try FileManager.default.contentsOfDirectory(atPath: "\(path)/segments") where !names.contains(name) {
-      try FileManager.default.removeItem(atPath: "\(path)/segments/\(name)")
+  /// The ids of the entries for which a filter holds.
+  package func ids(matching filter: Filter) throws -> Set<Int64> {
+    try database.read { db in
+      let sql = """
+        SELECT entries.id FROM entries JOIN sources ON sources.id = entries.source
+        LEFT JOIN attributes ON attributes.path = sources.path WHERE \(filter.sql)
+        """
+      return try Int64.fetchSet(db, sql: sql, arguments: StatementArguments(filter.arguments.map(\.value)))
     }
   }
 
-  /// Stores items in a new segment; one of the same name takes the place of the one before. When this returns, they
-  /// survive a crash.
-  package func append(
-    _ items: [NewItem], kind: ItemKind, failures: [(path: String, stamp: FileStamp, reason: String)] = []
-  ) throws {
-    let (firstID, segment) = try database.read { db in
-      (
-        Int64(try String.fetchOne(db, sql: "SELECT value FROM meta WHERE key = 'next_id'")!)!,
-        try Int64.fetchOne(db, sql: "SELECT coalesce(max(id), 0) + 1 FROM segments")!
-      )
-    }
-    var fingerprint = ""
-    if !items.isEmpty {
-      var writer = try SegmentWriter(path: file(segment), dimension: model.dimension, isPooled: kind == .image)
-      for (i, item) in items.enumerated() { try writer.append(item.vectors, id: firstID + Int64(i)) }
-      fingerprint = try writer.finish()
-    }
-    try database.write { db in
-      if !items.isEmpty {
-        try db.execute(
-          sql: "INSERT INTO segments VALUES (?, ?, ?, ?)",
-          arguments: [segment, kind.rawValue, items.count, fingerprint])
-      }
-      for (i, item) in items.enumerated() {
-        try Self.remove(db, kind, item.name)
-        try db.execute(
-          sql: "INSERT INTO items VALUES (?, ?, ?, ?, ?, ?)",
-          arguments: [firstID + Int64(i), kind.rawValue, item.name, item.stamp?.size, item.stamp?.modified, segment])
-      }
-      for failure in failures {
-        try Self.remove(db, .image, failure.path)
-        try db.execute(
-          sql: "INSERT INTO failures VALUES (?, ?, ?, ?)",
-          arguments: [failure.path, failure.stamp.size, failure.stamp.modified, failure.reason])
-      }
-      try db.execute(
-        sql: "UPDATE meta SET value = ? WHERE key = 'next_id'", arguments: ["\(firstID + Int64(items.count))"])
-    }
-  }
-
-  /// Forgets images; their vectors stay in their segments until those are written again.
-  package func remove(images paths: [String]) throws {
-    try database.write { db in
-      for path in paths {
-        try Self.remove(db, .image, path)
-        try db.execute(sql: "DELETE FROM attributes WHERE path = ?", arguments: [path])
+  /// The coarse vectors of all items of a kind, f32[n, d], and their ids.
+  package func coarseVectors(_ kind: ItemKind) throws -> (ids: [Int64], values: [Float]) {
+    let (segments, dead) = try segments(kind)
+    var (ids, values) = ([Int64](), [Float]())
+    for segment in segments {
+      for i in 0..<segment.count where !dead.contains(segment.id(i)) {
+        ids.append(segment.id(i))
+        let row = segment.coarse.extracting(i..<i + 1)
+        for j in 0..<segment.dimension { values.append(row.scales[0] * Float(row.codes[j])) }
       }
     }
-  }
-
-  static func remove(_ db: Database, _ kind: ItemKind, _ name: String) throws {
-    if kind == .image { try db.execute(sql: "DELETE FROM failures WHERE path = ?", arguments: [name]) }
-    try db.execute(
-      sql: "INSERT INTO dead SELECT id FROM items WHERE kind = ? AND name = ?", arguments: [kind.rawValue, name])
-    try db.execute(sql: "DELETE FROM items WHERE kind = ? AND name = ?", arguments: [kind.rawValue, name])
+    return (ids, values)
   }
 }

@@ -13,7 +13,7 @@ import GRDB
 ///
 /// A comparison with an attribute that an image lacks, or that has another type, does not hold.
 package struct Filter: Sendable {
-  /// A condition on `items.name` and `attributes.json`.
+  /// A condition on `sources.path` and `attributes.json`.
   let sql: String
   let arguments: [Operand]
 
@@ -149,7 +149,7 @@ private struct FilterParser {
     let types = if case .text = value { "('text')" } else { "('integer', 'real')" }
     guard name != "path" else {
       arguments.append(value)
-      return "(typeof(items.name) IN \(types) AND items.name \(sign) ?)"
+      return "(typeof(sources.path) IN \(types) AND sources.path \(sign) ?)"
     }
     let key = Filter.Operand.text("$" + name.split(separator: ".").map { ".\"\($0)\"" }.joined())
     arguments += [key, key, value]

@@ -12,7 +12,7 @@ package enum IndexError: Error, Equatable, CustomStringConvertible {
 
   package var description: String {
     switch self {
-    case .notAnIndex(let path): "\(path): is not an index; make one with 'ftf index \(path) FOLDER'"
+    case .notAnIndex(let path): "\(path): is not an index"
     case .unreadable(let path, let reason): "\(path): cannot be read: \(reason)"
     case .unwritable(let path, let reason): "\(path): cannot be written: \(reason)"
     case .damaged(let path, let reason): "\(path): is damaged: \(reason); build the index again"

@@ -34,6 +34,9 @@
     }
   }
 
+  /// A buffer whose elements are whatever memory holds, for who writes all of them.
+  package convenience init(uninitialised count: Int) { self.init(uninitializedCount: count) }
+
   private init(uninitializedCount count: Int) {
     precondition(count >= 0, "a buffer cannot hold \(count) elements")
     let (bytes, overflow) = count.multipliedReportingOverflow(by: MemoryLayout<Element>.stride)

@@ -1,4 +1,5 @@
 import CSIMD
+import Synchronization
 
 /// The kernels of one level and the number of threads that share their work. A value: keep one and pass it on.
 ///
@@ -36,6 +37,9 @@ package struct KernelSet: Sendable {
   /// The same kernels for one thread: what runs inside an outer loop over images.
   package var singleThreaded: KernelSet { KernelSet(self, threads: 1) }
 
+  /// The same kernels for another number of threads, at least 1.
+  package func with(threads: Int) -> KernelSet { KernelSet(self, threads: threads) }
+
   private init(_ other: KernelSet, threads: Int) {
     level = other.level
     self.threads = threads
@@ -57,6 +61,16 @@ package struct KernelSet: Sendable {
         }
       }
     }
+  }
+
+  /// What `body` makes of each i in 0..<count, in order; as `parallelFor`.
+  package func parallelMap<R: Sendable>(_ count: Int, _ body: (Int) -> R) -> [R] {
+    let results = Mutex([R?](repeating: nil, count: count))
+    parallelFor(count) { i in
+      let result = body(i)
+      results.withLock { $0[i] = result }
+    }
+    return results.withLock { $0.map { $0! } }
   }
 
   /// The int8 multiply-adds a second that one core reaches on registers alone: what no product can exceed. Nil for

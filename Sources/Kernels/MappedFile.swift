@@ -77,15 +77,6 @@
     return unsafe _overrideLifetime(Span(_unsafeElements: part.bindMemory(to: T.self)), borrowing: self)
   }
 
-  /// A 64-bit hash of the whole file, in hexadecimal: the same for the same bytes, on every machine.
-  package var fingerprint: String {
-    var hash: UInt64 = 0xcbf2_9ce4_8422_2325
-    let words = count / 8
-    for i in 0..<words { hash = (hash ^ load(at: 8 * i, as: UInt64.self)) &* 0x100_0000_01b3 ^ (hash >> 29) }
-    for i in 8 * words..<count { hash = (hash ^ UInt64(load(at: i, as: UInt8.self))) &* 0x100_0000_01b3 }
-    return String(hash, radix: 16)
-  }
-
   /// Lets the system take back the memory of whole pages in a range; they are read again when they are needed.
   package func release(_ range: Range<Int>) {
     let page = Int(sysconf(Int32(_SC_PAGESIZE)))

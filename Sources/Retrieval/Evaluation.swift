@@ -1,5 +1,4 @@
 import Kernels
-import Synchronization
 import Weights
 
 /// R@1, R@5, R@10 in percent, both ways, and their mean: the field's protocol. Image to text counts a hit for any of the
@@ -35,7 +34,7 @@ package struct Evaluation: Sendable {
     func pipeline(_ coarse: [[Float]], _ fine: [[Float]], areImages: Bool) -> Pipeline<ItemSet> {
       let set = ItemSet(
         coarse: coarse, fine: fine, dimension: dimension, areImages: areImages, precision: precision, with: single)
-      return Pipeline([set], with: single)
+      return Pipeline([set])
     }
     images = pipeline(globals, patches, areImages: true)
     captions = pipeline(sentences, words, areImages: false)
@@ -61,21 +60,20 @@ package struct Evaluation: Sendable {
   private func hits(
     _ queries: [EncodedQuery], _ pipeline: Pipeline<ItemSet>, _ interaction: InteractionConfig?, isHit: (Int, Int) -> Bool
   ) -> [Double] {
-    let totals = Mutex([0.0, 0.0, 0.0])
-    kernels.parallelFor(queries.count) { number in
+    let single = kernels.singleThreaded
+    let found = kernels.parallelMap(queries.count) { number in
       let query = queries[number]
-      let found = pipeline.recall(query, limit: interaction?.candidates ?? 0) { candidates, scores in
+      return pipeline.recall(query, limit: interaction?.candidates ?? 0, with: single) { candidates, scores in
         var keys = (0..<scores.count).map { RankKey(isCandidate: false, score: scores[$0]) }
         if let interaction, interaction.mode != .none {
-          for candidate in pipeline.reranked(candidates, for: query, interaction) {
+          for candidate in pipeline.reranked(candidates, for: query, interaction, with: single) {
             keys[candidate.item] = RankKey(isCandidate: true, score: candidate.score)
           }
         }
         return [1, 5, 10].map { chanceOfHit(keys, within: $0) { isHit(number, $0) } }
       }
-      totals.withLock { for k in 0..<3 { $0[k] += found[k] } }
     }
-    return totals.withLock { $0.map { 100 * $0 / Double(max(queries.count, 1)) } }
+    return (0..<3).map { k in 100 * found.reduce(0) { $0 + $1[k] } / Double(max(queries.count, 1)) }
   }
 }
 

@@ -11,36 +11,48 @@ package final class Pipeline<Source: ItemSource>: Sendable {
   private let offsets: [Int]
   /// Whether each item is searched; nil where all are.
   private let live: [Bool]?
-  private let kernels: KernelSet
   private let idle = Mutex<[SearchMemory]>([])
 
   /// Items that are searched.
   package let count: Int
 
   /// - Parameter live: whether each item, counted through all sources, is searched; nil for all.
-  package init(_ sources: [Source], live: [Bool]? = nil, with kernels: KernelSet) {
+  package init(_ sources: [Source], live: [Bool]? = nil) {
     offsets = sources.reduce(into: [0]) { $0.append($0.last! + $1.count) }
     precondition(live?.count ?? offsets.last! == offsets.last!, "Pipeline: a filter of another length")
-    (self.sources, self.live, self.kernels) = (sources, live, kernels)
+    (self.sources, self.live) = (sources, live)
     count = live?.count { $0 } ?? offsets.last!
   }
 
   /// Stage 1: the best by s_c, ties by the lower item.
-  package func recall(_ query: EncodedQuery, limit: Int) -> [Candidate] {
-    withMemory { recall(query, limit: limit, $0) }
+  ///
+  /// - Parameter check: is called before every source; what it throws ends the search.
+  package func recall(
+    _ query: EncodedQuery, limit: Int, with kernels: KernelSet, check: () throws -> Void
+  ) rethrows -> [Candidate] {
+    try withMemory(kernels) { try recall(query, limit: limit, $0, kernels, check) }
+  }
+
+  package func recall(_ query: EncodedQuery, limit: Int, with kernels: KernelSet) -> [Candidate] {
+    recall(query, limit: limit, with: kernels) {}
   }
 
   /// Stage 1 and what it saw.
   ///
   /// - Parameter body: is given the best, and s_c of every item, f32[items].
-  func recall<R>(_ query: EncodedQuery, limit: Int, _ body: ([Candidate], AlignedBuffer<Float>) -> R) -> R {
-    withMemory { body(recall(query, limit: limit, $0), $0.scores) }
+  func recall<R>(
+    _ query: EncodedQuery, limit: Int, with kernels: KernelSet, _ body: ([Candidate], AlignedBuffer<Float>) -> R
+  ) -> R {
+    withMemory(kernels) { body(recall(query, limit: limit, $0, kernels) {}, $0.scores) }
   }
 
-  private func recall(_ query: EncodedQuery, limit: Int, _ memory: SearchMemory) -> [Candidate] {
+  private func recall(
+    _ query: EncodedQuery, limit: Int, _ memory: SearchMemory, _ kernels: KernelSet, _ check: () throws -> Void
+  ) rethrows -> [Candidate] {
     var list = TopList(limit: min(limit, count))
     let scores = memory.scores
     for (source, offset) in zip(sources, offsets) where source.count > 0 {
+      try check()
       kernels.dots(source.coarse, query.view.coarse, into: scores, at: offset)
       list.insert(scores.span, offset..<offset + source.count, live)
     }
@@ -49,16 +61,17 @@ package final class Pipeline<Source: ItemSource>: Sendable {
 
   /// Stage 2 over the first `interaction.candidates`; what lies beyond keeps its order behind them.
   package func reranked(
-    _ candidates: [Candidate], for query: EncodedQuery, _ interaction: InteractionConfig
+    _ candidates: [Candidate], for query: EncodedQuery, _ interaction: InteractionConfig, with kernels: KernelSet
   ) -> [Candidate] {
     guard interaction.mode != .none else { return candidates }
     let count = min(interaction.candidates, candidates.count)
-    let fine = withMemory { memory in
+    let single = kernels.singleThreaded
+    let fine = withMemory(kernels) { memory in
       let scores = memory.fine(count)
       // A run of candidates for each thread, so that each reads ahead.
       kernels.parallelFor(min(kernels.threads, count)) { thread in
         let run = count * thread / kernels.threads..<count * (thread + 1) / kernels.threads
-        score(candidates, run, query, interaction, memory.scorers[thread], into: scores)
+        score(candidates, run, query, interaction, memory.scorers[thread], single, into: scores)
       }
       return (0..<count).map { scores[$0] }
     }
@@ -67,9 +80,8 @@ package final class Pipeline<Source: ItemSource>: Sendable {
 
   private func score(
     _ candidates: [Candidate], _ run: Range<Int>, _ query: EncodedQuery, _ interaction: InteractionConfig,
-    _ scorer: PairScorer, into fine: AlignedBuffer<Float>
+    _ scorer: PairScorer, _ kernels: KernelSet, into fine: AlignedBuffer<Float>
   ) {
-    let kernels = kernels.singleThreaded
     for i in run {
       let (source, index) = place(candidates[i].item)
       let recall = candidates[i].recall
@@ -86,9 +98,11 @@ package final class Pipeline<Source: ItemSource>: Sendable {
   }
 
   /// Where a sentence looked in an image: f32[N], sum 1.
-  package func attention(_ item: Int, for query: EncodedQuery, _ interaction: InteractionConfig) -> [Float] {
+  package func attention(
+    _ item: Int, for query: EncodedQuery, _ interaction: InteractionConfig, with kernels: KernelSet
+  ) -> [Float] {
     let (source, index) = place(item)
-    return withMemory {
+    return withMemory(kernels) {
       $0.scorers[0].attention(image: source.item(index), text: query.view, interaction, with: kernels.singleThreaded)
     }
   }
@@ -103,10 +117,11 @@ package final class Pipeline<Source: ItemSource>: Sendable {
     return (sources[low], item - offsets[low])
   }
 
-  private func withMemory<R>(_ body: (SearchMemory) -> R) -> R {
-    let memory = idle.withLock { $0.popLast() } ?? SearchMemory(items: offsets.last!, threads: kernels.threads)
+  private func withMemory<R>(_ kernels: KernelSet, _ body: (SearchMemory) throws -> R) rethrows -> R {
+    let memory = idle.withLock { $0.popLast() } ?? SearchMemory(items: offsets.last!)
+    memory.makeScorers(kernels.threads)
     defer { idle.withLock { $0.append(memory) } }
-    return body(memory)
+    return try body(memory)
   }
 }
 
@@ -115,12 +130,13 @@ final class SearchMemory: @unchecked Sendable {
   /// f32[items], s_c.
   let scores: AlignedBuffer<Float>
   /// One for each thread.
-  let scorers: [PairScorer]
+  private(set) var scorers: [PairScorer] = []
   private var fineScores = AlignedBuffer<Float>(count: 0, repeating: 0)
 
-  init(items: Int, threads: Int) {
-    scores = AlignedBuffer(count: items, repeating: 0)
-    scorers = (0..<threads).map { _ in PairScorer() }
+  init(items: Int) { scores = AlignedBuffer(count: items, repeating: 0) }
+
+  func makeScorers(_ threads: Int) {
+    while scorers.count < threads { scorers.append(PairScorer()) }
   }
 
   /// s_f, f32[count].

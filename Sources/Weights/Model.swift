@@ -47,17 +47,22 @@ package final class Model: Sendable {
   /// What a file says beside its config: `origin`, and the `card` of a quantised model.
   package let metadata: [String: String]
   package var precision: Precision { config.precision! }
-  /// Of the whole file; empty for a source.
-  package var fingerprint: String { (weights as? SafeTensors)?.fingerprint ?? "" }
+  /// Of what it computes, the tensors, the config and the tokenizer, and not of what is said of it; empty for a source.
+  package let fingerprint: String
 
   package init(path: String) throws(WeightsError) {
     self.path = path
     let file = try SafeTensors(path: path)
+    let data = file.dataChecksum
+    guard file.isWhole(data: data) else {
+      throw .malformed(path: path, reason: "its bytes are not those that were written (its checksum does not match)")
+    }
     (weights, metadata) = (file, file.metadata)
     guard let json = metadata["config"], let words = metadata["vocabulary"] else {
       throw .badConfig(path: path, reason: "is not a .ftf model; make one with 'ftf convert'")
     }
     config = try ModelConfig(json: Data(json.utf8), path: path)
+    fingerprint = Self.fingerprint(file, data: data)
     guard config.precision != nil else { throw .badConfig(path: path, reason: "the config does not say its precision") }
     merges = (metadata["merges"] ?? "").split(separator: "\n").map(String.init)
     vocabulary = try Self.lines(of: words, count: config.text.vocabulary, path: path)
@@ -65,10 +70,19 @@ package final class Model: Sendable {
 
   /// A source, in fp32.
   package init(_ source: SourceModel) throws(WeightsError) {
-    (path, config, metadata) = (source.path, source.config, [:])
+    (path, config, metadata, fingerprint) = (source.path, source.config, [:], "")
     weights = SourceWeights(path: path, tensors: source.tensors)
     merges = source.merges.split(separator: "\n").map(String.init)
     vocabulary = try Self.lines(of: source.vocabulary, count: config.text.vocabulary, path: path)
+  }
+
+  private static func fingerprint(_ file: SafeTensors, data: UInt32) -> String {
+    let said = ["config", "vocabulary", "merges"].map { file.metadata[$0] ?? "" }
+    let table = file.tensors.sorted { $0.key < $1.key }.map { name, tensor in
+      "\(name) \(tensor.type.rawValue) \(tensor.shape) \(tensor.bytes.lowerBound - file.dataStart)"
+    }
+    let text = Array((said + table).joined(separator: "\0").utf8)
+    return SafeTensors.hexadecimal(data) + SafeTensors.hexadecimal(KernelSet.checksum(text.span.memory))
   }
 
   static func lines(of text: String, count: Int, path: String) throws(WeightsError) -> [String] {

@@ -24,7 +24,8 @@ package struct ModelConfig: Codable, Sendable, Equatable {
   package var calibrationImages: Int?
 }
 
-package enum Precision: String, Codable, Sendable, CaseIterable {
+/// How the numbers of a model are held.
+public enum Precision: String, Codable, Sendable, CaseIterable {
   case fp32
   /// Weights and activations.
   case int8
@@ -180,8 +181,8 @@ package struct PreprocessingConfig: Codable, Sendable, Equatable {
 }
 
 /// The defaults of the rerank that travel with a model.
-package struct InteractionConfig: Codable, Sendable, Equatable {
-  package enum Mode: String, Codable, Sendable, CaseIterable {
+public struct InteractionConfig: Codable, Sendable, Equatable {
+  public enum Mode: String, Codable, Sendable, CaseIterable {
     /// The sentence guides.
     case balanced
     /// Every word guides; their scores are averaged.
@@ -191,21 +192,21 @@ package struct InteractionConfig: Codable, Sendable, Equatable {
     /// No fine score.
     case none
   }
-  package enum Fusion: String, Codable, Sendable, CaseIterable {
+  public enum Fusion: String, Codable, Sendable, CaseIterable {
     /// Scores are fused as they are.
     case raw
     /// Both scores are normalised over the candidates of the query (mean 0, deviation 1) first.
     case z
   }
 
-  package var mode: Mode
-  package var candidates: Int
-  package var tau: Float
-  package var beta: Float
-  package var lambda: Float
-  package var fusion: Fusion
+  public var mode: Mode
+  public var candidates: Int
+  public var tau: Float
+  public var beta: Float
+  public var lambda: Float
+  public var fusion: Fusion
 
-  package init(mode: Mode, candidates: Int, tau: Float, beta: Float, lambda: Float, fusion: Fusion) {
+  public init(mode: Mode, candidates: Int, tau: Float, beta: Float, lambda: Float, fusion: Fusion) {
     (self.mode, self.candidates, self.tau) = (mode, candidates, tau)
     (self.beta, self.lambda, self.fusion) = (beta, lambda, fusion)
   }

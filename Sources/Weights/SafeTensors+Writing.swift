@@ -60,6 +60,7 @@ extension SafeTensors {
     _ parts: [LazyTensors], metadata: [String: String], to path: String
   ) throws(WeightsError) {
     let ordered = parts.flatMap(\.plans).sorted { ($1.type.size, $0.name) < ($0.type.size, $1.name) }
+    let metadata = metadata.merging([checksumKey: noChecksum]) { $1 }
     var header: [String: Any] = ["__metadata__": metadata]
     var offsets: [String: Int] = [:]
     var end = 0
@@ -82,8 +83,8 @@ extension SafeTensors {
           try file.write(contentsOf: tensor.bytes)
         }
       }
-      try file.synchronize()
       try file.close()
+      try seal(partial.path)
       guard unsafe rename(partial.path, path) == 0 else {
         throw unsafe CocoaError(
           .fileWriteUnknown, userInfo: [NSLocalizedDescriptionKey: String(cString: strerror(errno))])

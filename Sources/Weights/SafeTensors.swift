@@ -50,7 +50,10 @@ package final class SafeTensors: Sendable {
   package let path: String
   package let metadata: [String: String]
   package let tensors: [String: Tensor]
-  private let file: MappedFile
+  let file: MappedFile
+  /// The first byte behind the header.
+  let dataStart: Int
+  var headerBytes: [UInt8] { file.array(at: 8, count: dataStart - 8) }
 
   package init(path: String) throws(WeightsError) {
     self.path = path
@@ -67,14 +70,12 @@ package final class SafeTensors: Sendable {
       throw .malformed(path: path, reason: "its header claims \(length) bytes of \(file.count)")
     }
     let start = 8 + Int(length)
+    dataStart = start
     guard let header = Self.object(file.bytes.extracting(8..<start)) else {
       throw .malformed(path: path, reason: "its header is not a JSON object")
     }
     (tensors, metadata) = try Self.parse(header, path: path, start: start, end: file.count)
   }
-
-  /// See `MappedFile.fingerprint`.
-  package var fingerprint: String { file.fingerprint }
 
   private static func object(_ bytes: RawSpan) -> [String: Any]? {
     let data = unsafe bytes.withUnsafeBytes { unsafe Data($0) }

@@ -146,7 +146,7 @@ extension SourceModel {
     var known: OpenCLIPArchitecture?
     if FileManager.default.fileExists(atPath: configured) {
       known = try OpenCLIPArchitecture(config: configured)
-      unused = options.given.intersection(["--arch"])
+      unused = options.given.intersection(["architecture"])
     } else if let name = options.architecture {
       known = try OpenCLIPArchitecture(name: name)
     }
@@ -200,7 +200,7 @@ extension SourceModel {
     for name in ["vocab.json", "tokenizer.json"]
     where FileManager.default.fileExists(atPath: "\(location)/\(name)") { return location }
     throw .badConfig(
-      path: path, reason: "holds no tokenizer; name a folder with CLIP's vocab.json and merges.txt by --tokenizer")
+      path: path, reason: "holds no tokenizer; name a folder with CLIP's vocab.json and merges.txt as the tokenizer")
   }
 
   /// Heads cannot be seen in shapes: they are 64 wide but in open_clip's largest models.
@@ -231,6 +231,6 @@ extension SourceModel {
       return decide("quickgelu", "the name says '\(known)'")
     }
     return decide(
-      "gelu", "open_clip's default; if the model was trained with Quick GELU, say --activation quickgelu")
+      "gelu", "open_clip's default; if the model was trained with Quick GELU, give the activation quickgelu")
   }
 }

@@ -46,12 +46,12 @@ package struct SourceModel: Sendable {
       (self.architecture, self.imageSize) = (architecture, imageSize)
     }
 
-    /// Those of `activation`, `architecture` and `imageSize` that are given, as the command names them.
+    /// Those of `activation`, `architecture` and `imageSize` that are given, as an error names them.
     package var given: Set<String> {
       var names: Set<String> = []
-      if activation != nil { names.insert("--activation") }
-      if architecture != nil { names.insert("--arch") }
-      if imageSize != nil { names.insert("--image-size") }
+      if activation != nil { names.insert("activation") }
+      if architecture != nil { names.insert("architecture") }
+      if imageSize != nil { names.insert("image size") }
       return names
     }
   }
@@ -86,7 +86,7 @@ package struct SourceModel: Sendable {
       var model =
         fields?["model_type"] as? String == "clip"
         ? try SourceModel(clip: path, config: json, options) : try SourceModel(dual: path, config: json, options)
-      model.unused = options.given.intersection(["--arch"])
+      model.unused = options.given.intersection(["architecture"])
       return model
     case let type?:
       throw .badConfig(

@@ -2,8 +2,7 @@ import ArgumentParser
 import Demo
 import FastThenFine
 import Foundation
-import Kernels
-import Weights
+import Synchronization
 
 struct Convert: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -111,110 +110,46 @@ struct Convert: ParsableCommand {
   func run() throws {
     let interrupt = Interrupt.removing([".partial", ".trial", ".trial.partial"].map { output + $0 })
     defer { interrupt.cancel() }
-    let options = SourceModel.Options(
-      tokenizer: tokenizer, activation: activation?.rawValue, architecture: arch, imageSize: imageSize)
-    var model = try SourceModel(source ?? vision!, options)
-    if let text { model = try model.withText(from: text, options) }
-    guard model.unused.isEmpty else {
-      throw Failure(
-        "\(source ?? vision!): has no use for \(model.unused.sorted().joined(separator: " and ")): it says itself what it is"
-      )
+    let progress = ConvertProgress()
+    let outcome: Converter.Outcome
+    do {
+      outcome = try Converter.convert(
+        source ?? vision!, to: output, options(), level: machine.level, threads: machine.threads,
+        progress: progress.take)
+    } catch let error as FastThenFineError where error.code == .needsCalibrationImages {
+      throw ValidationError(
+        "int8 of this model needs --calibrate DIR, a folder of images like those to be searched; or --precision fp32")
     }
-    if let expect {
-      let inputs: Reference.Inputs =
-        try calibrate.map { .images(try imagePaths([$0])) } ?? .sentences(questions())
-      try Reference(expect, inputs).check(&model, machine)
-    }
-    for decision in model.decisions { report(decision) }
-    if !origin.isEmpty { model.origin = origin }
-    var card: AccuracyCard?
-    if precision == .fp32 {
-      try model.write(fp32: output)
-    } else {
-      card = try quantize(model)
-    }
-    let bytes = try FileManager.default.attributesOfItem(atPath: output)[.size] as? Int ?? 0
-    report("wrote \(output): \(model.config.name), \(precision.rawValue), \(bytes / 1_000_000) MB")
+    report("wrote \(output): \(outcome.name), \(precision.rawValue), \(outcome.bytes / 1_000_000) MB")
     guard json else {
-      for line in card?.lines(allLayers: verify) ?? [] { print(line) }
+      for line in outcome.accuracy?.lines(allLayers: verify) ?? [] { print(line) }
       return
     }
     var facts: [String: Any] = [
-      "path": output, "name": model.config.name, "precision": precision.rawValue, "bytes": bytes,
-      "decisions": model.decisions,
+      "path": output, "name": outcome.name, "precision": precision.rawValue, "bytes": outcome.bytes,
+      "decisions": outcome.decisions,
     ]
-    if let card {
-      facts["card"] = try JSONSerialization.jsonObject(with: Data(card.json().utf8))
-      facts["verdict"] = card.verdict
+    if let card = outcome.card {
+      facts["card"] = try JSONSerialization.jsonObject(with: Data(card.utf8))
+      facts["verdict"] = outcome.accuracy?.verdict
     }
     try printJSON(facts)
   }
 
-  /// The card is measured where --verify or --budget ask for it.
-  private func quantize(_ model: SourceModel) throws -> AccuracyCard? {
-    let measures = calibrate != nil && (verify || budget != nil)
-    var isConvolutional = false
-    if case .efficientNetLite = model.config.vision { isConvolutional = true }
-    let images = measures || calibrate != nil || isConvolutional && precision == .int8 ? try calibrationPaths() : []
-    if !isConvolutional && smooth && precision == .int8 && images.isEmpty {
-      report("smoothing: the text tower alone, by built-in sentences; the image tower takes images of --calibrate DIR")
+  private func options() throws -> Converter.Options {
+    var options = Converter.Options()
+    options.precision = precision
+    (options.text, options.tokenizer, options.activation) = (text, tokenizer, activation?.rawValue)
+    (options.architecture, options.imageSize, options.origin) = (arch, imageSize, origin)
+    (options.keepFP32, options.smooths) = (keepFp32, smooth)
+    (options.verifies, options.budget, options.patchBudget) = (verify, budget, patchBudget)
+    options.sentences = try questions()
+    if let expect {
+      let (rows, values) = try NPY.read(expect)
+      options.expected = (expect, rows, values, try calibrate.map { folder in try ImageFiles.below([folder]) })
     }
-    let kernels = try Engine.kernels(level: machine.level, threads: machine.threads)
-    let progress = Progress("calibration images", total: images.count)
-    let quantizer = try Quantizer(
-      model, precision, imagePaths: images, sentences: try questions(), smooth: smooth,
-      for: kernels, progress: progress.add)
-    if isConvolutional && precision == .int8 { progress.finish() }
-    for failure in quantizer.failures { report("ftf: \(failure); left out") }
-    guard images.isEmpty || quantizer.failures.count < images.count else {
-      throw Failure("\(calibrate!): no image could be read, so nothing was calibrated")
-    }
-    guard measures else {
-      try quantizer.write(output, escapes: keepFp32)
-      return nil
-    }
-    return try measure(quantizer, images.count)
-  }
-
-  /// Writes the file only when it keeps the budget, if there is one.
-  private func measure(_ quantizer: Quantizer, _ images: Int) throws -> AccuracyCard {
-    let trial = output + ".trial"
-    defer { try? FileManager.default.removeItem(atPath: trial) }
-    let progress = Progress("images in fp32", total: images)
-    let vectors = try quantizer.exactVectors(progress: progress.add)
-    progress.finish()
-    guard !vectors.images.isEmpty else {
-      throw Failure("\(calibrate!): no image could be read, so nothing was measured")
-    }
-    var escapes = keepFp32
-    try quantizer.write(trial, escapes: escapes)
-    var card = try quantizer.card(of: trial, escapes: escapes, against: vectors)
-    if let budget = gates, !card.keeps(budget) {
-      guard
-        let more = try quantizer.escapes(
-          escapes, keeping: budget, card: card, against: vectors, trial: trial, report: report)
-      else { throw missed(card, budget) }
-      report("kept in fp32: \(more.dropFirst(escapes.count).joined(separator: ", "))")
-      escapes = more
-      try quantizer.write(trial, escapes: escapes)
-      card = try quantizer.card(of: trial, escapes: escapes, against: vectors)
-    }
-    try quantizer.write(output, escapes: escapes, card: card)
-    return card
-  }
-
-  private var gates: AccuracyCard.Budget? {
-    budget.map { AccuracyCard.Budget(vectors: $0, patches: patchBudget ?? $0) }
-  }
-
-  private func missed(_ card: AccuracyCard, _ budget: AccuracyCard.Budget) -> Failure {
-    let worst = card.layers.prefix(3).map(\.name).joined(separator: ", ")
-    let figures = String(
-      format: "median cosines are g %.4f, P %.4f and t %.4f, the budget %.4f and %.4f for P",
-      card.global.median, card.patches.median, card.text.median, budget.vectors, budget.patches)
-    return Failure(
-      "\(output): not written: \(figures), which no layers in fp32 mend; the noisiest are \(worst); "
-        + "take --precision int8-weights, or fp32")
+    if let calibrate { options.calibrationImages = try sample(calibrate) }
+    return options
   }
 
   private func questions() throws -> [String] {
@@ -230,14 +165,24 @@ struct Convert: ParsableCommand {
     return lines
   }
 
-  private func calibrationPaths() throws -> [String] {
-    guard let calibrate else {
-      throw ValidationError(
-        "int8 of this model needs --calibrate DIR, a folder of images like those to be searched; or --precision fp32")
-    }
-    let all = try imagePaths([calibrate])
+  private func sample(_ folder: String) throws -> [String] {
+    let all = try ImageFiles.below([folder])
     let count = min(calibrationImages, all.count)
     return (0..<count).map { all[$0 * all.count / count] }
+  }
+}
+
+/// What a conversion tells, on stderr.
+private final class ConvertProgress: Sendable {
+  private let progress = Mutex<Progress?>(nil)
+
+  func take(_ event: Converter.Event) {
+    switch event {
+    case .report(let line): report(line)
+    case .begins(let name, let total): progress.withLock { $0 = Progress(name, total: total) }
+    case .done(let count): progress.withLock { $0 }?.add(count)
+    case .ends: progress.withLock { $0 }?.finish()
+    }
   }
 }
 

@@ -1,6 +1,5 @@
 import FastThenFine
 import Foundation
-import Imaging
 
 /// One HTML page with what each sentence found: recall's answers, the reranked ones, and where they were found.
 struct DemoPage {
@@ -19,9 +18,9 @@ struct DemoPage {
 
   init(engine: Engine, output: String) { (self.engine, self.output) = (engine, output) }
 
-  mutating func add(_ question: String, before: SearchAnswer, after: SearchAnswer) throws {
+  mutating func add(_ question: String, before: Answer, after: Answer) throws {
     let number = sections.count + 1
-    let grid = engine.model.config.vision.grid
+    let grid = engine.patchGrid
     try FileManager.default.createDirectory(atPath: "\(output)/pictures", withIntermediateDirectories: true)
     var recalled = ""
     for result in before.results {
@@ -33,7 +32,7 @@ struct DemoPage {
     for result in after.results {
       let plain = try thumbnail(result)
       var heat = plain
-      if let weights = result.weights {
+      if let weights = result.attention {
         heat = "pictures/heat-\(number)-\(result.rank).jpg"
         let image = engine.prepared(try RGBImage(path: result.name))
         try HeatMap.overlay(weights, side: grid, on: image).write(jpeg: "\(output)/\(heat)", quality: 88)
@@ -56,7 +55,7 @@ struct DemoPage {
   }
 
   /// A JPEG of what the encoder sees of a result, written once.
-  private mutating func thumbnail(_ result: SearchResult) throws -> String {
+  private mutating func thumbnail(_ result: Answer.Result) throws -> String {
     let path = "pictures/\(result.id).jpg"
     if pictures.insert(path).inserted {
       try engine.prepared(try RGBImage(path: result.name)).write(jpeg: "\(output)/\(path)", quality: 88)

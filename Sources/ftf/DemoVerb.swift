@@ -2,10 +2,7 @@ import ArgumentParser
 import Demo
 import FastThenFine
 import Foundation
-import Imaging
-import Index
 import Synchronization
-import Weights
 
 struct DemoVerb: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -44,23 +41,19 @@ struct DemoVerb: ParsableCommand {
     let engine = try machine.engine(try model ?? defaultModel())
     try FileManager.default.createDirectory(atPath: output, withIntermediateDirectories: true)
     let folder = try images ?? drawScenes(engine)
-    let catalog = try Catalog(path: "\(output)/index", creating: engine.identity)
-    try catalog.check(engine.identity)
-    let lock = try catalog.lock()
-    defer { withExtendedLifetime(lock) {} }
-    try catalog.removeLeftovers()
-    var indexing = Indexing(engine: engine, catalog: catalog)
-    let files = try imagePaths([folder])
+    var writer = try IndexWriter(path: "\(output)/index", engine: engine)
     // The index may hold the images of another run: the demo answers from these alone.
-    try catalog.remove(images: Set(catalog.stamps().keys).subtracting(files).sorted())
-    try indexing.add(files)
-    let archive = try Archive(catalog, engine: engine, searching: .image)
+    try writer.keep(only: ImageFiles.below([folder]))
+    let progress = IndexProgress("images")
+    _ = try writer.add([folder], progress: progress.take)
+    progress.finish()
+    let archive = try Searcher(writer.index, engine: engine)
     guard archive.count > 0 else { throw Failure("\(folder): no image could be indexed") }
 
     var page = DemoPage(engine: engine, output: output)
     for question in text.isEmpty ? Self.questions : text {
-      let before = try archive.search(text: question, top: 5, engine.model.config.interaction, recallOnly: true)
-      let after = try archive.search(text: question, top: 5, engine.model.config.interaction)
+      let before = try archive.answer(Query(.sentence(question), top: 5, recallOnly: true))
+      let after = try archive.answer(Query(.sentence(question), top: 5))
       if json { try printJSON(after.object(question)) } else { show(question, after) }
       try page.add(question, before: before, after: after)
     }
@@ -69,7 +62,7 @@ struct DemoVerb: ParsableCommand {
     report("\nOpen \(URL(fileURLWithPath: output).appendingPathComponent("index.html").path)")
   }
 
-  private func show(_ question: String, _ answer: SearchAnswer) {
+  private func show(_ question: String, _ answer: Answer) {
     print("\n\(question)")
     for result in answer.results {
       let name = URL(fileURLWithPath: result.name).lastPathComponent
@@ -93,7 +86,7 @@ struct DemoVerb: ParsableCommand {
     let progress = Progress("scenes drawn", total: total)
     let lines = Mutex([String](repeating: "", count: total))
     let failure = Mutex<(any Error)?>(nil)
-    engine.kernels.parallelFor(total) { i in
+    engine.parallelFor(total) { i in
       let scene = SceneKind.allCases[i / each].scene(i % each)
       do {
         try scene.image.write(jpeg: "\(folder)/\(scene.name)", quality: 92)
@@ -122,16 +115,15 @@ struct DemoVerb: ParsableCommand {
   }
 
   /// The share of each kind's sentences whose first answer shows that kind, by recall and reranked.
-  private func precision(_ archive: Archive) throws -> [DemoPage.Precision] {
-    let interaction = archive.engine.model.config.interaction
+  private func precision(_ archive: Searcher) throws -> [DemoPage.Precision] {
     var rows = try SceneKind.allCases.map { kind in
       var (recall, reranked) = (0, 0)
       for sentence in kind.sentences {
-        func isRight(_ answer: SearchAnswer) -> Bool {
+        func isRight(_ answer: Answer) -> Bool {
           URL(fileURLWithPath: answer.results[0].name).lastPathComponent.hasPrefix(kind.rawValue + "-")
         }
-        if isRight(try archive.search(text: sentence, top: 1, interaction, recallOnly: true)) { recall += 1 }
-        if isRight(try archive.search(text: sentence, top: 1, interaction)) { reranked += 1 }
+        if isRight(try archive.answer(Query(.sentence(sentence), top: 1, recallOnly: true))) { recall += 1 }
+        if isRight(try archive.answer(Query(.sentence(sentence), top: 1))) { reranked += 1 }
       }
       let count = Double(kind.sentences.count)
       return DemoPage.Precision(name: kind.rawValue, recall: Double(recall) / count, reranked: Double(reranked) / count)

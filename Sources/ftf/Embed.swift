@@ -1,5 +1,4 @@
 import ArgumentParser
-import Encoders
 import FastThenFine
 import Foundation
 
@@ -57,7 +56,7 @@ struct Embed: ParsableCommand {
     var files = [output: [images.count, d]]
     try NPY.write(images.flatMap(\.global), shape: [images.count, d], to: output)
     if let patches {
-      files[patches] = [images.count, engine.images.patches, d]
+      files[patches] = [images.count, engine.patches, d]
       try NPY.write(images.flatMap(\.patches), shape: files[patches]!, to: patches)
     }
     if json { try printJSON(["shapes": files]) }

@@ -1,8 +1,6 @@
 import ArgumentParser
 import FastThenFine
 import Foundation
-import Retrieval
-import Weights
 
 struct Eval: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -32,7 +30,7 @@ struct Eval: ParsableCommand {
 
   func run() throws {
     let engine = try machine.engine(model)
-    let interaction = try rerank.interaction(engine.model.config.interaction)
+    let interaction = rerank.settings
     let file = try CaptionsFile(path: captions)
     if let problem = file.problems.first { throw Failure(problem) }
     let lines = file.lines.filter { $0.split == split }
@@ -48,20 +46,18 @@ struct Eval: ParsableCommand {
     let texts = engine.encode(texts: sentences, progress: textProgress.add)
     textProgress.finish()
 
-    let precision = precision ?? engine.model.precision
-    let evaluation = Evaluation(
-      globals: encoded.map(\.global), patches: encoded.map(\.patches), sentences: texts.map(\.sentence),
-      words: texts.map(\.words), owner: owner, dimension: engine.dimension, precision: precision, with: engine.kernels)
-    let recall = evaluation.scores(nil)
-    let reranked = evaluation.scores(interaction)
+    let precision = precision ?? engine.precision
+    let candidates = try engine.candidates(interaction)
+    let (recall, reranked) = try engine.evaluate(
+      encoded, texts, owner: owner, precision: precision, interaction)
     if json {
       return try printJSON([
         "images": lines.count, "captions": sentences.count, "precision": precision.rawValue,
-        "candidates": interaction.candidates, "recall": object(recall), "rerank": object(reranked),
+        "candidates": candidates, "recall": object(recall), "rerank": object(reranked),
       ])
     }
     print(
-      "\(lines.count) images, \(sentences.count) captions, \(precision.rawValue), \(interaction.candidates) candidates")
+      "\(lines.count) images, \(sentences.count) captions, \(precision.rawValue), \(candidates) candidates")
     print("            i2t R@1   R@5  R@10  t2i R@1   R@5  R@10     mR  ms/query")
     for (name, scores) in [("recall only", recall), ("reranked", reranked)] {
       let columns = (scores.imageToText + scores.textToImage + [scores.meanRecall]).map { String(format: "%6.2f", $0) }
@@ -93,21 +89,25 @@ struct RerankOptions: ParsableArguments {
   var lambda: Float?
 
   @Option(help: "balanced, words, maxsim or none.")
-  var interaction: InteractionConfig.Mode?
+  var interaction: InteractionMode?
 
   @Option(help: "raw fuses scores as they are, z normalises them over the candidates first.")
-  var fusion: InteractionConfig.Fusion?
+  var fusion: ScoreFusion?
 
-  func interaction(_ defaults: InteractionConfig) throws -> InteractionConfig {
-    let result = InteractionConfig(
-      mode: interaction ?? defaults.mode, candidates: candidates ?? defaults.candidates, tau: tau ?? defaults.tau,
-      beta: beta ?? defaults.beta, lambda: lambda ?? defaults.lambda, fusion: fusion ?? defaults.fusion)
-    guard result.isUsable else {
+  func validate() throws {
+    let isUsable =
+      tau.map { $0 > 0 && $0.isFinite } ?? true && beta.map { (0...1).contains($0) } ?? true
+      && lambda.map { (0...1).contains($0) } ?? true && candidates.map { $0 >= 1 } ?? true
+    guard isUsable else {
       throw ValidationError("--tau must be positive, --beta and --lambda lie in 0...1, --candidates is at least 1")
     }
-    return result
+  }
+
+  var settings: Interaction {
+    Interaction(
+      mode: interaction, candidates: candidates, tau: tau, beta: beta, lambda: lambda, fusion: fusion)
   }
 }
 
-extension InteractionConfig.Mode: ExpressibleByArgument {}
-extension InteractionConfig.Fusion: ExpressibleByArgument {}
+extension InteractionMode: ExpressibleByArgument {}
+extension ScoreFusion: ExpressibleByArgument {}

@@ -20,6 +20,9 @@ struct FTF: ParsableCommand {
     } catch let error as Failure {
       report("ftf: \(error.message)")
       Foundation.exit(1)
+    } catch let error as FastThenFineError {
+      report("ftf: \(error.description)\(wayOut(error))")
+      Foundation.exit(1)
     } catch {
       let code = exitCode(for: error)
       if code.isSuccess {
@@ -33,6 +36,14 @@ struct FTF: ParsableCommand {
       }
       report("ftf: \(oneLine(error))")
       Foundation.exit(1)
+    }
+  }
+
+  /// What the library cannot know: the verb that helps.
+  private static func wayOut(_ error: FastThenFineError) -> String {
+    switch error.code {
+    case .notAnIndex: "; make one with 'ftf index INDEX FOLDER'"
+    default: ""
     }
   }
 
@@ -65,7 +76,7 @@ struct Machine: ParsableArguments {
     if let threads, !(1...1024).contains(threads) { throw ValidationError("--threads takes 1 to 1024") }
   }
 
-  func engine(_ path: String) throws -> Engine { try Engine(path: path, level: level, threads: threads) }
+  func engine(_ path: String) throws -> Engine { try Engine(path: path, level: level, pool: ComputePool(threads: threads)) }
 }
 
 /// One JSON object on stdout.

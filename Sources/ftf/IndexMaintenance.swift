@@ -1,7 +1,6 @@
 import ArgumentParser
 import FastThenFine
 import Foundation
-import Index
 
 struct IndexCompact: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -15,12 +14,10 @@ struct IndexCompact: ParsableCommand {
   var json = false
 
   func run() throws {
-    let catalog = try Catalog(path: index)
-    let lock = try catalog.lock()
-    defer { withExtendedLifetime(lock) {} }
+    let archive = try ImageIndex(path: index)
     let size = try folderSize("\(index)/segments")
-    let progress = Progress("items", total: try catalog.count(.image) + catalog.count(.caption))
-    let (before, after) = try catalog.compact(progress: progress.add)
+    let progress = Progress("items", total: try archive.count() + archive.count(.captions))
+    let (before, after) = try IndexUpkeep.compact(index, progress: progress.add)
     progress.finish()
     let freed = size - (try folderSize("\(index)/segments"))
     if json { return try printJSON(["segments_before": before, "segments": after, "freed_bytes": freed]) }
@@ -46,10 +43,10 @@ struct IndexVerify: ParsableCommand {
   var json = false
 
   func run() throws {
-    let catalog = try Catalog(path: index)
-    let count = try catalog.count(.image) + catalog.count(.caption)
-    let progress = Progress("items", total: count + (try catalog.segmentCounts().dead))
-    let problems = try catalog.problems(progress: progress.add)
+    let archive = try ImageIndex(path: index)
+    let count = try archive.count() + archive.count(.captions)
+    let progress = Progress("items", total: count + (try archive.segmentCounts().dead))
+    let problems = try archive.problems(progress: progress.add)
     progress.finish()
     if json {
       try printJSON(["items": count, "problems": problems])
@@ -80,26 +77,26 @@ struct IndexExport: ParsableCommand {
   var format: ListFormat = .jsonl
 
   @Option(help: "What is exported: images or captions.")
-  var over: Search.Target = .images
+  var over: SearchTarget = .images
 
   @Flag(help: "JSON on stdout.")
   var json = false
 
   func run() throws {
-    let catalog = try Catalog(path: index)
-    let entries = try catalog.entries(over.kind)
+    let archive = try ImageIndex(path: index)
+    let entries = try archive.entries(over)
     guard !entries.isEmpty else { throw Failure("\(index): holds no \(over.rawValue)") }
     do {
       try FileManager.default.createDirectory(atPath: output, withIntermediateDirectories: true)
     } catch {
       throw Failure("\(output): cannot be made: \(error.localizedDescription)")
     }
-    let vectors = try catalog.coarseVectors(over.kind)
+    let vectors = try archive.coarseVectors(over)
     let ids = vectors.ids
     let place = Dictionary(uniqueKeysWithValues: entries.map { ($0.id, $0) })
     let ordered = ids.compactMap { place[$0] }
     guard ordered.count == ids.count else { throw Failure("\(index): its catalog lacks items; see 'ftf index verify'") }
-    try NPY.write(vectors.values, shape: [ids.count, catalog.model.dimension], to: "\(output)/vectors.npy")
+    try NPY.write(vectors.values, shape: [ids.count, archive.dimension], to: "\(output)/vectors.npy")
     let list = "\(output)/items.\(format.rawValue)"
     do {
       try Data(format.text(ordered, name: over == .images ? "path" : "caption").utf8).write(
@@ -116,8 +113,8 @@ struct IndexExport: ParsableCommand {
 enum ListFormat: String, ExpressibleByArgument, CaseIterable {
   case jsonl, csv, geojson
 
-  func text(_ entries: [Catalog.Entry], name: String) throws -> String {
-    let objects = entries.map { entry -> (entry: Catalog.Entry, attributes: [String: Any]) in
+  func text(_ entries: [IndexEntry], name: String) throws -> String {
+    let objects = entries.map { entry -> (entry: IndexEntry, attributes: [String: Any]) in
       let object = entry.attributes.flatMap { try? JSONSerialization.jsonObject(with: Data($0.utf8)) }
       return (entry, object as? [String: Any] ?? [:])
     }
@@ -125,7 +122,7 @@ enum ListFormat: String, ExpressibleByArgument, CaseIterable {
       let options: JSONSerialization.WritingOptions = [.sortedKeys, .withoutEscapingSlashes]
       return String(decoding: try JSONSerialization.data(withJSONObject: object, options: options), as: UTF8.self)
     }
-    func record(_ entry: Catalog.Entry) -> [String: Any] {
+    func record(_ entry: IndexEntry) -> [String: Any] {
       var record: [String: Any] = ["id": entry.id, name: entry.name]
       record["bytes"] = entry.size
       return record

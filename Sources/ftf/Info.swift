@@ -1,10 +1,6 @@
 import ArgumentParser
 import FastThenFine
 import Foundation
-import Imaging
-import Index
-import Kernels
-import Weights
 
 struct Info: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -20,7 +16,9 @@ struct Info: ParsableCommand {
   @OptionGroup var machine: Machine
 
   func run() throws {
-    let facts = try path.map { Self.isIndex($0) ? try index($0) : try model($0) } ?? machineFacts()
+    let facts =
+      try path.map { path throws(FastThenFineError) in try Facts.of(path) }
+      ?? Facts.machine(level: machine.level, threads: machine.threads, version: FTF.configuration.version)
     if json {
       return try printJSON(Dictionary(uniqueKeysWithValues: facts.map { ($0.key, $0.value) }))
     }
@@ -28,111 +26,5 @@ struct Info: ParsableCommand {
     for fact in facts {
       print(fact.key.padding(toLength: width + 2, withPad: " ", startingAt: 0) + "\(fact.text)")
     }
-  }
-
-  private struct Fact {
-    var key: String
-    var value: Any
-    var text: String { (value as? [String])?.joined(separator: ", ") ?? "\(value)" }
-  }
-
-  private func machineFacts() throws -> [Fact] {
-    let kernels = try Engine.kernels(level: machine.level, threads: machine.threads)
-    return [
-      Fact(key: "cpu", value: Self.cpuName), Fact(key: "levels", value: Level.available.map(\.rawValue)),
-      Fact(key: "level", value: kernels.level.rawValue), Fact(key: "threads", value: kernels.threads),
-      Fact(key: "memory_bytes", value: Int(ProcessInfo.processInfo.physicalMemory)),
-      Fact(key: "version", value: FTF.configuration.version),
-      Fact(key: "libraries", value: "\(RGBImage.libraries), \(Catalog.library)"),
-    ]
-  }
-
-  private static func isIndex(_ path: String) -> Bool {
-    FileManager.default.fileExists(atPath: "\(path)/catalog.sqlite")
-  }
-
-  private func index(_ path: String) throws -> [Fact] {
-    let catalog = try Catalog(path: path)
-    let counts = try catalog.segmentCounts()
-    return [
-      Fact(key: "images", value: try catalog.count(.image)), Fact(key: "captions", value: try catalog.count(.caption)),
-      Fact(key: "bad_files", value: try catalog.stamps().values.count(where: \.isBad)),
-      Fact(key: "segments", value: counts.segments), Fact(key: "dead_items", value: counts.dead),
-      Fact(key: "model", value: catalog.model.name), Fact(key: "model_path", value: catalog.model.path),
-      Fact(key: "dimension", value: catalog.model.dimension),
-    ]
-  }
-
-  private static var cpuName: String {
-    let text = (try? String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8)) ?? ""
-    let line = text.split(separator: "\n").first { $0.hasPrefix("model name") }
-    return line?.split(separator: ":").last.map { $0.trimmingCharacters(in: .whitespaces) } ?? "unknown"
-  }
-
-  private static func activation(_ config: ModelConfig) -> String {
-    switch config.vision {
-    case .efficientNetLite(let vision): "\(vision.activation), text \(config.text.activation)"
-    case .vit(let vision) where vision.activation == config.text.activation: vision.activation
-    case .vit(let vision): "\(vision.activation), text \(config.text.activation)"
-    }
-  }
-
-  private static func preprocessing(_ p: PreprocessingConfig) -> String {
-    "\(p.interpolation) to \(p.resizeTo) (\(p.resize)), crop \(p.cropTo), mean \(p.mean), std \(p.std)"
-  }
-
-  private func model(_ path: String) throws -> [Fact] {
-    let model = try Model(path: path)
-    let config = model.config
-    let parameters = model.weights.names.filter { !$0.hasSuffix(".weight_scale") && !$0.hasSuffix(".columns") }.reduce(
-      0
-    ) {
-      $0 + model.weights.shape($1)!.reduce(1, *)
-    }
-    let size = try FileManager.default.attributesOfItem(atPath: path)[.size] as? Int ?? 0
-    var facts = [
-      Fact(key: "name", value: config.name), Fact(key: "precision", value: model.precision.rawValue),
-      Fact(key: "parameters", value: parameters), Fact(key: "bytes", value: size),
-      Fact(key: "dimension", value: config.dimension), Fact(key: "vision", value: config.vision.architecture),
-      Fact(key: "image_size", value: config.vision.imageSize),
-      Fact(key: "patches", value: config.vision.grid * config.vision.grid),
-      Fact(key: "preprocessing", value: Self.preprocessing(config.preprocessing)),
-      Fact(key: "text", value: config.text.architecture), Fact(key: "text_layers", value: config.text.layers),
-      Fact(key: "vocabulary", value: config.text.vocabulary),
-      Fact(key: "context_length", value: config.text.contextLength),
-      Fact(key: "pooling", value: config.text.pooling), Fact(key: "activation", value: Self.activation(config)),
-      Fact(key: "fingerprint", value: model.fingerprint),
-      Fact(key: "interaction", value: config.interaction.mode.rawValue),
-      Fact(key: "candidates", value: config.interaction.candidates),
-      Fact(key: "tau", value: Double("\(config.interaction.tau)")!),
-      Fact(key: "beta", value: Double("\(config.interaction.beta)")!),
-      Fact(key: "lambda", value: Double("\(config.interaction.lambda)")!),
-      Fact(key: "fusion", value: config.interaction.fusion.rawValue),
-    ]
-    if let origin = model.metadata["origin"], !origin.isEmpty {
-      facts.append(Fact(key: "origin", value: origin))
-    }
-    if let decisions = model.metadata["decisions"] {
-      facts.append(Fact(key: "decisions", value: decisions.split(separator: "\n").map(String.init)))
-    }
-    let smoothed = model.weights.names.count { $0.hasSuffix(".columns") }
-    if smoothed > 0 { facts.append(Fact(key: "smoothed_layers", value: smoothed)) }
-    if let images = config.calibrationImages, images > 0 {
-      facts.append(Fact(key: "calibration_images", value: images))
-    }
-    if let json = model.metadata["card"],
-      let card = try? JSONDecoder().decode(AccuracyCard.self, from: Data(json.utf8))
-    {
-      facts += [
-        Fact(key: "cosine_g", value: card.global.median), Fact(key: "cosine_P", value: card.patches.median),
-        Fact(key: "cosine_t", value: card.text.median), Fact(key: "overlap_10", value: card.overlap),
-        Fact(key: "verified_images", value: card.images), Fact(key: "verdict", value: card.verdict),
-      ]
-      if let worst = card.layers.first, let output = worst.output {
-        facts.append(Fact(key: "noisiest_layer", value: worst.name + String(format: ", %.1f dB", output)))
-      }
-      if let escapes = card.escapes { facts.append(Fact(key: "layers_fp32", value: escapes)) }
-    }
-    return facts
   }
 }

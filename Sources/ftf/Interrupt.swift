@@ -1,20 +1,22 @@
 import Foundation
-import Synchronization
+import FastThenFine
 
 /// Ctrl-C, as a flag: what is under way is finished and stored, and nothing that was reported done is lost. A second
 /// Ctrl-C ends at once.
 enum Interrupt {
-  private static let pressed = Atomic(false)
+  /// What a first Ctrl-C cancels.
+  static let cancellation = Cancellation()
 
   static func watch() {
     // Made before a signal can come: a handler must not be the first to touch it.
     _ = isPressed
     signal(SIGINT) { _ in
-      if Interrupt.pressed.exchange(true, ordering: .relaxed) { _exit(130) }
+      if Interrupt.isPressed { _exit(130) }
+      Interrupt.cancellation.cancel()
     }
   }
 
-  static var isPressed: Bool { pressed.load(ordering: .relaxed) }
+  static var isPressed: Bool { cancellation.isDue }
 
   /// Ends the program at the first Ctrl-C while the result is kept, after removing files that are not whole.
   static func removing(_ paths: [String]) -> any DispatchSourceSignal {

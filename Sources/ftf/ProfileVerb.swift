@@ -43,14 +43,14 @@ struct ProfileVerb: ParsableCommand {
 
   func run() throws {
     let engine = try machine.engine(try model ?? defaultModel())
-    let hasCeiling = engine.model.precision == .int8 && engine.kernels.level != .portable
+    let hasCeiling = engine.precision == .int8 && engine.level != "portable"
     guard hasCeiling || !assert else {
       throw Failure(
         "there is no ceiling to compare with: --assert is for int8 models on a level with int8 instructions")
     }
     let profile = try Profile(
       engine, rounds: rounds, parts: parts.isEmpty ? Profile.Part.allCases : parts,
-      shape: Profile.Shape(patches: patches ?? engine.images.patches, dimension: dimension ?? engine.dimension))
+      shape: Profile.Shape(patches: patches ?? engine.patches, dimension: dimension ?? engine.dimension))
     if json { try printJSON(object(profile, engine)) } else { show(profile, engine) }
     if assert, let shortfalls = profile.shortfalls, !shortfalls.isEmpty {
       throw Failure(shortfalls.joined(separator: "; ") + "; is the machine busy?")
@@ -58,8 +58,7 @@ struct ProfileVerb: ParsableCommand {
   }
 
   private func show(_ profile: Profile, _ engine: Engine) {
-    let name = engine.model.config.name
-    print("\(name), \(engine.model.precision.rawValue), level \(engine.kernels.level.rawValue)")
+    print("\(engine.modelName), \(engine.precision.rawValue), level \(engine.level)")
     if let peak = profile.peak { print(String(format: "int8 ceiling of one core: %.0f GMAC/s", peak / 1e9)) }
     if let bandwidth = profile.bandwidth {
       print(String(format: "memory read by one core: %.1f GB/s", bandwidth / 1e9))
@@ -70,7 +69,7 @@ struct ProfileVerb: ParsableCommand {
     if layers { for timing in profile.layers { print(line(timing, profile)) } }
     for timing in profile.parts { print(line(timing, profile)) }
     guard profile.imagesPerSecond > 0 else { return }
-    print(String(format: "images, %d side by side: %.0f a second", engine.kernels.threads, profile.imagesPerSecond))
+    print(String(format: "images, %d side by side: %.0f a second", engine.pool.threads, profile.imagesPerSecond))
   }
 
   private static let nameWidth = 66
@@ -97,8 +96,8 @@ struct ProfileVerb: ParsableCommand {
       return object
     }
     return [
-      "model": engine.model.config.name, "precision": engine.model.precision.rawValue,
-      "level": engine.kernels.level.rawValue, "threads": engine.kernels.threads,
+      "model": engine.modelName, "precision": engine.precision.rawValue,
+      "level": engine.level, "threads": engine.pool.threads,
       "peak_macs_per_second": profile.peak ?? 0, "memory_bytes_per_second": profile.bandwidth ?? 0,
       "layers": profile.layers.map(object), "parts": profile.parts.map(object),
       "images_per_second": profile.imagesPerSecond,

@@ -1,9 +1,6 @@
 import ArgumentParser
 import FastThenFine
 import Foundation
-import Imaging
-import Index
-import Weights
 
 struct Search: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -29,7 +26,7 @@ struct Search: ParsableCommand {
   var top = 10
 
   @Option(help: "What is searched: images or captions.")
-  var over: Target = .images
+  var over: SearchTarget = .images
 
   @Option(
     help: "A condition on the attributes of the images that are searched: \"year >= 2020 and sensor = 'S2'\".")
@@ -50,11 +47,6 @@ struct Search: ParsableCommand {
   @OptionGroup var rerank: RerankOptions
   @OptionGroup var machine: Machine
 
-  enum Target: String, ExpressibleByArgument, CaseIterable {
-    case images, captions
-    var kind: ItemKind { self == .images ? .image : .caption }
-  }
-
   func validate() throws {
     if [text != nil, image != nil, stdin].filter({ $0 }).count != 1 {
       throw ValidationError("give one of --text, --image and --stdin")
@@ -70,36 +62,32 @@ struct Search: ParsableCommand {
   }
 
   func run() throws {
-    let catalog = try Catalog(path: index)
-    guard model != nil || FileManager.default.fileExists(atPath: catalog.model.path) else {
-      throw Failure("\(catalog.model.path): the model that built \(index) is gone; name it with --model")
+    let archive = try ImageIndex(path: index)
+    guard model != nil || FileManager.default.fileExists(atPath: archive.modelPath) else {
+      throw Failure("\(archive.modelPath): the model that built \(index) is gone; name it with --model")
     }
-    let engine = try machine.engine(model ?? catalog.model.path)
-    let interaction = try rerank.interaction(engine.model.config.interaction)
-    let condition = try filter.map { text in try Filter(text) }
-    let archive = try Archive(catalog, engine: engine, searching: over.kind, filter: condition)
-    if let filter, archive.count == 0, try catalog.count(over.kind) > 0 {
+    let engine = try machine.engine(model ?? archive.modelPath)
+    let searcher = try Searcher(archive, engine: engine, searching: over, filter: filter)
+    if let filter, searcher.count == 0, try archive.count(over) > 0 {
       throw Failure("\(index): the filter '\(filter)' holds for none of its \(over.rawValue)")
     }
-    guard archive.count > 0 else { throw Failure("\(index): holds no \(over.rawValue); add some with 'ftf index'") }
-    if let image {
-      let answer = try archive.search(image: RGBImage(path: image), top: top, interaction, recallOnly: recallOnly)
-      return try show(image, answer)
-    }
+    guard searcher.count > 0 else { throw Failure("\(index): holds no \(over.rawValue); add some with 'ftf index'") }
     var number = 0
-    func answer(_ sentence: String) throws {
+    func answer(_ content: Query.Content, _ name: String) throws {
       number += 1
-      let answer = try archive.search(text: sentence, top: top, interaction, recallOnly: recallOnly)
-      try show(sentence, answer)
+      let answer = try searcher.answer(
+        Query(content, top: top, interaction: rerank.settings, recallOnly: recallOnly))
+      try show(name, answer)
       if let explain {
-        try HeatMap.write(answer, sentence, to: stdin ? "\(explain)/\(number)" : explain, with: engine)
+        try HeatMap.write(answer, name, to: stdin ? "\(explain)/\(number)" : explain, with: engine)
       }
     }
-    if let text { return try answer(text) }
-    while let line = readLine() { try answer(line) }
+    if let image { return try answer(.image(image), image) }
+    if let text { return try answer(.sentence(text), text) }
+    while let line = readLine() { try answer(.sentence(line), line) }
   }
 
-  private func show(_ query: String, _ answer: SearchAnswer) throws {
+  private func show(_ query: String, _ answer: Answer) throws {
     if json {
       return try printJSON(answer.object(query, over))
     }
@@ -117,9 +105,9 @@ struct Search: ParsableCommand {
   }
 }
 
-extension SearchAnswer {
+extension Answer {
   /// What `--json` prints for a query.
-  func object(_ query: String, _ over: Search.Target = .images) -> [String: Any] {
+  func object(_ query: String, _ over: SearchTarget = .images) -> [String: Any] {
     [
       "query": query, "encode_ms": encodeMilliseconds, "recall_ms": recallMilliseconds,
       "rerank_ms": rerankMilliseconds,
@@ -133,3 +121,5 @@ extension SearchAnswer {
     ]
   }
 }
+
+extension SearchTarget: ExpressibleByArgument {}

@@ -13,7 +13,7 @@ struct FullModel {
   let images = environment["FTF_CHECK_IMAGES"]!
 
   @Test func tokensOfEveryCaptionMatchTransformers() throws {
-    let engine = try Engine(path: "\(folder)/fp32.ftf", threads: 1)
+    let engine = try Engine(path: "\(folder)/fp32.ftf", pool: ComputePool(threads: 1))
     let lists = try JSONDecoder().decode(
       Goldens.Lists.self, from: Data(contentsOf: URL(fileURLWithPath: "\(folder)/ids.json")))
     #expect(lists.sentences.count > 15_000)

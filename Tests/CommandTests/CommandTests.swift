@@ -260,13 +260,14 @@ private func ftf(_ arguments: [String], input: String = "") throws -> Outcome {
 
   @Test func optionsThatASourceHasNoUseForAreNoSurprise() throws {
     let clip = "\(Goldens.folder)/clip"
-    for (source, option, value) in [
-      (clip, "--arch", "ViT-B-32"), (tiny, "--image-size", "112"), (tiny, "--activation", "gelu"),
-      ("\(Goldens.folder)/open_clip", "--arch", "ViT-B-32"),
+    for (source, option, value, name) in [
+      (clip, "--arch", "ViT-B-32", "architecture"), (tiny, "--image-size", "112", "image size"),
+      (tiny, "--activation", "gelu", "activation"),
+      ("\(Goldens.folder)/open_clip", "--arch", "ViT-B-32", "architecture"),
     ] {
       let made = try ftf(
         "convert", source, "-o", "\(folder.path)/x.ftf", "--precision", "fp32", "--tokenizer", clip, option, value)
-      expectFailure(made, naming: source, saying: "no use for \(option)")
+      expectFailure(made, naming: source, saying: "no use for \(name)")
     }
   }
 

@@ -11,31 +11,36 @@ import Weights
   let folder: TemporaryFolder
   let engine: Engine
   let catalog: Catalog
+  let index: ImageIndex
 
   /// 40 items in three segments, of which every fourth is a copy of an earlier one, two are replaced and one is removed.
   init() throws {
     folder = try TemporaryFolder()
     let model = try folder.file("tiny.ftf")
     try SourceModel("\(Goldens.folder)/tiny").write(fp32: model)
-    engine = try Engine(path: model, threads: 2)
-    catalog = try Catalog(path: "\(folder.path)/index", creating: engine.identity)
+    engine = try Engine(path: model, pool: ComputePool(threads: 2))
+    var writer = try CatalogWriter(path: "\(folder.path)/index", creating: engine.identity)
     var random = SeededGenerator(seed: 9)
-    var items: [NewItem] = []
+    var items: [PackedItem] = []
     for i in 0..<40 {
-      if i % 4 == 3 {
-        items.append(items[i - 2])
-        items[i].name = "/\(i)"
-      } else {
-        let vectors = PackedItem(
-          coarse: random.floats(24), fine: random.floats(24 * 49), isPooled: true, with: engine.kernels)
-        items.append(NewItem(name: "/\(i)", stamp: FileStamp(size: 1, modified: 1), vectors: vectors))
+      items.append(
+        i % 4 == 3
+          ? items[i - 2]
+          : PackedItem(
+            coarse: random.floats(24), fine: random.floats(24 * 49), isPooled: true, with: engine.kernels))
+    }
+    func add(_ range: [Int]) throws {
+      for i in range {
+        let entry = NewEntry(vectors: items[i])
+        try writer.add(path: "/\(i)", stamp: FileStamp(size: 1, modified: 1), entries: [entry])
       }
+      try writer.commit()
     }
-    for part in [0..<17, 17..<30, 30..<40] {
-      try catalog.append(Array(items[part]), kind: .image)
-    }
-    try catalog.append([items[5], items[20]], kind: .image)
-    try catalog.remove(images: ["/8"])
+    for part in [0..<17, 17..<30, 30..<40] { try add(Array(part)) }
+    try add([5, 20])
+    try writer.remove(sources: ["/8"])
+    catalog = writer.catalog
+    index = ImageIndex(catalog)
   }
 
   private struct Stored {
@@ -82,26 +87,25 @@ import Weights
   }
 
   @Test func recallIsThatOfAPlainSearchTiesAndCopiesIncluded() throws {
-    let archive = try Archive(catalog, engine: engine, searching: .image)
-    let interaction = engine.model.config.interaction
-    let t = code(engine.encode(text: "a river").sentence)
+    let archive = try Searcher(index, engine: engine)
+    let t = code(engine.encode(text: "a river", with: engine.kernels).sentence)
     let items = try stored()
     #expect(archive.count == 39 && items.count == 39)
     // Copies have the same codes, so that their scores are equal to the last bit.
     let expected = ordered(items.map { Ranked(id: $0.id, score: dot($0.vectors[0], t)) }, tolerance: 1e-9)
     for top in [1, 7, 39, 100] {
-      let results = try archive.search(text: "a river", top: top, interaction, recallOnly: true).results
+      let results = try archive.answer(Query(.sentence("a river"), top: top, recallOnly: true)).results
       #expect(results.map(\.id) == expected.prefix(top).map(\.id))
       #expect(zip(results, expected).allSatisfy { abs(Double($0.score) - $1.score) < 1e-5 })
       #expect(results.map(\.rank) == Array(1...results.count))
     }
   }
 
-  @Test(arguments: [InteractionConfig.Mode.balanced, .words, .maxsim])
-  func theRerankIsThatOfThePlainFormula(mode: InteractionConfig.Mode) throws {
-    let archive = try Archive(catalog, engine: engine, searching: .image)
-    let interaction = InteractionConfig(mode: mode, candidates: 12, tau: 0.2, beta: 0.6, lambda: 0.7, fusion: .raw)
-    let text = engine.encode(text: "two white ships")
+  @Test(arguments: [InteractionMode.balanced, .words, .maxsim])
+  func theRerankIsThatOfThePlainFormula(mode: InteractionMode) throws {
+    let archive = try Searcher(index, engine: engine)
+    let interaction = Interaction(mode: mode, candidates: 12, tau: 0.2, beta: 0.6, lambda: 0.7, fusion: .raw)
+    let text = engine.encode(text: "two white ships", with: engine.kernels)
     let t = code(text.sentence)
     let words = (0..<text.words.count / 24).map { code(Array(text.words[$0 * 24..<($0 + 1) * 24])) }
     let guides = mode == .balanced ? [t] : words
@@ -127,9 +131,9 @@ import Weights
     }
     let reranked = ordered(candidates, tolerance: 1e-6)
     let expected: [Int64] = reranked.map(\.id) + coarse.dropFirst(12).map(\.id)
-    let results = try archive.search(text: "two white ships", top: 20, interaction).results
+    let results = try archive.answer(Query(.sentence("two white ships"), top: 20, interaction: interaction)).results
     #expect(results.map(\.id) == Array(expected.prefix(20)), "what lies outside of the candidates keeps its place")
     #expect(zip(results, reranked).allSatisfy { abs(Double($0.score) - $1.score) < 2e-3 }, "the Gram matrix is stored in codes")
-    #expect(results[0].weights?.count == 49 && results[15].weights == nil)
+    #expect(results[0].attention?.count == 49 && results[15].attention == nil)
   }
 }

@@ -33,7 +33,7 @@ import Weights
   }
 
   @Test(arguments: Level.available) func bothTowersMatchTransformers(level: Level) throws {
-    let engine = try Engine(path: model(.fp32), level: level.rawValue, threads: 2)
+    let engine = try Engine(path: model(.fp32), level: level.rawValue, pool: ComputePool(threads: 2))
     let images = try images(engine)
     let texts = engine.encode(texts: Array(goldens.lists.sentences.prefix(3)))
     let longest = texts.map(\.words.count).max()!
@@ -49,7 +49,7 @@ import Weights
   }
 
   @Test func pairsOfHardStringsMatchTransformers() throws {
-    let engine = try Engine(path: model(.fp32), threads: 1)
+    let engine = try Engine(path: model(.fp32), pool: ComputePool(threads: 1))
     for (sentence, ids) in zip(goldens.lists.sentences, goldens.lists.ids) {
       #expect(engine.tokens(sentence) == ids, "\(sentence.prefix(60).debugDescription)")
     }
@@ -59,7 +59,7 @@ import Weights
     let path = try model(.int8)
     var expected: (images: [EncodedImage], text: EncodedText)?
     for level in Level.available {
-      let engine = try Engine(path: path, level: level.rawValue, threads: 2)
+      let engine = try Engine(path: path, level: level.rawValue, pool: ComputePool(threads: 2))
       let found = (images: try images(engine), text: engine.encode(text: "two white ships"))
       #expect(found == expected ?? found, "\(level)")
       expected = found
@@ -78,7 +78,7 @@ import Weights
     try Data(changed.utf8).write(to: URL(fileURLWithPath: "\(other)/config.json"))
     let path = "\(folder.path)/other.ftf"
     try SourceModel(other).write(fp32: path)
-    let engine = try Engine(path: path, threads: 2)
+    let engine = try Engine(path: path, pool: ComputePool(threads: 2))
     let (worst, _) = distance(try images(engine).flatMap(\.global), try goldens.floats("g"), width: 20)
     #expect(worst > 2e-4)
   }

@@ -20,7 +20,7 @@ import Weights
   }
 
   @Test(arguments: Level.available) func imagesMatchPyTorch(level: Level) throws {
-    let engine = try Engine(path: model, level: level.rawValue, threads: 2)
+    let engine = try Engine(path: model, level: level.rawValue, pool: ComputePool(threads: 2))
     let paths = goldens.lists.images.map { "\(Goldens.folder)/images/\($0)" }
     let images = try engine.encode(imagePaths: paths).map { try $0.get() }
     for (name, values) in [("g", images.flatMap(\.global)), ("P", images.flatMap(\.patches))] {
@@ -33,7 +33,7 @@ import Weights
   }
 
   @Test(arguments: Level.available) func sentencesMatchPyTorch(level: Level) throws {
-    let engine = try Engine(path: model, level: level.rawValue, threads: 2)
+    let engine = try Engine(path: model, level: level.rawValue, pool: ComputePool(threads: 2))
     let texts = engine.encode(texts: goldens.lists.sentences)
     let longest = texts.map(\.words.count).max()!
     let words = texts.flatMap { $0.words + [Float](repeating: 0, count: longest - $0.words.count) }
@@ -47,14 +47,14 @@ import Weights
   }
 
   @Test func tokensMatchTransformers() throws {
-    let engine = try Engine(path: model, threads: 1)
+    let engine = try Engine(path: model, pool: ComputePool(threads: 1))
     for (sentence, ids) in zip(goldens.lists.sentences, goldens.lists.ids) {
       #expect(engine.tokens(sentence) == ids, "\(sentence)")
     }
   }
 
   @Test func aBadImageCostsNoOtherItsResult() throws {
-    let engine = try Engine(path: model, threads: 2)
+    let engine = try Engine(path: model, pool: ComputePool(threads: 2))
     let good = "\(Goldens.folder)/images/rgb.jpg"
     let bad = try folder.file("bad.jpg", Data([0xff, 0xd8, 0xff, 0x00]))
     let results = engine.encode(imagePaths: [good, bad, good, "\(folder.path)/none.png"])
@@ -72,7 +72,7 @@ import Weights
   init() throws { goldens = try Goldens(name: "default") }
 
   private func engine(_ level: Level) throws -> Engine {
-    try Engine(path: Goldens.defaultModel, level: level.rawValue, threads: 2)
+    try Engine(path: Goldens.defaultModel, level: level.rawValue, pool: ComputePool(threads: 2))
   }
 
   private func images(_ engine: Engine, _ count: Int) throws -> [EncodedImage] {

@@ -23,7 +23,7 @@ import Testing
   private func engine(_ name: String, imageSize: Int? = nil) throws -> Engine {
     let path = "\(folder.path)/m.ftf"
     try SourceModel("\(Goldens.folder)/\(name)", options(name, imageSize: imageSize)).write(fp32: path)
-    return try Engine(path: path, threads: 2)
+    return try Engine(path: path, pool: ComputePool(threads: 2))
   }
 
   private func images(_ engine: Engine) throws -> [EncodedImage] {

@@ -13,12 +13,23 @@ private func vectors(_ random: inout SeededGenerator, rows: Int, isPooled: Bool 
     coarse: random.floats(d), fine: random.floats(d * rows), isPooled: isPooled, with: try! KernelSet())
 }
 
-private func items(_ names: [String], seed: UInt64, isPooled: Bool = true) -> [NewItem] {
-  var random = SeededGenerator(seed: seed)
-  return names.map {
-    NewItem(
-      name: $0, stamp: FileStamp(size: 1, modified: 2),
-      vectors: vectors(&random, rows: Int(random.next() % 5), isPooled: isPooled))
+private let stamp = FileStamp(size: 1, modified: 2)
+
+extension CatalogWriter {
+  /// Images of some rows each, one an image, as a part of the index.
+  mutating func add(_ names: [String], seed: UInt64) throws {
+    var random = SeededGenerator(seed: seed)
+    for name in names {
+      let packed = vectors(&random, rows: Int(random.next() % 5))
+      try add(path: name, stamp: stamp, entries: [NewEntry(vectors: packed)])
+    }
+    try commit()
+  }
+
+  mutating func add(captions: [String], seed: UInt64) throws {
+    var random = SeededGenerator(seed: seed)
+    for text in captions { try add(caption: text, vectors: vectors(&random, rows: 2, isPooled: false)) }
+    try commit()
   }
 }
 
@@ -131,73 +142,104 @@ private func rows(_ segment: Segment, _ i: Int) -> [[Float]] {
 
 @Suite struct Catalogs {
   let folder: TemporaryFolder
-  let kernels: KernelSet
+  let path: String
   init() throws {
     folder = try TemporaryFolder()
-    kernels = try KernelSet()
+    path = "\(folder.path)/i"
   }
 
-  @Test func whatWasAppendedIsThereWhenTheIndexIsOpenedAgain() throws {
-    let catalog = try Catalog(path: "\(folder.path)/i", creating: identity)
-    try catalog.append(items(["/a", "/b"], seed: 1), kind: .image)
-    try catalog.append(
-      items(["/c"], seed: 2), kind: .image, failures: [("/bad", FileStamp(size: 3, modified: 4), "why")])
-    try catalog.append(items(["a sentence"], seed: 3, isPooled: false), kind: .caption)
-    let again = try Catalog(path: "\(folder.path)/i")
+  func names(_ kind: ItemKind, _ ids: [Int64]) throws -> [Int64: String] {
+    try Catalog(path: path).entries(kind, ids).mapValues(\.name)
+  }
+
+  @Test func whatWasAddedIsThereWhenTheIndexIsOpenedAgain() throws {
+    var writer = try CatalogWriter(path: path, creating: identity)
+    try writer.add(["/a", "/b"], seed: 1)
+    writer.add(path: "/bad", stamp: FileStamp(size: 3, modified: 4), failure: "why")
+    try writer.add(["/c"], seed: 2)
+    try writer.add(captions: ["a sentence"], seed: 3)
+    let again = try Catalog(path: path)
     #expect(again.model == identity)
     #expect(try again.count(.image) == 3 && again.count(.caption) == 1)
     let (segments, dead) = try again.segments(.image)
-    #expect(segments.map(\.count) == [2, 1] && dead.isEmpty)
-    #expect(segments[1].id(0) == 3)
-    #expect(try again.names([1, 3]) == [1: "/a", 3: "/c"])
+    #expect(segments.map(\.count) == [2, 1] && dead.isEmpty && segments[1].id(0) == 3)
+    #expect(try names(.image, [1, 3, 9]) == [1: "/a", 3: "/c"] && names(.caption, [4]) == [4: "a sentence"])
     let stamps = try again.stamps()
     #expect(stamps.count == 4 && stamps["/bad"]!.isBad && stamps["/bad"]!.stamp.size == 3 && !stamps["/a"]!.isBad)
-    #expect(try again.captions() == ["a sentence"])
+    #expect(try again.captions() == ["a sentence"] && again.problems { _ in }.isEmpty)
+  }
+
+  @Test func aSourceHasWindowsAndFootprints() throws {
+    var writer = try CatalogWriter(path: path, creating: identity)
+    var random = SeededGenerator(seed: 1)
+    let windows = [(0, 0), (224, 0), (0, 448)].map { Window(x: $0, y: $1, width: 224, height: 200) }
+    let point = #"{"coordinates":[1,2],"type":"Point"}"#
+    try writer.add(
+      path: "/scene.tif", stamp: stamp,
+      entries: windows.map { NewEntry(window: $0, footprint: point, vectors: vectors(&random, rows: 4)) })
+    try writer.add(["/whole.jpg"], seed: 2)
+    let entries = try writer.catalog.entries(.image)
+    #expect(entries.map(\.window) == windows + [nil] && entries.map(\.footprint) == [point, point, point, nil])
+    #expect(entries.map(\.name) == ["/scene.tif", "/scene.tif", "/scene.tif", "/whole.jpg"])
+    // A scene that changed is one that was cut anew.
+    try writer.add(path: "/scene.tif", stamp: stamp, entries: [NewEntry(vectors: vectors(&random, rows: 1))])
+    try writer.commit()
+    #expect(try writer.catalog.entries(.image).map(\.id) == [4, 5])
+    #expect(try writer.catalog.segments(.image).dead == [1, 2, 3] && writer.catalog.problems { _ in }.isEmpty)
   }
 
   @Test func aChangedImageTakesThePlaceOfTheOneBefore() throws {
-    let catalog = try Catalog(path: "\(folder.path)/i", creating: identity)
-    try catalog.append(items(["/a", "/b"], seed: 1), kind: .image)
-    try catalog.append(items(["/a"], seed: 2), kind: .image)
-    #expect(try catalog.count(.image) == 2)
-    #expect(try catalog.segments(.image).dead == [1])
-    try catalog.remove(images: ["/b"])
-    #expect(try catalog.count(.image) == 1 && catalog.segments(.image).dead == [1, 2])
-    try catalog.append([], kind: .image, failures: [("/a", FileStamp(size: 1, modified: 1), "broken")])
-    #expect(try catalog.count(.image) == 0)
+    var writer = try CatalogWriter(path: path, creating: identity)
+    try writer.add(["/a", "/b"], seed: 1)
+    try writer.add(["/a"], seed: 2)
+    #expect(try writer.catalog.count(.image) == 2 && writer.catalog.segments(.image).dead == [1])
+    try writer.remove(sources: ["/b"])
+    #expect(try writer.catalog.count(.image) == 1 && writer.catalog.segments(.image).dead == [1, 2])
+    writer.add(path: "/a", stamp: stamp, failure: "broken")
+    try writer.commit()
+    #expect(try writer.catalog.count(.image) == 0)
   }
 
-  @Test func aSegmentThatNoTransactionNamedGoes() throws {
-    let catalog = try Catalog(path: "\(folder.path)/i", creating: identity)
-    try catalog.append(items(["/a"], seed: 1), kind: .image)
-    let stray = "\(folder.path)/i/segments/00000002.ftfseg"
+  @Test func whatWasNotCommittedGoes() throws {
+    let stray = "\(path)/segments/00000002.ftfseg"
+    do {
+      var writer = try CatalogWriter(path: path, creating: identity)
+      try writer.add(["/a"], seed: 1)
+      var random = SeededGenerator(seed: 4)
+      try writer.add(path: "/b", stamp: stamp, entries: [NewEntry(vectors: vectors(&random, rows: 1))])
+      #expect(writer.pending == 1)
+    }
+    #expect(try FileManager.default.contentsOfDirectory(atPath: "\(path)/segments") == ["00000001.ftfseg"])
     try Data([1, 2, 3]).write(to: URL(fileURLWithPath: stray))
-    try catalog.removeLeftovers()
+    var writer = try CatalogWriter(path: path)
     #expect(!FileManager.default.fileExists(atPath: stray))
-    try catalog.append(items(["/b"], seed: 2), kind: .image)
-    #expect(try catalog.segments(.image).segments.count == 2)
+    try writer.add(["/b"], seed: 2)
+    #expect(try writer.catalog.segments(.image).segments.count == 2)
   }
 
-  @Test func foreignFoldersAndModelsAreNamed() throws {
+  @Test func foreignFoldersModelsAndVersionsAreNamed() throws {
     #expect(throws: IndexError.notAnIndex(path: "\(folder.path)/none")) { try Catalog(path: "\(folder.path)/none") }
-    let catalog = try Catalog(path: "\(folder.path)/i", creating: identity)
+    let catalog = try CatalogWriter(path: path, creating: identity).catalog
     var other = identity
     other.fingerprint = "def"
-    #expect(throws: IndexError.self) { try catalog.check(other) }
+    #expect(throws: IndexError.self) { try catalog.check(other) { "abc" } }
+    try catalog.check(identity) { "other" }
     try FileManager.default.createDirectory(atPath: "\(folder.path)/junk", withIntermediateDirectories: true)
     _ = try folder.file("junk/catalog.sqlite", Data(repeating: 7, count: 5000))
     #expect(throws: IndexError.self) { try Catalog(path: "\(folder.path)/junk") }
+    try catalog.database.write { try $0.execute(sql: "INSERT INTO grdb_migrations VALUES ('9')") }
+    #expect(throws: IndexError.otherFormat(path: path, found: "a later version's")) { try Catalog(path: path) }
   }
 
-  /// Seven images in three segments, of which one was replaced and one removed, and two captions.
-  private func used() throws -> Catalog {
-    let catalog = try Catalog(path: "\(folder.path)/i", creating: identity)
-    try catalog.append(items(["/a", "/b", "/c"], seed: 1), kind: .image)
-    try catalog.append(items(["one", "two"], seed: 2, isPooled: false), kind: .caption)
-    try catalog.append(items(["/d", "/e", "/f"], seed: 3), kind: .image)
-    try catalog.append(items(["/b", "/g"], seed: 4), kind: .image)
-    try catalog.remove(images: ["/e"])
-    return catalog
+  /// Six images in three segments, of which one was replaced and one removed, and two captions.
+  private func used() throws -> CatalogWriter {
+    var writer = try CatalogWriter(path: path, creating: identity)
+    try writer.add(["/a", "/b", "/c"], seed: 1)
+    try writer.add(captions: ["one", "two"], seed: 2)
+    try writer.add(["/d", "/e", "/f"], seed: 3)
+    try writer.add(["/b", "/g"], seed: 4)
+    try writer.remove(sources: ["/e"])
+    return writer
   }
 
   /// What a search sees, in the order of the scan.
@@ -206,7 +248,7 @@ private func rows(_ segment: Segment, _ i: Int) -> [[Float]] {
     var result: [String: [Float]] = [:]
     for segment in segments {
       for i in 0..<segment.count where !dead.contains(segment.id(i)) {
-        let name = try #require(catalog.names([segment.id(i)])[segment.id(i)])
+        let name = try #require(names(kind, [segment.id(i)])[segment.id(i)])
         result[name] = rows(segment, i).flatMap { $0 }
       }
     }
@@ -214,10 +256,11 @@ private func rows(_ segment: Segment, _ i: Int) -> [[Float]] {
   }
 
   @Test func compactingKeepsEveryLiveVectorAndItsOrder() throws {
-    let catalog = try used()
+    var writer = try used()
+    let catalog = writer.catalog
     let before = (try content(catalog, .image), try content(catalog, .caption), try catalog.coarseVectors(.image).ids)
     #expect(before.0.count == 6 && before.1.count == 2 && before.2 == [1, 3, 6, 8, 9, 10])
-    let (old, new) = try catalog.compact { _ in }
+    let (old, new) = try writer.compact { _ in }
     #expect(old == 4 && new == 2)
     #expect(try content(catalog, .image) == before.0 && content(catalog, .caption) == before.1)
     #expect(try catalog.coarseVectors(.image).ids == before.2)
@@ -225,15 +268,15 @@ private func rows(_ segment: Segment, _ i: Int) -> [[Float]] {
     #expect(try catalog.problems { _ in }.isEmpty)
     #expect(try FileManager.default.contentsOfDirectory(atPath: "\(catalog.path)/segments").count == 2)
     // The index goes on as before.
-    try catalog.append(items(["/a", "/h"], seed: 5), kind: .image)
+    try writer.add(["/a", "/h"], seed: 5)
     #expect(try catalog.coarseVectors(.image).ids == [3, 6, 8, 9, 10, 11, 12])
-    try catalog.remove(images: ["/a", "/b", "/c", "/d", "/f", "/g", "/h"])
-    #expect(try catalog.compact { _ in }.after == 1)
+    try writer.remove(sources: ["/a", "/b", "/c", "/d", "/f", "/g", "/h"])
+    #expect(try writer.compact { _ in }.after == 1)
     #expect(try catalog.count(.image) == 0 && catalog.problems { _ in }.isEmpty)
   }
 
   @Test func verifyingFindsOneChangedBitAndEveryLostFile() throws {
-    let catalog = try used()
+    let catalog = try used().catalog
     #expect(try catalog.problems { _ in }.isEmpty)
     let path = "\(catalog.path)/segments/00000003.ftfseg"
     let whole = try Data(contentsOf: URL(fileURLWithPath: path))
@@ -251,18 +294,58 @@ private func rows(_ segment: Segment, _ i: Int) -> [[Float]] {
     try whole.write(to: URL(fileURLWithPath: path))
     try catalog.database.write { try $0.execute(sql: "DELETE FROM dead") }
     #expect(try catalog.problems { _ in }.contains { $0.contains("does not know 1") })
-    try catalog.database.write { try $0.execute(sql: "UPDATE items SET segment = 3 WHERE id = 1") }
+    try catalog.database.write { try $0.execute(sql: "UPDATE entries SET segment = 3 WHERE id = 1") }
     #expect(try catalog.problems { _ in }.contains { $0.contains("lacks 1") })
   }
 
   @Test func onlyOneWriterAtATime() throws {
-    let catalog = try used()
-    var lock: IndexLock? = try catalog.lock()
-    #expect(throws: IndexError.locked(path: catalog.path)) { try catalog.lock() }
-    #expect(try catalog.count(.image) == 6, "readers do not wait")
-    _ = lock
-    lock = nil
-    _ = try catalog.lock()
+    do {
+      let writer = try used()
+      #expect(throws: IndexError.locked(path: path)) { _ = try CatalogWriter(path: path) }
+      #expect(try Catalog(path: path).count(.image) == 6, "readers do not wait")
+      _ = consume writer
+    }
+    _ = try CatalogWriter(path: path)
+  }
+
+  @Test func anIndexOfTheVersionBeforeIsBroughtForward() throws {
+    try FileManager.default.copyItem(atPath: "\(Goldens.folder)/format2/index", toPath: path)
+    let old = try Data(contentsOf: URL(fileURLWithPath: "\(path)/segments/00000001.ftfseg"))
+    // Damage is not carried over: nothing changes.
+    var damaged = old
+    damaged[old.count / 2] ^= 1
+    try damaged.write(to: URL(fileURLWithPath: "\(path)/segments/00000001.ftfseg"))
+    #expect(throws: IndexError.self) { try Catalog(path: path) }
+    try old.write(to: URL(fileURLWithPath: "\(path)/segments/00000001.ftfseg"))
+
+    let catalog = try Catalog(path: path)
+    #expect(try catalog.count(.image) == 4 && catalog.count(.caption) == 2 && catalog.problems { _ in }.isEmpty)
+    let stamps = try catalog.stamps()
+    #expect(stamps.count == 5 && stamps["/archive/images/cut.png"]!.isBad && stamps["/archive/images/rgb.jpg"]!.stamp.size > 0)
+    #expect(try catalog.entries(.image).map(\.id) == [1, 3, 4, 5])
+    #expect(try catalog.entries(.image, [4])[4]?.attributes == #"{"year":2020}"#)
+    let file = "\(Goldens.folder)/format2/tiny.ftf"
+    var model = catalog.model
+    model.fingerprint = "new"
+    try catalog.check(model) { try ModelIdentity.earlierFingerprint(ofFile: file) }
+    #expect(throws: IndexError.self) { try catalog.check(model) { "another" } }
+    // The codes are the same bytes, the Gram matrices are new.
+    let (segments, dead) = try catalog.segments(.image)
+    #expect(dead.isEmpty && segments.count == 1 && segments[0].id(3) == 5)
+    let d = catalog.model.dimension
+    for i in 0..<4 {
+      let segment = segments[0]
+      let item = segment.item(i)
+      let (rows, gram) = (item.fine.count, item.gram.codes.count)
+      #expect(rows == 49 && gram == GramMatrix.count(patches: 49))
+      var bytes = Data()
+      for j in 0..<49 * d { bytes.append(UInt8(bitPattern: item.fine.codes[j])) }
+      #expect(old.range(of: bytes) != nil)
+    }
+    let writer = try CatalogWriter(path: path)
+    try writer.remember(model)
+    #expect(try Catalog(path: path).model.fingerprint == "new")
+    #expect(try FileManager.default.contentsOfDirectory(atPath: "\(path)/segments").count == 2)
   }
 
   @Test(arguments: [
@@ -274,15 +357,15 @@ private func rows(_ segment: Segment, _ i: Int) -> [[Float]] {
     ("note = \"it's; DROP TABLE items\"", "c"),
     ("place.lon > -1e3", "bc"),
   ]) func filtersHoldForWhatTheySay(text: String, expected: String) throws {
-    let catalog = try Catalog(path: "\(folder.path)/i", creating: identity)
-    try catalog.append(items(["/a", "/b", "/c", "/d", "/f"], seed: 1), kind: .image)
-    try catalog.append(items(["a sentence"], seed: 2, isPooled: false), kind: .caption)
-    try catalog.set(attributes: [
+    var writer = try CatalogWriter(path: path, creating: identity)
+    try writer.add(["/a", "/b", "/c", "/d", "/f"], seed: 1)
+    try writer.add(captions: ["a sentence"], seed: 2)
+    try writer.set(attributes: [
       ("/a", #"{"year": 2019, "sensor": "S2", "cloudy": false}"#),
       ("/b", #"{"year": 2020, "sensor": "L8", "cloudy": true, "place": {"lon": 7}}"#),
       ("/c", #"{"year": 2021.5, "note": "it's; DROP TABLE items", "place": {"lon": 8}}"#),
     ])
-    let found = try catalog.names(Array(catalog.ids(.image, matching: Filter(text))))
+    let found = try names(.image, Array(writer.catalog.ids(matching: Filter(text))))
     #expect(found.values.map { String($0.dropFirst()) }.sorted().joined() == expected)
   }
 
@@ -295,14 +378,15 @@ private func rows(_ segment: Segment, _ i: Int) -> [[Float]] {
   }
 
   @Test func attributesStayWithAnImageThatIsIndexedAgainAndGoWithIt() throws {
-    let catalog = try used()
-    try catalog.set(attributes: [("/a", #"{"year":1}"#), ("/c", #"{"year":2}"#)])
-    try catalog.append(items(["/a"], seed: 9), kind: .image)
-    let id = try #require(catalog.entries(.image).first { $0.name == "/a" }).id
-    #expect(try catalog.attributes([id, 3]) == [id: #"{"year":1}"#, 3: #"{"year":2}"#])
-    try catalog.remove(images: ["/a"])
-    try catalog.append(items(["/a"], seed: 9), kind: .image)
-    #expect(try catalog.entries(.image).first { $0.name == "/a" }?.attributes == nil)
-    #expect(try catalog.entries(.image).map(\.id) == [3, 6, 8, 9, 10, 12])
+    var writer = try used()
+    try writer.set(attributes: [("/a", #"{"year":1}"#), ("/c", #"{"year":2}"#)])
+    try writer.add(["/a"], seed: 9)
+    let id = try #require(writer.catalog.entries(.image).first { $0.name == "/a" }).id
+    let found = try writer.catalog.entries(.image, [id, 3])
+    #expect(found[id]?.attributes == #"{"year":1}"# && found[3]?.attributes == #"{"year":2}"#)
+    try writer.remove(sources: ["/a"])
+    try writer.add(["/a"], seed: 9)
+    #expect(try writer.catalog.entries(.image).first { $0.name == "/a" }?.attributes == nil)
+    #expect(try writer.catalog.entries(.image).map(\.id) == [3, 6, 8, 9, 10, 12])
   }
 }

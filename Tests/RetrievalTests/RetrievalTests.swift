@@ -212,7 +212,7 @@ private func oracle(_ p: [[Double]], _ g: [Double], _ t: [Double], tau: Double, 
       sentence: random.floats(d), words: random.floats(3 * d), precision: precision, with: kernels)
     let live = (0..<54).map { $0 % 3 != 1 }
     for live in [nil, live] {
-      let pipeline = Pipeline(parts, live: live, with: kernels)
+      let pipeline = Pipeline(parts, live: live)
       #expect(pipeline.count == live?.count { $0 } ?? 54)
       // Each item by itself is what the whole has to agree with, to the last bit.
       let scores = (0..<54).map { item -> Float in
@@ -223,10 +223,11 @@ private func oracle(_ p: [[Double]], _ g: [Double], _ t: [Double], tau: Double, 
       }
       let order = (0..<54).filter { live?[$0] ?? true }.sorted { (scores[$1], $0) < (scores[$0], $1) }
       for limit in [0, 1, 10, 54, 100] {
-        #expect(pipeline.recall(query, limit: limit).map(\.item) == Array(order.prefix(limit)))
+        #expect(pipeline.recall(query, limit: limit, with: kernels).map(\.item) == Array(order.prefix(limit)))
       }
       let interaction = InteractionConfig(mode: .words, candidates: 20, tau: 0.1, beta: 0.5, lambda: 0.6, fusion: .raw)
-      let found = pipeline.reranked(pipeline.recall(query, limit: 30), for: query, interaction)
+      let found = pipeline.reranked(
+        pipeline.recall(query, limit: 30, with: kernels), for: query, interaction, with: kernels)
       #expect(found.suffix(10).map(\.item) == Array(order[20..<30]), "what lies beyond the candidates stays")
       for candidate in found.prefix(20) {
         let (source, index) = pipeline.place(candidate.item)

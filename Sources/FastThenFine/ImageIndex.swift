@@ -1,0 +1,46 @@
+import Index
+
+/// What a search goes through.
+public enum SearchTarget: String, Sendable, CaseIterable {
+  case images, captions
+
+  package var kind: ItemKind { self == .images ? .image : .caption }
+}
+
+/// An index on disk: a folder with the vectors of images and sentences and with what is known of them.
+///
+/// It is read by any number of processes while one of them writes it, by an ``IndexWriter``.
+public final class ImageIndex: Sendable {
+  package let catalog: Catalog
+
+  /// Opens an index; one that an earlier version made is brought forward first.
+  ///
+  /// - Throws: `notAnIndex`, `unusableIndex`, `unusableFile` or, where it has to be brought forward, `locked`.
+  public init(path: String) throws(FastThenFineError) {
+    catalog = try FastThenFineError.wrapping { try Catalog(path: path) }
+  }
+
+  package init(_ catalog: Catalog) { self.catalog = catalog }
+
+  public var path: String { catalog.path }
+  /// Where the model file was when the index was made.
+  public var modelPath: String { catalog.model.path }
+  public var modelName: String { catalog.model.name }
+  /// Length of every vector.
+  public var dimension: Int { catalog.model.dimension }
+
+  /// Items that are in the index now.
+  public func count(_ target: SearchTarget = .images) throws(FastThenFineError) -> Int {
+    try FastThenFineError.wrapping { try catalog.count(target.kind) }
+  }
+
+  /// What is wrong with the index, a line each; every byte is read.
+  ///
+  /// - Parameter progress: is told how many items more have been looked at.
+  public func problems(progress: (Int) -> Void = { _ in }) throws(FastThenFineError) -> [String] {
+    try FastThenFineError.wrapping { try catalog.problems(progress: progress) }
+  }
+
+  /// Files that could not be read when they were indexed.
+  package func badFiles() throws -> Int { try catalog.stamps().values.count(where: \.isBad) }
+}

@@ -1,0 +1,87 @@
+import Weights
+
+/// How candidates are reranked; see ``Interaction``.
+public typealias InteractionMode = InteractionConfig.Mode
+/// How the scores of the two stages are joined.
+public typealias ScoreFusion = InteractionConfig.Fusion
+
+/// The rerank's settings; what is nil is as the model file says.
+///
+/// With a_j = <p_j, t>: w = softmax(a / tau), v = sum_j w_j p_j, u = (1 - beta) g + beta v / |v|, s_f = <u, t> / |u|, and the score is
+/// (1 - lambda) s_c + lambda s_f, where s_c = <g, t> is recall's.
+public struct Interaction: Sendable, Equatable {
+  public var mode: InteractionMode?
+  /// How many of recall's best are reranked, at least 1.
+  public var candidates: Int?
+  /// Above 0.
+  public var tau: Float?
+  /// In 0...1.
+  public var beta: Float?
+  /// In 0...1.
+  public var lambda: Float?
+  public var fusion: ScoreFusion?
+
+  public init(
+    mode: InteractionMode? = nil, candidates: Int? = nil, tau: Float? = nil, beta: Float? = nil, lambda: Float? = nil,
+    fusion: ScoreFusion? = nil
+  ) {
+    (self.mode, self.candidates, self.tau) = (mode, candidates, tau)
+    (self.beta, self.lambda, self.fusion) = (beta, lambda, fusion)
+  }
+
+  package func resolved(_ defaults: InteractionConfig) throws(FastThenFineError) -> InteractionConfig {
+    let result = InteractionConfig(
+      mode: mode ?? defaults.mode, candidates: candidates ?? defaults.candidates, tau: tau ?? defaults.tau,
+      beta: beta ?? defaults.beta, lambda: lambda ?? defaults.lambda, fusion: fusion ?? defaults.fusion)
+    guard result.isUsable else {
+      throw FastThenFineError(.badInput, "tau must be positive, beta and lambda lie in 0...1, candidates are at least 1")
+    }
+    return result
+  }
+}
+
+/// What is searched for, and how.
+public struct Query: Sendable, Equatable {
+  public enum Content: Sendable, Equatable {
+    case sentence(String)
+    /// The path of a JPEG or PNG file.
+    case image(String)
+  }
+
+  public var content: Content
+  /// The most results, at least 1.
+  public var top: Int
+  public var interaction: Interaction
+  /// Leaves the rerank out.
+  public var recallOnly: Bool
+
+  public init(
+    _ content: Content, top: Int = 10, interaction: Interaction = Interaction(), recallOnly: Bool = false
+  ) {
+    (self.content, self.top, self.interaction, self.recallOnly) = (content, top, interaction, recallOnly)
+  }
+}
+
+/// What a search found, best first, and the milliseconds of its parts.
+public struct Answer: Sendable, Equatable {
+  public struct Result: Sendable, Equatable {
+    /// From 1.
+    public var rank: Int
+    public var id: Int64
+    /// The path of an image, or the words of a caption.
+    public var name: String
+    public var score: Float
+    /// s_c, and its place in recall's order, from 1.
+    public var recallScore: Float
+    public var recallRank: Int
+    /// A JSON object; nil where the image has no attributes.
+    public var attributes: String?
+    /// Where the sentence was found: a share for each patch, f32[grid * grid] row by row, sum 1; nil where nothing was reranked.
+    public var attention: [Float]?
+  }
+
+  public var results: [Result]
+  public var encodeMilliseconds: Double
+  public var recallMilliseconds: Double
+  public var rerankMilliseconds: Double
+}

@@ -1,0 +1,170 @@
+import Foundation
+import Imaging
+import Index
+import Kernels
+import Retrieval
+import Weights
+
+/// An index opened for searching: its live segments, mapped, and the engine that built it.
+///
+/// It sees the index as it was when it was opened. Any number of threads and tasks may search at once.
+public final class Searcher: Sendable {
+  public let engine: Engine
+  public let target: SearchTarget
+  private let catalog: Catalog
+  private let pipeline: Pipeline<Segment>
+
+  /// - Parameters:
+  ///   - index: what `engine`'s model built.
+  ///   - filter: leaves out the images for which it does not hold, such as `year >= 2020 and sensor = 'S2'`; nil for none.
+  /// - Throws: `otherModel`, `badInput` for the filter, `unusableIndex`, `unusableFile`.
+  public init(
+    _ index: ImageIndex, engine: Engine, searching target: SearchTarget = .images, filter: String? = nil
+  ) throws(FastThenFineError) {
+    (self.engine, self.target, catalog) = (engine, target, index.catalog)
+    pipeline = try FastThenFineError.wrapping { try Self.pipeline(index.catalog, engine, target, filter) }
+  }
+
+  private static func pipeline(
+    _ catalog: Catalog, _ engine: Engine, _ target: SearchTarget, _ filter: String?
+  ) throws -> Pipeline<Segment> {
+    try catalog.check(engine.identity, earlier: engine.earlierFingerprint)
+    let condition = try filter.map { text in try Filter(text) }
+    guard condition == nil || target == .images else {
+      throw FastThenFineError(.badInput, "a filter is for images; captions have no attributes")
+    }
+    let (segments, dead) = try catalog.segments(target.kind)
+    let matching = try condition.map { try catalog.ids(matching: $0) }
+    guard !dead.isEmpty || matching != nil else { return Pipeline(segments) }
+    let live = segments.flatMap { segment in
+      (0..<segment.count).map { i in
+        let id = segment.id(i)
+        return !dead.contains(id) && matching?.contains(id) ?? true
+      }
+    }
+    return Pipeline(segments, live: live)
+  }
+
+  /// Items that are searched.
+  public var count: Int { pipeline.count }
+
+  /// Answers a query in this thread, when the engine's pool has threads for it.
+  ///
+  /// A sentence finds images, reranked, or captions by recall alone; an image finds captions, reranked, or images by recall alone.
+  ///
+  /// - Throws: `badInput`, `unusableFile` for an image, `cancelled`, `deadline`.
+  public func answer(
+    _ query: Query, cancellation: Cancellation = Cancellation()
+  ) throws(FastThenFineError) -> Answer {
+    let (input, interaction) = try prepared(query)
+    return try FastThenFineError.wrapping {
+      try engine.pool.run { try answer(input, query, interaction, cancellation, threads: $0) }
+    }
+  }
+
+  /// Answers a query while the task waits, on none of Swift's cooperative threads. A task that is cancelled ends the search.
+  public func answer(
+    _ query: Query, cancellation: Cancellation = Cancellation()
+  ) async throws(FastThenFineError) -> Answer {
+    do {
+      return try await withTaskCancellationHandler {
+        try await engine.pool.run { [self] threads in
+          let (input, interaction) = try prepared(query)
+          return try answer(input, query, interaction, cancellation, threads: threads)
+        }
+      } onCancel: {
+        cancellation.cancel()
+      }
+    } catch {
+      throw FastThenFineError(error)
+    }
+  }
+
+  private enum Input {
+    case sentence(String)
+    case image(RGBImage)
+  }
+
+  private func prepared(_ query: Query) throws(FastThenFineError) -> (Input, InteractionConfig?) {
+    guard query.top >= 1 else { throw FastThenFineError(.badInput, "a query asks for at least 1 result") }
+    var interaction: InteractionConfig? = try query.interaction.resolved(engine.model.config.interaction)
+    let input: Input
+    switch query.content {
+    case .sentence(let text):
+      input = .sentence(text)
+      if target == .captions { interaction = nil }
+    case .image(let path):
+      input = .image(try FastThenFineError.wrapping { try RGBImage(path: path) })
+      if target == .images { interaction = nil }
+    }
+    if query.recallOnly || interaction?.mode == InteractionConfig.Mode.none { interaction = nil }
+    return (input, interaction)
+  }
+
+  private func answer(
+    _ input: Input, _ query: Query, _ interaction: InteractionConfig?, _ cancellation: Cancellation, threads: Int
+  ) throws -> Answer {
+    try cancellation.check()
+    let kernels = engine.kernels.with(threads: threads)
+    var clock = Stopwatch()
+    let encoded = encode(input, kernels)
+    var answer = Answer(results: [], encodeMilliseconds: clock.lap(), recallMilliseconds: 0, rerankMilliseconds: 0)
+    var found = try pipeline.recall(
+      encoded, limit: interaction.map { max(query.top, $0.candidates) } ?? query.top, with: kernels,
+      check: cancellation.check)
+    answer.recallMilliseconds = clock.lap()
+    try cancellation.check()
+    if let interaction {
+      found = pipeline.reranked(found, for: encoded, interaction, with: kernels)
+      answer.rerankMilliseconds = clock.lap()
+    }
+    answer.results = try results(found.prefix(query.top), encoded, interaction, kernels)
+    return answer
+  }
+
+  private func encode(_ input: Input, _ kernels: KernelSet) -> EncodedQuery {
+    switch input {
+    case .sentence(let text):
+      let vectors = engine.encode(text: text, with: kernels)
+      return EncodedQuery(
+        sentence: vectors.sentence, words: vectors.words, precision: .int8, with: kernels.singleThreaded)
+    case .image(let image):
+      let vectors = engine.encode(image, with: kernels)
+      return EncodedQuery(
+        global: vectors.global, patches: vectors.patches, precision: .int8, with: kernels.singleThreaded)
+    }
+  }
+
+  private func results(
+    _ found: ArraySlice<Candidate>, _ query: EncodedQuery, _ interaction: InteractionConfig?, _ kernels: KernelSet
+  ) throws -> [Answer.Result] {
+    let ids = found.map { candidate -> Int64 in
+      let (segment, index) = pipeline.place(candidate.item)
+      return segment.id(index)
+    }
+    let entries = try catalog.entries(target.kind, ids)
+    return zip(found, ids).enumerated().map { rank, pair in
+      let (candidate, id) = pair
+      var attention: [Float]?
+      if let interaction, target == .images, candidate.recallRank < interaction.candidates {
+        attention = pipeline.attention(candidate.item, for: query, interaction, with: kernels)
+      }
+      return Answer.Result(
+        rank: rank + 1, id: id, name: entries[id]?.name ?? "", score: candidate.score, recallScore: candidate.recall,
+        recallRank: candidate.recallRank + 1, attributes: entries[id]?.attributes, attention: attention)
+    }
+  }
+}
+
+extension Segment: ItemSource {}
+
+/// Milliseconds since it was made, or since the last lap.
+private struct Stopwatch {
+  private var last = ContinuousClock.now
+
+  mutating func lap() -> Double {
+    let now = ContinuousClock.now
+    defer { last = now }
+    return (now - last) / .milliseconds(1)
+  }
+}

@@ -1,0 +1,214 @@
+import Foundation
+import GRDB
+
+/// Keeps other processes from writing an index while it lives.
+final class IndexLock: Sendable {
+  private let file: Int32
+
+  init(_ folder: String) throws(IndexError) {
+    file = unsafe open("\(folder)/lock", O_CREAT | O_RDWR | O_CLOEXEC, 0o644)
+    guard file >= 0 else { throw .unwritable(path: folder, reason: unsafe String(cString: strerror(errno))) }
+    guard flock(file, LOCK_EX | LOCK_NB) == 0 else {
+      close(file)
+      throw .locked(path: folder)
+    }
+  }
+
+  deinit { close(file) }
+}
+
+/// Something found in a source: the whole picture, or a window of it.
+package struct NewEntry: Sendable {
+  /// Nil for the whole picture.
+  package var window: Window?
+  /// GeoJSON geometry in lon/lat, where it is known.
+  package var footprint: String?
+  package var vectors: PackedItem
+
+  package init(window: Window? = nil, footprint: String? = nil, vectors: PackedItem) {
+    (self.window, self.footprint, self.vectors) = (window, footprint, vectors)
+  }
+}
+
+/// An index, as it is written. Holding one keeps other writers away, in other processes too; the system lets go of it when a process
+/// dies.
+///
+/// Vectors go to a segment as they come. A segment is on disk, synced, before the transaction that names it: a crash at any instant
+/// leaves the last committed state, and a segment that no transaction named is removed by the next writer.
+package struct CatalogWriter: ~Copyable {
+  package let catalog: Catalog
+  private let lock: IndexLock
+  private var database: DatabaseQueue { catalog.database }
+  private var segment: SegmentWriter?
+  private var segmentNumber: Int64 = 0
+  private var kind = ItemKind.image
+  private var nextID: Int64
+  private var sources: [PendingSource] = []
+  private var captions: [(id: Int64, text: String)] = []
+
+  private struct PendingSource {
+    var path: String
+    var stamp: FileStamp
+    var entries: [(id: Int64, window: Window?, footprint: String?)] = []
+    var failure: String?
+  }
+
+  /// Opens an index for writing.
+  ///
+  /// - Parameter model: creates the index where there is none; nil only opens.
+  package init(path: String, creating model: ModelIdentity? = nil) throws {
+    (catalog, lock, nextID) = try Self.opened(path, creating: model)
+  }
+
+  private static func opened(
+    _ path: String, creating model: ModelIdentity?
+  ) throws -> (catalog: Catalog, lock: IndexLock, nextID: Int64) {
+    if let model, !FileManager.default.fileExists(atPath: Catalog.file(path)) { try create(path, model) }
+    let catalog = try Catalog(path: path)
+    let lock = try IndexLock(path)
+    let next = try catalog.database.read { db in
+      try String.fetchOne(db, sql: "SELECT value FROM meta WHERE key = 'next_id'").flatMap { Int64($0) }
+    }
+    guard let next, next > 0 else {
+      throw IndexError.damaged(path: Catalog.file(path), reason: "it does not say which id comes next")
+    }
+    try Catalog.removeLeftovers(catalog.database, path)
+    return (catalog, lock, next)
+  }
+
+  private static func create(_ path: String, _ model: ModelIdentity) throws {
+    do {
+      try FileManager.default.createDirectory(atPath: "\(path)/segments", withIntermediateDirectories: true)
+    } catch {
+      throw IndexError.unwritable(path: path, reason: error.localizedDescription)
+    }
+    // Only who holds the lock creates: two at once would be each other's ruin.
+    let lock = try IndexLock(path)
+    defer { withExtendedLifetime(lock) {} }
+    let database = try Catalog.connection(path)
+    if try !Catalog.isCurrent(database) { try Catalog.create(database, path, model) }
+  }
+
+  /// Items that have come since the last commit.
+  package private(set) var pending = 0
+
+  /// Stores what was found in a source, in place of what was known of it, with the next commit.
+  package mutating func add(path: String, stamp: FileStamp, entries: [NewEntry]) throws {
+    var source = PendingSource(path: path, stamp: stamp)
+    for entry in entries {
+      source.entries.append((try append(entry.vectors, .image), entry.window, entry.footprint))
+    }
+    sources.append(source)
+  }
+
+  /// Remembers that a source could not be read, in place of what was known of it, with the next commit.
+  package mutating func add(path: String, stamp: FileStamp, failure: String) {
+    sources.append(PendingSource(path: path, stamp: stamp, failure: failure))
+  }
+
+  /// Stores a sentence that is not stored yet, with the next commit.
+  package mutating func add(caption text: String, vectors: PackedItem) throws {
+    captions.append((try append(vectors, .caption), text))
+  }
+
+  private mutating func append(_ vectors: PackedItem, _ kind: ItemKind) throws -> Int64 {
+    if segment != nil, self.kind != kind { try commit() }
+    if segment == nil {
+      self.kind = kind
+      segmentNumber = try database.read { try Int64.fetchOne($0, sql: "SELECT coalesce(max(id), 0) + 1 FROM segments")! }
+      segment = try SegmentWriter(
+        path: catalog.file(segmentNumber), dimension: catalog.model.dimension, isPooled: kind == .image)
+    }
+    try segment!.append(vectors, id: nextID)
+    pending += 1
+    nextID += 1
+    return nextID - 1
+  }
+
+  /// Makes what was added part of the index. When this returns, it survives a crash.
+  package mutating func commit() throws {
+    guard segment != nil || !sources.isEmpty else { return }
+    let count = pending
+    var fingerprint: String?
+    if segment != nil {
+      fingerprint = try segment!.finish()
+      segment = nil
+    }
+    let (number, kind, next) = (segmentNumber, kind, nextID)
+    let (sources, captions) = (sources, captions)
+    try database.write { db in
+      if let fingerprint {
+        try db.execute(
+          sql: "INSERT INTO segments VALUES (?, ?, ?, ?)", arguments: [number, kind.rawValue, count, fingerprint])
+      }
+      for source in sources { try Self.store(source, segment: number, db) }
+      for (id, text) in captions {
+        try db.execute(sql: "INSERT INTO captions VALUES (?, ?, ?)", arguments: [id, text, number])
+      }
+      try db.execute(sql: "UPDATE meta SET value = ? WHERE key = 'next_id'", arguments: ["\(next)"])
+    }
+    (self.sources, self.captions, pending) = ([], [], 0)
+  }
+
+  private static func store(_ source: PendingSource, segment: Int64, _ db: Database) throws {
+    try forget(source.path, db)
+    try db.execute(
+      sql: "INSERT INTO sources(path, size, modified, failure) VALUES (?, ?, ?, ?)",
+      arguments: [source.path, source.stamp.size, source.stamp.modified, source.failure])
+    let id = db.lastInsertedRowID
+    for (entry, window, footprint) in source.entries {
+      try db.execute(
+        sql: "INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        arguments: [entry, id, segment, window?.x, window?.y, window?.width, window?.height, footprint])
+    }
+  }
+
+  /// Takes a source and its entries out; their vectors stay in their segments until those are written again.
+  private static func forget(_ path: String, _ db: Database) throws {
+    guard let id = try Int64.fetchOne(db, sql: "SELECT id FROM sources WHERE path = ?", arguments: [path]) else { return }
+    try db.execute(sql: "INSERT INTO dead SELECT id FROM entries WHERE source = ?", arguments: [id])
+    try db.execute(sql: "DELETE FROM entries WHERE source = ?", arguments: [id])
+    try db.execute(sql: "DELETE FROM sources WHERE id = ?", arguments: [id])
+  }
+
+  /// Forgets sources, and what is known of them.
+  package func remove(sources paths: [String]) throws {
+    try database.write { db in
+      for path in paths {
+        try Self.forget(path, db)
+        try db.execute(sql: "DELETE FROM attributes WHERE path = ?", arguments: [path])
+      }
+    }
+  }
+
+  /// Stores what is known of sources beside their pixels, in place of what was; all of it, or nothing.
+  ///
+  /// - Parameter attributes: a JSON object for each path.
+  package func set(attributes: [(path: String, json: String)]) throws {
+    try database.write { db in
+      for (path, json) in attributes {
+        try db.execute(sql: "INSERT OR REPLACE INTO attributes VALUES (?, ?)", arguments: [path, json])
+      }
+    }
+  }
+
+  /// Remembers the model by what it computes, where an earlier version knew it by its file.
+  package func remember(_ model: ModelIdentity) throws {
+    guard catalog.model.fingerprint.hasPrefix(Catalog.earlierFingerprint) else { return }
+    try database.write { db in
+      try db.execute(
+        sql: "UPDATE meta SET value = ? WHERE key = 'model_fingerprint'", arguments: [model.fingerprint])
+    }
+  }
+}
+
+extension Catalog {
+  /// Removes segment files that no transaction named: what a crash left behind.
+  static func removeLeftovers(_ database: DatabaseQueue, _ path: String) throws {
+    let live = try database.read { try Int64.fetchSet($0, sql: "SELECT id FROM segments") }
+    let names = Set(live.map { URL(fileURLWithPath: file(path, $0)).lastPathComponent })
+    for name in try FileManager.default.contentsOfDirectory(atPath: "\(path)/segments") where !names.contains(name) {
+      try FileManager.default.removeItem(atPath: "\(path)/segments/\(name)")
+    }
+  }
+}
