@@ -38,7 +38,7 @@ let package = Package(
       swiftSettings: settings),
     .target(name: "Demo", dependencies: ["FastThenFine"], swiftSettings: settings),
     .target(
-      name: "Profiling", dependencies: ["FastThenFine"], path: "Profiling", exclude: ["peer.py"],
+      name: "Profiling", dependencies: ["FastThenFine"], path: "Profiling", exclude: ["peer.py", "rerank.py"],
       swiftSettings: settings),
     .executableTarget(
       name: "ftf",

@@ -65,11 +65,12 @@ package struct PackedItem: Sendable {
 /// | Gram | u8[Gram count of rows], at a multiple of 16 | see `csimd_interaction_args`; where rows are pooled |
 /// | codes | s8[rows, d], at a multiple of 64 | vector = scale * codes |
 struct RecordLayout: Equatable {
-  let range, gram, gramCount, codes, size: Int
+  let rows, range, gram, gramCount, codes, size: Int
 
   /// - Precondition: `rows` and `dimension` are at most 65,536 each.
   init(rows: Int, dimension: Int, isPooled: Bool) {
     precondition(rows <= 65536 && dimension <= 65536)
+    self.rows = rows
     range = 4 * rows
     gram = (range + 12 + 15) & ~15
     gramCount = isPooled ? GramMatrix.count(patches: rows) : 0

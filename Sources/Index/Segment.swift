@@ -24,8 +24,7 @@ package final class Segment: Sendable {
   let isPooled: Bool
   private let file: MappedFile
   private let layout: SegmentLayout
-  /// The first byte of each item's record, and after the last the end of them.
-  private let starts: [Int]
+  private let records: Records
 
   package init(path: String) throws(IndexError) {
     self.path = path
@@ -56,18 +55,12 @@ package final class Segment: Sendable {
     for section in [SegmentLayout.Section.ids, .rows] where !Self.isWhole(section, layout, file) {
       throw damaged("its \(section) are not what was written")
     }
-    var (starts, total) = ([64], 0)
-    starts.reserveCapacity(count + 1)
-    for i in 0..<count {
-      let rows = Int(file.load(at: layout.start(of: .rows) + 4 * i, as: UInt32.self))
-      guard rows <= 65536 else { throw damaged("item \(i) has \(rows) rows") }
-      total += rows
-      starts.append(starts.last! + RecordLayout(rows: rows, dimension: dimension, isPooled: isPooled).size)
-    }
-    guard starts.last! == layout.start(of: .coarseCodes), total == Int(sizes[2]) else {
+    let rows = (0..<count).map { Int(file.load(at: layout.start(of: .rows) + 4 * $0, as: UInt32.self)) }
+    guard rows.allSatisfy({ $0 <= 65536 }) else { throw damaged("an item has more rows than there can be") }
+    records = Records(rows, dimension: dimension, isPooled: isPooled)
+    guard records.end == layout.start(of: .coarseCodes), rows.reduce(0, +) == Int(sizes[2]) else {
       throw damaged("its items' rows do not explain their records")
     }
-    self.starts = starts
   }
 
   /// Of the header, and so of all that its checksums cover.
@@ -113,8 +106,8 @@ package final class Segment: Sendable {
   @_lifetime(borrow self)
   package func item(_ i: Int) -> Item {
     precondition(i >= 0 && i < count)
-    let (start, n) = (starts[i], rows(i))
-    let record = RecordLayout(rows: n, dimension: dimension, isPooled: isPooled)
+    let (start, record) = records[i]
+    let n = record.rows
     func range(_ i: Int) -> Float {
       isPooled ? Float(bitPattern: file.load(at: start + record.range + 4 * i, as: UInt32.self)) : 0
     }
@@ -131,17 +124,49 @@ package final class Segment: Sendable {
   /// The record of an item.
   @_lifetime(borrow self)
   package func bytes(ofItem i: Int) -> RawSpan {
-    let record: Span<UInt8> = span(at: starts[i], count: starts[i + 1] - starts[i])
+    let (start, layout) = records[i]
+    let record: Span<UInt8> = span(at: start, count: layout.size)
     return unsafe _overrideLifetime(record.memory, borrowing: self)
   }
-
-  private func rows(_ i: Int) -> Int { Int(file.load(at: layout.start(of: .rows) + 4 * i, as: UInt32.self)) }
 
   /// An item as another segment would hold it.
   func packed(_ i: Int) -> PackedItem {
     PackedItem(
-      dimension: dimension, rows: rows(i), isPooled: isPooled, coarse: span(at: layout.start(of: .coarseCodes) + i * dimension, count: dimension), coarseScale: item(i).coarse.scales[0],
-      record: span(at: starts[i], count: starts[i + 1] - starts[i]))
+      dimension: dimension, rows: records[i].layout.rows, isPooled: isPooled, coarse: span(at: layout.start(of: .coarseCodes) + i * dimension, count: dimension), coarseScale: item(i).coarse.scales[0],
+      record: span(at: records[i].start, count: records[i].layout.size))
+  }
+}
+
+/// Where the records of a segment lie. Images of one model have as many rows each: nothing has to be looked up for them, where a table
+/// would cost a search a wait for memory an item.
+private struct Records {
+  private let dimension: Int
+  private let isPooled: Bool
+  /// Of every item, where they are alike.
+  private let common: RecordLayout?
+  /// The first byte of each item's record and how many rows it has, where they are not.
+  private let each: [(start: Int, rows: Int)]
+  let end: Int
+
+  init(_ rows: [Int], dimension: Int, isPooled: Bool) {
+    (self.dimension, self.isPooled) = (dimension, isPooled)
+    func layout(_ rows: Int) -> RecordLayout { RecordLayout(rows: rows, dimension: dimension, isPooled: isPooled) }
+    if let first = rows.first, rows.allSatisfy({ $0 == first }) {
+      let common = layout(first)
+      (self.common, each, end) = (common, [], 64 + rows.count * common.size)
+    } else {
+      var start = 64
+      each = rows.map { rows in
+        defer { start += layout(rows).size }
+        return (start, rows)
+      }
+      (common, end) = (nil, start)
+    }
+  }
+
+  subscript(_ i: Int) -> (start: Int, layout: RecordLayout) {
+    if let common { return (64 + i * common.size, common) }
+    return (each[i].start, RecordLayout(rows: each[i].rows, dimension: dimension, isPooled: isPooled))
   }
 }
 

@@ -64,6 +64,22 @@
     }
   }
 
+  package var span: Span<Element> {
+    @_lifetime(borrow self)
+    get { unsafe _overrideLifetime(base.span, borrowing: self) }
+  }
+}
+
+extension AlignedBuffer where Element == Float {
+  /// The first `count` elements, added up in their order.
+  package func sum(_ count: Int) -> Float {
+    var total: Float = 0
+    for i in 0..<count { total += self[i] }
+    return total
+  }
+}
+
+extension AlignedBuffer {
   package subscript(_ index: Int) -> Element {
     get {
       precondition(index >= 0 && index < count, "index out of range")
@@ -73,10 +89,5 @@
       precondition(index >= 0 && index < count, "index out of range")
       unsafe base[index] = newValue
     }
-  }
-
-  package var span: Span<Element> {
-    @_lifetime(borrow self)
-    get { unsafe _overrideLifetime(base.span, borrowing: self) }
   }
 }

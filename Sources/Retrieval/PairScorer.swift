@@ -1,7 +1,7 @@
 import Kernels
 import Weights
 
-/// s_f of pairs of an image and a sentence. Its memory is made once and grows to the largest pair; one thread uses it.
+/// s_f of pairs of an image and a sentence. Its memory grows to the largest pair and is used again; one thread uses it.
 ///
 /// The balanced text-guided interaction is this project's reading of arXiv 2604.20429, whose abstract gives no formulas; its
 /// relatives are arXiv 2203.15086, 2209.14169 and, for `maxsim`, 2004.12832. By mode:
@@ -10,17 +10,18 @@ import Weights
 /// - `maxsim`: the mean over the words of the best patch.
 ///
 /// A sentence without words is guided by t.
-final class PairScorer {
+struct PairScorer {
   /// f32[guides, N], <p_j, t_m>; f32[guides, weightColumns]; f32[guides] each.
   private var products = AlignedBuffer<Float>(count: 0, repeating: 0)
   private var weights = AlignedBuffer<Float>(count: 0, repeating: 0)
   private var alongGlobal = AlignedBuffer<Float>(count: 0, repeating: 0)
   private var scores = AlignedBuffer<Float>(count: 0, repeating: 0)
+  private var room = (guides: 0, patches: 0)
 
   /// - Parameters:
   ///   - recall: <g, t>, where it is known.
   ///   - ahead: the bytes of the image that comes next, or none.
-  func score(
+  mutating func score(
     image: Item, text: Item, recall: Float?, _ interaction: InteractionConfig, ahead: RawSpan,
     with kernels: KernelSet
   ) -> Float {
@@ -31,7 +32,7 @@ final class PairScorer {
   }
 
   /// The attention of the guides over the patches that explains a score: f32[N], sum 1.
-  func attention(
+  mutating func attention(
     image: Item, text: Item, _ interaction: InteractionConfig, with kernels: KernelSet
   ) -> [Float] {
     _ = score(image: image, text: text, recall: nil, interaction, ahead: RawSpan(), with: kernels)
@@ -49,7 +50,7 @@ final class PairScorer {
     return mean
   }
 
-  private func score(
+  private mutating func score(
     _ image: Item, _ guides: Rows, _ recall: Float?, _ interaction: InteractionConfig, _ ahead: RawSpan,
     _ kernels: KernelSet
   ) -> Float {
@@ -67,18 +68,16 @@ final class PairScorer {
         a: products, patches: n, gram: image.gram, gt: alongGlobal, guides: m, tau: interaction.tau,
         beta: interaction.beta, ahead: ahead.extracting(droppingFirst: split), weights: weights, fine: scores)
     }
-    var total: Float = 0
-    for i in 0..<m { total += scores[i] }
-    return total / Float(m)
+    return scores.sum(m) / Float(m)
   }
 
-  private func makeRoom(guides m: Int, patches n: Int) {
-    func grow(_ buffer: inout AlignedBuffer<Float>, _ count: Int) {
-      if buffer.count < count { buffer = AlignedBuffer(count: 2 * count, repeating: 0) }
-    }
-    grow(&products, m * n)
-    grow(&weights, m * KernelSet.weightColumns(patches: n))
-    grow(&alongGlobal, m)
-    grow(&scores, m)
+  private mutating func makeRoom(guides m: Int, patches n: Int) {
+    guard m > room.guides || n > room.patches else { return }
+    let (m, n) = (max(m, room.guides), max(n, room.patches))
+    room = (m, n)
+    products = AlignedBuffer(count: m * n, repeating: 0)
+    weights = AlignedBuffer(count: m * KernelSet.weightColumns(patches: n), repeating: 0)
+    alongGlobal = AlignedBuffer(count: m, repeating: 0)
+    scores = AlignedBuffer(count: m, repeating: 0)
   }
 }

@@ -30,7 +30,7 @@ package final class Pipeline<Source: ItemSource>: Sendable {
   package func recall(
     _ query: EncodedQuery, limit: Int, with kernels: KernelSet, check: () throws -> Void
   ) rethrows -> [Candidate] {
-    try withMemory(kernels) { try recall(query, limit: limit, $0, kernels, check) }
+    try withMemory { try recall(query, limit: limit, $0, kernels, check) }
   }
 
   package func recall(_ query: EncodedQuery, limit: Int, with kernels: KernelSet) -> [Candidate] {
@@ -43,7 +43,7 @@ package final class Pipeline<Source: ItemSource>: Sendable {
   func recall<R>(
     _ query: EncodedQuery, limit: Int, with kernels: KernelSet, _ body: ([Candidate], AlignedBuffer<Float>) -> R
   ) -> R {
-    withMemory(kernels) { body(recall(query, limit: limit, $0, kernels) {}, $0.scores) }
+    withMemory { body(recall(query, limit: limit, $0, kernels) {}, $0.scores) }
   }
 
   private func recall(
@@ -66,12 +66,12 @@ package final class Pipeline<Source: ItemSource>: Sendable {
     guard interaction.mode != .none else { return candidates }
     let count = min(interaction.candidates, candidates.count)
     let single = kernels.singleThreaded
-    let fine = withMemory(kernels) { memory in
+    let fine = withMemory { memory in
       let scores = memory.fine(count)
       // A run of candidates for each thread, so that each reads ahead.
       kernels.parallelFor(min(kernels.threads, count)) { thread in
         let run = count * thread / kernels.threads..<count * (thread + 1) / kernels.threads
-        score(candidates, run, query, interaction, memory.scorers[thread], single, into: scores)
+        score(candidates, run, query, interaction, single, into: scores)
       }
       return (0..<count).map { scores[$0] }
     }
@@ -80,18 +80,20 @@ package final class Pipeline<Source: ItemSource>: Sendable {
 
   private func score(
     _ candidates: [Candidate], _ run: Range<Int>, _ query: EncodedQuery, _ interaction: InteractionConfig,
-    _ scorer: PairScorer, _ kernels: KernelSet, into fine: AlignedBuffer<Float>
+    _ kernels: KernelSet, into fine: AlignedBuffer<Float>
   ) {
+    var scorer = PairScorer()
+    let (query, isImage) = (query.view, query.isImage)
     for i in run {
       let (source, index) = place(candidates[i].item)
       let recall = candidates[i].recall
-      if query.isImage {
+      if isImage {
         fine[i] = scorer.score(
-          image: query.view, text: source.item(index), recall: recall, interaction, ahead: RawSpan(), with: kernels)
+          image: query, text: source.item(index), recall: recall, interaction, ahead: RawSpan(), with: kernels)
       } else {
         let (next, nextIndex) = place(candidates[min(i + 1, run.upperBound - 1)].item)
         fine[i] = scorer.score(
-          image: source.item(index), text: query.view, recall: recall, interaction,
+          image: source.item(index), text: query, recall: recall, interaction,
           ahead: next.bytes(ofItem: nextIndex), with: kernels)
       }
     }
@@ -102,9 +104,8 @@ package final class Pipeline<Source: ItemSource>: Sendable {
     _ item: Int, for query: EncodedQuery, _ interaction: InteractionConfig, with kernels: KernelSet
   ) -> [Float] {
     let (source, index) = place(item)
-    return withMemory(kernels) {
-      $0.scorers[0].attention(image: source.item(index), text: query.view, interaction, with: kernels.singleThreaded)
-    }
+    var scorer = PairScorer()
+    return scorer.attention(image: source.item(index), text: query.view, interaction, with: kernels.singleThreaded)
   }
 
   /// The source that holds an item, and its index there.
@@ -117,9 +118,8 @@ package final class Pipeline<Source: ItemSource>: Sendable {
     return (sources[low], item - offsets[low])
   }
 
-  private func withMemory<R>(_ kernels: KernelSet, _ body: (SearchMemory) throws -> R) rethrows -> R {
+  private func withMemory<R>(_ body: (SearchMemory) throws -> R) rethrows -> R {
     let memory = idle.withLock { $0.popLast() } ?? SearchMemory(items: offsets.last!)
-    memory.makeScorers(kernels.threads)
     defer { idle.withLock { $0.append(memory) } }
     return try body(memory)
   }
@@ -129,15 +129,9 @@ package final class Pipeline<Source: ItemSource>: Sendable {
 final class SearchMemory: @unchecked Sendable {
   /// f32[items], s_c.
   let scores: AlignedBuffer<Float>
-  /// One for each thread.
-  private(set) var scorers: [PairScorer] = []
   private var fineScores = AlignedBuffer<Float>(count: 0, repeating: 0)
 
   init(items: Int) { scores = AlignedBuffer(count: items, repeating: 0) }
-
-  func makeScorers(_ threads: Int) {
-    while scorers.count < threads { scorers.append(PairScorer()) }
-  }
 
   /// s_f, f32[count].
   func fine(_ count: Int) -> AlignedBuffer<Float> {

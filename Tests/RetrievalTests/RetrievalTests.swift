@@ -134,7 +134,7 @@ private func oracle(_ p: [[Double]], _ g: [Double], _ t: [Double], tau: Double, 
       let (patches, global) = (doubles(set.item(0).fine), doubles(set.item(0).coarse)[0])
       let (t, w) = (doubles(query.view.coarse)[0], doubles(query.view.fine))
       let guides = w.isEmpty ? [t] : w
-      let scorer = PairScorer()
+      var scorer = PairScorer()
       func score(_ config: InteractionConfig) -> Double {
         Double(
           scorer.score(
@@ -165,7 +165,8 @@ private func oracle(_ p: [[Double]], _ g: [Double], _ t: [Double], tau: Double, 
     let (rows, g, t) = (unitRows(n, &random), unitRows(1, &random), unitRows(1, &random))
     func score(_ rows: [Float], tau: Float, beta: Float) -> Float {
       let query = EncodedQuery(sentence: t, words: [], precision: .fp32, with: kernels)
-      return PairScorer().score(
+      var scorer = PairScorer()
+      return scorer.score(
         image: images(g, rows, .fp32, kernels).item(0), text: query.view, recall: nil,
         config(.balanced, tau: tau, beta: beta), ahead: RawSpan(), with: kernels)
     }
@@ -231,7 +232,8 @@ private func oracle(_ p: [[Double]], _ g: [Double], _ t: [Double], tau: Double, 
       #expect(found.suffix(10).map(\.item) == Array(order[20..<30]), "what lies beyond the candidates stays")
       for candidate in found.prefix(20) {
         let (source, index) = pipeline.place(candidate.item)
-        let fine = PairScorer().score(
+        var scorer = PairScorer()
+        let fine = scorer.score(
           image: source.item(index), text: query.view, recall: nil, interaction, ahead: RawSpan(), with: kernels)
         #expect(candidate.score == (1 - interaction.lambda) * scores[candidate.item] + interaction.lambda * fine)
       }

@@ -16,21 +16,20 @@ static int32_t sum_s8(size_t d, const int8_t *b) {
 }
 
 // sum_i (A[r, at + i] + ROW_OFFSET) B[at + i]: what is left of a length that BYTES does not divide.
-static __attribute__((noinline)) __m128i dots_tail(size_t count, const int8_t *const a[], const int8_t *b, size_t at) {
+static __attribute__((noinline)) __m128i dots_tail(size_t rows, size_t count, const int8_t *a, size_t d, const int8_t *b,
+                                                   size_t at) {
   int32_t sums[DOT_ROWS] = {0};
-  for (size_t r = 0; r < DOT_ROWS; r++)
+  for (size_t r = 0; r < rows; r++)
     for (size_t i = at; i < at + count; i++)
-      sums[r] += (a[r][i] + ROW_OFFSET) * b[i];
+      sums[r] += (a[r * d + i] + ROW_OFFSET) * b[i];
   return _mm_loadu_si128((const __m128i *)sums);
 }
 
-// Rows row ..< row + 4 (those past the end are the last one again, and not stored) against `queries` queries.
-static inline __attribute__((always_inline)) void dots_tile(size_t queries, const csimd_dots_s8_args *x, size_t row,
-                                                            size_t query, const int32_t *b_sum) {
-  const size_t d = x->d, left = x->n - row;
-  const int8_t *a[DOT_ROWS], *b = x->b + query * d;
-  for (size_t r = 0; r < DOT_ROWS; r++)
-    a[r] = x->a + (row + (r < left ? r : left - 1)) * d;
+// Rows row ..< row + rows, 4 or 1, against `queries` queries.
+static inline __attribute__((always_inline)) void dots_tile(size_t rows, size_t queries, const csimd_dots_s8_args *x,
+                                                            size_t row, size_t query, const int32_t *b_sum) {
+  const size_t d = x->d;
+  const int8_t *a = x->a + row * d, *b = x->b + query * d;
   i8v acc[DOT_QUERIES][DOT_ROWS];
 #pragma clang loop unroll(full)
   for (size_t q = 0; q < queries; q++)
@@ -41,36 +40,43 @@ static inline __attribute__((always_inline)) void dots_tile(size_t queries, cons
   for (; l + BYTES <= d; l += BYTES) {
     i8v u[DOT_ROWS];
 #pragma clang loop unroll(full)
-    for (size_t r = 0; r < DOT_ROWS; r++)
-      u[r] = row_side(load_i8(a[r] + l));
+    for (size_t r = 0; r < rows; r++)
+      u[r] = row_side(load_i8(a + r * d + l));
 #pragma clang loop unroll(full)
     for (size_t q = 0; q < queries; q++) {
       const i8v s = load_i8(b + q * d + l);
 #pragma clang loop unroll(full)
-      for (size_t r = 0; r < DOT_ROWS; r++)
+      for (size_t r = 0; r < rows; r++)
         acc[q][r] = accumulate(acc[q][r], u[r], s);
     }
   }
-  float room[DOT_ROWS] = {0};
-  const float *a_scale = x->a_scale + row;
-  if (left < DOT_ROWS)
-    a_scale = memcpy(room, a_scale, left * sizeof(float));
-  const __m128 by_row = _mm_loadu_ps(a_scale);
+  const __m128 by_row = rows == 1 ? _mm_load_ss(x->a_scale + row) : _mm_loadu_ps(x->a_scale + row);
 #pragma clang loop unroll(full)
   for (size_t q = 0; q < queries; q++) {
     __m128i sums = _mm_sub_epi32(sums4(acc[q]), _mm_set1_epi32(ROW_OFFSET * b_sum[q]));
     if (l < d)
-      sums = _mm_add_epi32(sums, dots_tail(d - l, a, b + q * d, l));
+      sums = _mm_add_epi32(sums, dots_tail(rows, d - l, a, d, b + q * d, l));
     const __m128 by = _mm_mul_ps(_mm_set1_ps(x->b_scale[query + q]), by_row);
     const __m128 scores = _mm_mul_ps(by, _mm_cvtepi32_ps(sums));
     float *out = x->out + (query + q) * x->ldo + row;
-    if (left >= DOT_ROWS) {
+    if (rows == 1)
+      _mm_store_ss(out, scores);
+    else
       _mm_storeu_ps(out, scores);
-    } else {
-      _mm_storeu_ps(room, scores);
-      memcpy(out, room, left * sizeof(float));
-    }
   }
+}
+
+static inline __attribute__((always_inline)) void dots_rows(size_t rows, size_t count, const csimd_dots_s8_args *x,
+                                                            size_t row, size_t first, const int32_t *b_sum) {
+  size_t q = 0;
+  for (; q + DOT_QUERIES <= count; q += DOT_QUERIES)
+    dots_tile(rows, DOT_QUERIES, x, row, first + q, b_sum + q);
+  if (DOT_QUERIES > 2 && q + 2 <= count) {
+    dots_tile(rows, 2, x, row, first + q, b_sum + q);
+    q += 2;
+  }
+  if (q < count)
+    dots_tile(rows, 1, x, row, first + q, b_sum + q);
 }
 
 // Tiles read four short runs at a time, which no hardware prefetcher follows: the bytes are asked for in their order. Where more
@@ -91,19 +97,14 @@ static void dots_s8(const csimd_dots_s8_args *x) {
     int32_t b_sum[DOT_CHUNK];
     for (size_t q = 0; q < count; q++)
       b_sum[q] = ROW_OFFSET ? sum_s8(x->d, x->b + (first + q) * x->d) : 0;
-    for (size_t row = 0; row < x->n; row += DOT_ROWS) {
+    size_t row = 0;
+    for (; row + DOT_ROWS <= x->n; row += DOT_ROWS) {
       if (first == 0)
         fetch(x, row);
-      size_t q = 0;
-      for (; q + DOT_QUERIES <= count; q += DOT_QUERIES)
-        dots_tile(DOT_QUERIES, x, row, first + q, b_sum + q);
-      if (DOT_QUERIES > 2 && q + 2 <= count) {
-        dots_tile(2, x, row, first + q, b_sum + q);
-        q += 2;
-      }
-      if (q < count)
-        dots_tile(1, x, row, first + q, b_sum + q);
+      dots_rows(DOT_ROWS, count, x, row, first, b_sum);
     }
+    for (; row < x->n; row++)
+      dots_rows(1, count, x, row, first, b_sum);
   }
 }
 

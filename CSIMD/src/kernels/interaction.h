@@ -1,7 +1,7 @@
 // The balanced text-guided interaction in dot products: dimension-free, the same for codes and for floats.
 #pragma once
 
-enum { GUIDES = 4 };
+enum { GUIDES = 6 };
 
 static float dot_rows(size_t n, const float *x, const float *y) {
   f32x16 sum = splat(0);
@@ -87,10 +87,13 @@ static void interaction(const csimd_interaction_args *x) {
     const float *a = x->a + m * x->lda;
     float *w = x->weights + m * width;
     w[0] = 0;
-    for (size_t j = 0; j < n; j++)
-      w[1 + j] = a[j] / x->tau;
+    size_t j = 0;
+    for (; j + 16 <= n; j += 16)
+      store(w + 1 + j, quotient(load(a + j), splat(x->tau)));
+    if (j < n)
+      store_n(w + 1 + j, quotient(load_n(a + j, n - j), splat(x->tau)), n - j);
     scale_row(n, w + 1, 1.0f / exponentials(n, w + 1));
-    for (size_t j = n + 1; j < width; j++)
+    for (j = n + 1; j < width; j++)
       w[j] = 0;
   }
   size_t m = 0;
