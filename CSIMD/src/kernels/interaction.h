@@ -81,28 +81,44 @@ static inline __attribute__((always_inline)) void interact(size_t guides, const 
   }
 }
 
-static void interaction(const csimd_interaction_args *x) {
+// w = 0, softmax(a / tau), zeros for some guides. Step by step over all of them, since the steps of one wait for each other.
+static inline void weigh(size_t guides, const csimd_interaction_args *x, size_t m) {
   const size_t n = x->n, width = csimd_round16(n + 1);
-  for (size_t m = 0; m < x->guides; m++) {
-    const float *a = x->a + m * x->lda;
-    float *w = x->weights + m * width;
+  float number[GUIDES];
+  for (size_t q = 0; q < guides; q++) {
+    const float *a = x->a + (m + q) * x->lda;
+    float *w = x->weights + (m + q) * width;
     w[0] = 0;
     size_t j = 0;
     for (; j + 16 <= n; j += 16)
       store(w + 1 + j, quotient(load(a + j), splat(x->tau)));
     if (j < n)
       store_n(w + 1 + j, quotient(load_n(a + j, n - j), splat(x->tau)), n - j);
-    scale_row(n, w + 1, 1.0f / exponentials(n, w + 1));
     for (j = n + 1; j < width; j++)
       w[j] = 0;
   }
-  size_t m = 0;
-  for (; m + GUIDES <= x->guides; m += GUIDES)
-    interact(GUIDES, x, m, m ? 0 : x->ahead_size);
-  for (; m + 2 <= x->guides; m += 2)
-    interact(2, x, m, m ? 0 : x->ahead_size);
-  if (m < x->guides)
-    interact(1, x, m, m ? 0 : x->ahead_size);
+  float *first = x->weights + m * width + 1;
+  for (size_t q = 0; q < guides; q++)
+    number[q] = largest(n, first + q * width);
+  for (size_t q = 0; q < guides; q++)
+    number[q] = exponentials_below(number[q], n, first + q * width);
+  for (size_t q = 0; q < guides; q++)
+    scale_row(n, first + q * width, 1.0f / number[q]);
+}
+
+static void interaction(const csimd_interaction_args *x) {
+  for (size_t m = 0; m < x->guides;) {
+    const size_t left = x->guides - m, ahead = m ? 0 : x->ahead_size;
+    const size_t guides = left >= GUIDES ? GUIDES : left >= 2 ? 2 : 1;
+    weigh(guides, x, m);
+    if (guides == GUIDES)
+      interact(GUIDES, x, m, ahead);
+    else if (guides == 2)
+      interact(2, x, m, ahead);
+    else
+      interact(1, x, m, ahead);
+    m += guides;
+  }
 }
 
 static void row_max(size_t m, size_t n, const float *x, size_t ldx, float *out) {

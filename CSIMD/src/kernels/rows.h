@@ -59,15 +59,20 @@ static void layernorm(size_t m, size_t k, const float *x, const float *weight, c
   }
 }
 
-// exp(x - max) in place; returns the sum. The caller divides, or folds the division into what follows.
-static float exponentials(size_t k, float *x) {
+static float largest(size_t k, const float *x) {
   const size_t tail = k % 16, body = k - tail;
   f32x16 most = splat(-__builtin_inff());
   for (size_t j = 0; j < body; j += 16)
     most = larger(most, load(x + j));
   if (tail)
     most = larger(most, fill_from(load_n(x + body, tail), tail, -__builtin_inff()));
-  const f32x16 top = splat(max_of(most));
+  return max_of(most);
+}
+
+// exp(x - most) in place; returns the sum.
+static float exponentials_below(float most, size_t k, float *x) {
+  const size_t tail = k % 16, body = k - tail;
+  const f32x16 top = splat(most);
   f32x16 total = splat(0);
   for (size_t j = 0; j < body; j += 16) {
     const f32x16 e = exponential(sub(load(x + j), top));
@@ -81,6 +86,9 @@ static float exponentials(size_t k, float *x) {
   }
   return sum_of(total);
 }
+
+// exp(x - max) in place; returns the sum. The caller divides, or folds the division into what follows.
+static float exponentials(size_t k, float *x) { return exponentials_below(largest(k, x), k, x); }
 
 static void scale_row(size_t k, float *x, float by) {
   size_t j = 0;

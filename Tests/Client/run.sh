@@ -1,0 +1,16 @@
+#!/bin/sh
+# Builds and runs the client against this checkout as git has it, by version and URL.
+set -eu
+cd "$(dirname "$0")/../.."
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+git clone -q . "$work/FastThenFine"
+git -C "$work/FastThenFine" tag 0.1.0
+mkdir "$work/out"
+# A scratch folder that stays: the second build is a short one.
+FASTTHENFINE_URL="file://$work/FastThenFine" ${SWIFT:-swift} build --package-path Tests/Client --scratch-path .build-client
+.build-client/debug/client Tests/Goldens/tiny Tests/Goldens/images "$work/out" | tee "$work/log"
+grep -q '^1 .*\.\(jpg\|png\)$' "$work/log"
+grep -q '^17 images; unusableFile .*none.jpg' "$work/log"
+test -s "$work/out/why/3.png"
+echo "the client package built by version, and ran"
