@@ -16,6 +16,7 @@ let package = Package(
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+    .package(url: "https://github.com/swiftlang/swift-docc-plugin", from: "1.5.0"),
   ],
   targets: [
     // C intrinsics kernels and the OpenMP drivers. The only unsafe flag of the package is -fopenmp.
@@ -56,6 +57,9 @@ let package = Package(
       name: "EncodersTests", dependencies: ["FastThenFine", "Index", "Weights", "TestSupport"], swiftSettings: settings),
     .testTarget(name: "RetrievalTests", dependencies: ["Retrieval", "TestSupport"], swiftSettings: settings),
     .testTarget(name: "IndexTests", dependencies: ["Index", "TestSupport"], swiftSettings: settings),
+    .testTarget(
+      name: "FastThenFineTests", dependencies: ["FastThenFine", "Index", "Weights", "TestSupport"],
+      swiftSettings: settings),
     .testTarget(name: "DemoTests", dependencies: ["Demo", "TestSupport"], swiftSettings: settings),
     .testTarget(name: "CommandTests", dependencies: ["ftf", "Weights", "TestSupport"], swiftSettings: settings),
     // libFuzzer's target, or a program that replays files: make fuzz.

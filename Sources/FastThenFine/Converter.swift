@@ -80,7 +80,11 @@ public enum Converter {
   /// - Parameters:
   ///   - source: a folder of transformers' CLIP or VisionTextDualEncoder, of open_clip or of this project's own format, or a file of
   ///     weights (.safetensors, .pt, .bin, an fp32 model file).
+  ///   - output: the model file to write.
+  ///   - options: what the source leaves open, and how it is quantised.
   ///   - level: an instruction-set level by name; nil takes the best.
+  ///   - threads: nil takes all cores that the process may use.
+  ///   - progress: is told what is decided and done, from any thread.
   /// - Throws: `unusableModel`, `badInput`, `unusableFile`.
   @discardableResult
   public static func convert(

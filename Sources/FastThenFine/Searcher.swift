@@ -16,6 +16,8 @@ public final class Searcher: Sendable {
 
   /// - Parameters:
   ///   - index: what `engine`'s model built.
+  ///   - engine: encodes the queries, and lends its pool.
+  ///   - target: images or captions.
   ///   - filter: leaves out the images for which it does not hold, such as `year >= 2020 and sensor = 'S2'`; nil for none.
   /// - Throws: `otherModel`, `badInput` for the filter, `unusableIndex`, `unusableFile`.
   public init(

@@ -53,13 +53,16 @@ package final class Model: Sendable {
   package init(path: String) throws(WeightsError) {
     self.path = path
     let file = try SafeTensors(path: path)
-    let data = file.dataChecksum
-    guard file.isWhole(data: data) else {
-      throw .malformed(path: path, reason: "its bytes are not those that were written (its checksum does not match)")
-    }
     (weights, metadata) = (file, file.metadata)
     guard let json = metadata["config"], let words = metadata["vocabulary"] else {
       throw .badConfig(path: path, reason: "is not a .ftf model; make one with 'ftf convert'")
+    }
+    guard [ModelConfig.format, Self.format].contains(file.metadata["format"]),
+      file.metadata["format"] == ModelConfig.format || file.metadata[SafeTensors.checksumKey] != nil
+    else { throw .malformed(path: path, reason: "its header is not what was written") }
+    let data = file.dataChecksum
+    guard file.isWhole(data: data) else {
+      throw .malformed(path: path, reason: "its bytes are not those that were written (its checksum does not match)")
     }
     config = try ModelConfig(json: Data(json.utf8), path: path)
     fingerprint = Self.fingerprint(file, data: data)
@@ -84,6 +87,9 @@ package final class Model: Sendable {
     let text = Array((said + table).joined(separator: "\0").utf8)
     return SafeTensors.hexadecimal(data) + SafeTensors.hexadecimal(KernelSet.checksum(text.span.memory))
   }
+
+  /// What `format` in the metadata says of a file that has to have a checksum; without one it is `ModelConfig.format`.
+  static let format = ModelConfig.format + "/2"
 
   static func lines(of text: String, count: Int, path: String) throws(WeightsError) -> [String] {
     var lines = text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)

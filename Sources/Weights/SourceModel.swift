@@ -318,7 +318,7 @@ package struct SourceModel: Sendable {
 
   func write(_ parts: [LazyTensors], _ config: ModelConfig, card: String?, to path: String) throws(WeightsError) {
     var metadata = [
-      "format": ModelConfig.format, "config": config.json(), "vocabulary": vocabulary, "origin": origin,
+      "format": Model.format, "config": config.json(), "vocabulary": vocabulary, "origin": origin,
     ]
     if !merges.isEmpty { metadata["merges"] = merges }
     if !decisions.isEmpty { metadata["decisions"] = decisions.joined(separator: "\n") }

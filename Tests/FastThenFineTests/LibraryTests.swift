@@ -1,0 +1,193 @@
+import FastThenFine
+import Foundation
+import Index
+import Synchronization
+import TestSupport
+import Testing
+import Weights
+
+/// The public face, as another package uses it, over a tiny model of random weights.
+@Suite struct Library {
+  let folder: TemporaryFolder
+  let engine: Engine
+  let images = "\(Goldens.folder)/images"
+
+  init() throws {
+    folder = try TemporaryFolder()
+    let model = "\(folder.path)/tiny.ftf"
+    var options = Converter.Options()
+    options.precision = .fp32
+    try Converter.convert("\(Goldens.folder)/tiny", to: model, options)
+    engine = try Engine(path: model, pool: ComputePool(threads: 2))
+  }
+
+  private func index() throws -> IndexWriter {
+    var writer = try IndexWriter(path: "\(folder.path)/index", engine: engine)
+    let summary = try writer.add([images])
+    #expect(summary.indexed == 17 && summary.failed == 0)
+    return writer
+  }
+
+  @Test func manyThreadsAndTasksGetTheAnswerThatOneGets() async throws {
+    let writer = try index()
+    let searcher = try Searcher(writer.index, engine: engine)
+    func results(_ query: Query) throws -> [Answer.Result] { try searcher.answer(query).results }
+    let queries = ["a river", "two ships", "dense houses"].map { Query(.sentence($0), top: 5) }
+    let expected = try queries.map(results)
+    #expect(expected.allSatisfy { $0.count == 5 && $0[0].attention?.count == 49 })
+    try await withThrowingTaskGroup(of: Bool.self) { group in
+      for i in 0..<60 {
+        group.addTask { try await searcher.answer(queries[i % 3]).results == expected[i % 3] }
+      }
+      for try await isSame in group { #expect(isSame) }
+    }
+    let same = Mutex(0)
+    DispatchQueue.concurrentPerform(iterations: 30) { i in
+      if (try? searcher.answer(queries[i % 3]).results) == expected[i % 3] { same.withLock { $0 += 1 } }
+    }
+    #expect(same.withLock { $0 } == 30)
+  }
+
+  @Test func noMoreThreadsRunThanThePoolHas() async throws {
+    let pool = ComputePool(threads: 3)
+    let seen = Mutex((running: 0, most: 0, total: 0))
+    let work: @Sendable (Int) -> Void = { threads in
+      seen.withLock {
+        $0.running += threads
+        $0.most = max($0.most, $0.running)
+      }
+      usleep(2000)
+      seen.withLock {
+        $0.running -= threads
+        $0.total += 1
+      }
+    }
+    #expect(try await pool.run { $0 } == 3, "who comes alone gets all")
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      for _ in 0..<100 { group.addTask { try await pool.run(work) } }
+      group.addTask { DispatchQueue.concurrentPerform(iterations: 20) { _ in pool.run(work) } }
+      try await group.waitForAll()
+    }
+    let (running, most, total) = seen.withLock { $0 }
+    #expect(total == 120 && running == 0 && (1...3).contains(most))
+    #expect(try await pool.run { $0 } == 3, "what was lent has come back")
+    await #expect(throws: CancellationError.self) { try await pool.run { _ in throw CancellationError() } }
+    #expect(try await pool.run { $0 } == 3)
+  }
+
+  @Test func deadlinesAndCancellationsEndWork() async throws {
+    let writer = try index()
+    let searcher = try Searcher(writer.index, engine: engine)
+    let query = Query(.sentence("a river"))
+    let cancelled = Cancellation()
+    cancelled.cancel()
+    #expect(throws: FastThenFineError.self) { try searcher.answer(query, cancellation: cancelled) }
+    do {
+      _ = try await searcher.answer(query, cancellation: Cancellation(after: .zero))
+      Issue.record("an answer after its deadline")
+    } catch {
+      #expect(error.code == .deadline)
+    }
+    let task = Task { try await searcher.answer(query) }
+    task.cancel()
+    // Too late is allowed; another error is not.
+    if case .failure(let error) = await task.result { #expect((error as? FastThenFineError)?.code == .cancelled) }
+  }
+
+  @Test func indexingThatIsCancelledKeepsWhatItCountedAndGoesOn() throws {
+    // More images than are encoded between two looks at the cancellation.
+    let many = "\(folder.path)/many"
+    try FileManager.default.createDirectory(atPath: many, withIntermediateDirectories: true)
+    for i in 0..<150 {
+      try FileManager.default.copyItem(atPath: "\(images)/small.png", toPath: "\(many)/\(i).png")
+    }
+    let stop = Cancellation()
+    do {
+      var writer = try IndexWriter(path: "\(folder.path)/i", engine: engine)
+      let encoded = Mutex(0)
+      let first = try writer.add([many], cancellation: stop) { event in
+        guard case .encoded(let count) = event else { return }
+        let all = encoded.withLock {
+          $0 += count
+          return $0
+        }
+        if all > 20 { stop.cancel() }
+      }
+      #expect(first.isCancelled && first.indexed == 64)
+      #expect(try writer.index.count() == 64)
+    }
+    var writer = try IndexWriter(path: "\(folder.path)/i", engine: engine)
+    let rest = try writer.add([many])
+    #expect(rest.indexed == 86 && rest.unchanged == 64 && !rest.isCancelled)
+    #expect(try writer.index.count() == 150 && writer.index.problems().isEmpty)
+  }
+
+  @Test func anIndexOfTheVersionBeforeAnswersAsItDid() throws {
+    let path = "\(folder.path)/old"
+    try FileManager.default.copyItem(atPath: "\(Goldens.folder)/format2/index", toPath: path)
+    let engine = try Engine(path: "\(Goldens.folder)/format2/tiny.ftf")
+    let answer = try Searcher(ImageIndex(path: path), engine: engine).answer(Query(.sentence("a river"), top: 3))
+    // What the version that made it printed.
+    #expect(answer.results.map(\.id) == [5, 3, 4] && answer.results.map(\.recallRank) == [1, 3, 2])
+    let recall: [Float] = [-0.24567614, -0.26456058, -0.26206872]
+    #expect(answer.results.map(\.recallScore) == recall)
+    for (result, score) in zip(answer.results, [1.1158693, 0.02004683, -0.13678265] as [Float]) {
+      #expect(abs(result.score - score) < 0.02, "the Gram matrix is in codes now")
+    }
+    #expect(answer.results[2].attributes == #"{"year":2020}"#)
+    let captions = try Searcher(ImageIndex(path: path), engine: engine, searching: .captions)
+    let told = try captions.answer(Query(.image("\(images)/rgb.jpg")))
+    #expect(told.results.map(\.name) == ["two ships", "a river"])
+  }
+
+  @Test func aModelIsKnownByWhatItComputes() throws {
+    let writer = try index()
+    let source = try SourceModel("\(Goldens.folder)/tiny")
+    func engine(_ change: (inout SourceModel) -> Void) throws -> Engine {
+      var source = source
+      change(&source)
+      let path = "\(folder.path)/other.ftf"
+      try source.write(fp32: path)
+      return try Engine(path: path)
+    }
+    let same = try engine { $0.origin = "told differently" }
+    #expect(try Searcher(writer.index, engine: same).count == 17)
+    let other = try engine { $0.config.interaction.tau *= 2 }
+    #expect(throws: FastThenFineError.self) { try Searcher(writer.index, engine: other) }
+  }
+
+  @Test func errorsHaveCodesAndNameTheFile() throws {
+    func code(_ body: () throws -> Void) -> FastThenFineError.Code? {
+      do { try body() } catch { return (error as? FastThenFineError)?.code }
+      return nil
+    }
+    let none = "\(folder.path)/none"
+    #expect(code { _ = try ImageIndex(path: none) } == .notAnIndex)
+    #expect(!FileManager.default.fileExists(atPath: none), "opening makes nothing")
+    #expect(code { _ = try Engine(path: none) } == .unusableModel)
+    #expect(code { _ = try engine.embed(imageAt: none) } == .unusableFile)
+    let writer = try index()
+    #expect(code { _ = try IndexWriter(path: writer.index.path, engine: engine) } == .locked)
+    #expect(code { _ = try Searcher(writer.index, engine: engine, filter: "year >") } == .badInput)
+    let searcher = try Searcher(writer.index, engine: engine)
+    #expect(code { _ = try searcher.answer(Query(.sentence("x"), top: 0)) } == .badInput)
+    #expect(code { _ = try searcher.answer(Query(.sentence("x"), interaction: Interaction(beta: 2))) } == .badInput)
+    #expect(code { _ = try searcher.answer(Query(.image(none))) } == .unusableFile)
+    #expect(engine.embed(text: "a river").count == engine.dimension)
+    #expect(code { try Converter.convert("\(Goldens.folder)/tiny", to: none) } == .needsCalibrationImages)
+  }
+
+  @Test func everyChangedByteOfAModelIsNoticed() throws {
+    let whole = try Data(contentsOf: URL(fileURLWithPath: "\(folder.path)/tiny.ftf"))
+    _ = try Model(path: folder.file("whole.ftf", whole))
+    let header = Int(whole.prefix(8).reversed().reduce(0) { $0 << 8 | UInt64($1) })
+    // All of the header's first and last bytes, and a spread over the rest.
+    let places = Array(0..<200) + Array(header - 100..<header + 60) + Array(stride(from: 200, to: whole.count, by: 997))
+    for place in places + [whole.count - 1] {
+      var damaged = whole
+      damaged[place] ^= UInt8(1 << (place % 7))
+      let path = try folder.file("damaged.ftf", damaged)
+      #expect(throws: WeightsError.self, "byte \(place)") { try Model(path: path) }
+    }
+  }
+}
