@@ -10,11 +10,19 @@ FTF := .build/release/ftf
 CHECK := .build/check
 PYTHON := .venv/bin/python -B
 
-.PHONY: demo test sanitize fuzz check release goldens system
+.PHONY: demo test client docs sanitize fuzz check release goldens system
 
 test: system
 	$(SWIFT) build --build-tests -Xswiftc -warnings-as-errors
 	$(SWIFT) test --skip-build
+
+# A package of its own builds against this one, by version and URL, and runs.
+client: system
+	SWIFT=$(SWIFT) sh Tests/Client/run.sh
+
+# The documentation of the library, to docs; a warning is an error.
+docs:
+	$(SWIFT) package --allow-writing-to-directory docs generate-documentation --target FastThenFine --output-path docs --warnings-as-errors
 
 demo: release
 	$(FTF) demo $(if $(IMAGES),"$(IMAGES)") --output demo

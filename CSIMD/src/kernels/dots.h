@@ -6,11 +6,15 @@
 // row + 128, and 128 times the query's sum comes off at the end. The level defines BYTES, i8v and its operations.
 #pragma once
 
-enum { DOT_ROWS = 4, DOT_CHUNK = 16, DOT_AHEAD = 2048 };
+enum { DOT_ROWS = 4, DOT_CHUNK = 16 };
 
 static int32_t sum_s8(size_t d, const int8_t *b) {
-  int32_t sum = 0;
-  for (size_t l = 0; l < d; l++)
+  i8v acc[DOT_ROWS] = {zero_i8(), zero_i8(), zero_i8(), zero_i8()};
+  size_t l = 0;
+  for (; l + BYTES <= d; l += BYTES)
+    acc[0] = accumulate(acc[0], peak_splat(1), load_i8(b + l));
+  int32_t sum = _mm_cvtsi128_si32(sums4(acc));
+  for (; l < d; l++)
     sum += b[l];
   return sum;
 }
@@ -79,16 +83,11 @@ static inline __attribute__((always_inline)) void dots_rows(size_t rows, size_t 
     dots_tile(rows, 1, x, row, first + q, b_sum + q);
 }
 
-// Tiles read four short runs at a time, which no hardware prefetcher follows: the bytes are asked for in their order. Where more
-// comes after A, its share of that, to the second level: A itself was asked for so while what came before it was read.
-static inline void fetch(const csimd_dots_s8_args *x, size_t row) {
-  const size_t next = row + DOT_ROWS < x->n ? row + DOT_ROWS : x->n, size = x->n * x->d;
+// Of the bytes that come after A, the share of these rows of A.
+static inline void fetch(const csimd_dots_s8_args *x, size_t row, size_t rows) {
   if (x->ahead)
-    for (size_t byte = x->ahead_size * row / x->n & ~63; byte < x->ahead_size * next / x->n; byte += 64)
+    for (size_t byte = x->ahead_size * row / x->n & ~63; byte < x->ahead_size * (row + rows) / x->n; byte += 64)
       __builtin_prefetch((const char *)x->ahead + byte, 0, 2);
-  else
-    for (size_t byte = row * x->d + DOT_AHEAD; byte < next * x->d + DOT_AHEAD && byte < size; byte += 64)
-      __builtin_prefetch(x->a + byte, 0, 3);
 }
 
 static void dots_s8(const csimd_dots_s8_args *x) {
@@ -98,13 +97,17 @@ static void dots_s8(const csimd_dots_s8_args *x) {
     for (size_t q = 0; q < count; q++)
       b_sum[q] = ROW_OFFSET ? sum_s8(x->d, x->b + (first + q) * x->d) : 0;
     size_t row = 0;
-    for (; row + DOT_ROWS <= x->n; row += DOT_ROWS) {
+    // A single query reads more than it computes: row by row, which the hardware's prefetcher follows, as it does not follow four.
+    for (; x->m > 1 && row + DOT_ROWS <= x->n; row += DOT_ROWS) {
       if (first == 0)
-        fetch(x, row);
+        fetch(x, row, DOT_ROWS);
       dots_rows(DOT_ROWS, count, x, row, first, b_sum);
     }
-    for (; row < x->n; row++)
+    for (; row < x->n; row++) {
+      if (first == 0)
+        fetch(x, row, 1);
       dots_rows(1, count, x, row, first, b_sum);
+    }
   }
 }
 
