@@ -47,7 +47,7 @@ public struct FastThenFineError: Error, Sendable, Equatable, CustomStringConvert
   private static func code(of error: IndexError) -> Code {
     switch error {
     case .notAnIndex: .notAnIndex
-    case .damaged, .otherFormat: .unusableIndex
+    case .damaged, .otherFormat, .needsRepair: .unusableIndex
     case .otherModel: .otherModel
     case .locked: .locked
     case .unreadable, .unwritable: .unusableFile

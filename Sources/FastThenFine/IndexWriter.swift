@@ -208,6 +208,34 @@ public struct IndexWriter: ~Copyable {
     try FastThenFineError.wrapping { try IndexUpkeep.remove(paths, catalog) }
   }
 
+  /// What a repair did.
+  public struct Repair: Sendable, Equatable {
+    /// One line on each part of the index that was lost or damaged.
+    public var problems: [String] = []
+    /// Items of such parts that were whole and are kept.
+    public var kept = 0
+    /// Images and captions that were encoded again.
+    public var encoded = 0
+    /// Images whose vectors are lost and whose files cannot be read any more.
+    public var lost: [String] = []
+  }
+
+  /// Keeps what is whole of lost or damaged parts of the index, and encodes again what can be.
+  public mutating func repair(progress: (Event) -> Void = { _ in }) throws(FastThenFineError) -> Repair {
+    do {
+      let found = try catalog.repair { _ in }
+      var repair = Repair(problems: found.problems, kept: found.kept)
+      var summary = Summary()
+      try add(found.sources, &summary, Cancellation(), progress)
+      repair.encoded = summary.indexed + (try add(captions: found.captions, progress: progress))
+      let stamps = try catalog.catalog.stamps()
+      repair.lost = found.sources.filter { stamps[$0]?.isBad ?? true }
+      return repair
+    } catch {
+      throw FastThenFineError(error)
+    }
+  }
+
   /// Forgets all images but those whose files are given.
   package mutating func keep(only files: [String]) throws {
     try catalog.remove(sources: Set(catalog.catalog.stamps().keys).subtracting(files).sorted())

@@ -24,7 +24,7 @@ extension Catalog {
     return found
   }
 
-  private func problems(segment number: Int64, kind: String, items: Int, fingerprint: String) throws -> [String] {
+  func problems(segment number: Int64, kind: String, items: Int, fingerprint: String) throws -> [String] {
     let path = file(number)
     let segment: Segment
     do {

@@ -6,10 +6,14 @@ extension CatalogWriter {
   static let compactItems = 8192
 
   /// Writes the live items to new segments, in their order, and drops the old ones in one transaction: whoever searches sees
-  /// the index before or after, and a crash leaves it as it was.
+  /// the index before or after, and a crash leaves it as it was. What is known of sources that are gone goes with them.
   ///
   /// - Returns: how many segments there were and are.
+  /// - Throws: where a segment is damaged, before anything is written: a damaged item would get a fresh checksum.
   package func compact(progress: (Int) -> Void) throws -> (before: Int, after: Int) {
+    if let problem = try catalog.problems(progress: { _ in }).first {
+      throw IndexError.needsRepair(path: catalog.path, problem: problem)
+    }
     let database = catalog.database
     let old = try database.read { try Int64.fetchAll($0, sql: "SELECT id FROM segments") }
     var number = (old.max() ?? 0) + 1
@@ -41,8 +45,99 @@ extension CatalogWriter {
       }
       for id in old { try db.execute(sql: "DELETE FROM segments WHERE id = ?", arguments: [id]) }
       try db.execute(sql: "DELETE FROM dead")
+      try db.execute(sql: "DELETE FROM attributes WHERE path NOT IN (SELECT path FROM sources)")
     }
     try Catalog.removeLeftovers(database, catalog.path)
     return (old.count, written.count)
+  }
+
+  /// What a repair found.
+  package struct Repair: Sendable {
+    /// One line on each segment that was not whole.
+    package var problems: [String] = []
+    /// Items that were kept from such segments.
+    package var kept = 0
+    /// Sources whose entries are lost, and captions: to be encoded again.
+    package var sources: [String] = []
+    package var captions: [String] = []
+  }
+
+  /// Drops the segments that are lost or damaged, keeps every item of theirs that is whole in new ones, and forgets what is lost, so that it
+  /// is read again. One transaction: a crash leaves the index as it was.
+  package func repair(progress: (Int) -> Void) throws -> Repair {
+    let database = catalog.database
+    let rows = try database.read { db in
+      try Row.fetchAll(db, sql: "SELECT id, kind, items, fingerprint FROM segments ORDER BY id")
+    }
+    let named = try database.read { db in
+      try Int64.fetchSet(db, sql: "SELECT segment FROM entries UNION SELECT segment FROM captions")
+    }
+    var repair = Repair()
+    var bad = named.subtracting(rows.map { $0[0] as Int64 })
+    for number in bad.sorted() { repair.problems.append("\(catalog.file(number)): is lost") }
+    var written: [(number: Int64, kind: ItemKind, ids: [Int64], fingerprint: String)] = []
+    var next = ((rows.map { $0[0] as Int64 } + named).max() ?? 0) + 1
+    for row in rows {
+      let (number, kind, items): (Int64, String, Int) = (row[0], row[1], row[2])
+      let found = try catalog.problems(segment: number, kind: kind, items: items, fingerprint: row[3])
+      progress(items)
+      guard !found.isEmpty, let kind = ItemKind(rawValue: kind) else { continue }
+      repair.problems += found
+      bad.insert(number)
+      guard let ids = try salvage(number, kind, to: next) else { continue }
+      repair.kept += ids.ids.count
+      written.append((next, kind, ids.ids, ids.fingerprint))
+      next += 1
+    }
+    guard !bad.isEmpty else { return repair }
+    try database.write { db in
+      for segment in written {
+        try db.execute(
+          sql: "INSERT INTO segments VALUES (?, ?, ?, ?)",
+          arguments: [segment.number, segment.kind.rawValue, segment.ids.count, segment.fingerprint])
+        let table = segment.kind == .image ? "entries" : "captions"
+        for id in segment.ids {
+          try db.execute(sql: "UPDATE \(table) SET segment = ? WHERE id = ?", arguments: [segment.number, id])
+        }
+      }
+      for number in bad {
+        repair.sources += try String.fetchAll(
+          db,
+          sql: "SELECT DISTINCT path FROM sources JOIN entries ON entries.source = sources.id WHERE segment = ?",
+          arguments: [number])
+        repair.captions += try String.fetchAll(
+          db, sql: "SELECT text FROM captions WHERE segment = ?", arguments: [number])
+        try db.execute(sql: "DELETE FROM captions WHERE segment = ?", arguments: [number])
+      }
+      for path in repair.sources { try Self.forget(path, db) }
+      for number in bad { try db.execute(sql: "DELETE FROM segments WHERE id = ?", arguments: [number]) }
+      try Self.forgetDead(db)
+    }
+    try Catalog.removeLeftovers(database, catalog.path)
+    return repair
+  }
+
+  /// The items of a segment that are whole and still in the index, in a new one; nil where there are none.
+  private func salvage(
+    _ number: Int64, _ kind: ItemKind, to next: Int64
+  ) throws -> (ids: [Int64], fingerprint: String)? {
+    guard let segment = try? Segment(path: catalog.file(number)), segment.dimension == catalog.model.dimension,
+      segment.isPooled == (kind == .image)
+    else { return nil }
+    let live = try catalog.database.read { db in
+      try Int64.fetchSet(
+        db, sql: "SELECT id FROM \(kind == .image ? "entries" : "captions") WHERE segment = ?", arguments: [number])
+    }
+    let whole = (0..<segment.count).filter { live.contains(segment.id($0)) && segment.isWhole($0) }
+    guard !whole.isEmpty else { return nil }
+    var writer = try SegmentWriter(
+      path: catalog.file(next), dimension: catalog.model.dimension, isPooled: kind == .image)
+    for i in whole { try writer.append(segment.packed(i), id: segment.id(i)) }
+    return (whole.map(segment.id), try writer.finish())
+  }
+
+  /// The dead of segments that are no longer there are nobody's.
+  private static func forgetDead(_ db: Database) throws {
+    if try Int.fetchOne(db, sql: "SELECT count(*) FROM segments") == 0 { try db.execute(sql: "DELETE FROM dead") }
   }
 }

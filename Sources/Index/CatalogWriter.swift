@@ -164,20 +164,17 @@ package struct CatalogWriter: ~Copyable {
   }
 
   /// Takes a source and its entries out; their vectors stay in their segments until those are written again.
-  private static func forget(_ path: String, _ db: Database) throws {
+  static func forget(_ path: String, _ db: Database) throws {
     guard let id = try Int64.fetchOne(db, sql: "SELECT id FROM sources WHERE path = ?", arguments: [path]) else { return }
     try db.execute(sql: "INSERT INTO dead SELECT id FROM entries WHERE source = ?", arguments: [id])
     try db.execute(sql: "DELETE FROM entries WHERE source = ?", arguments: [id])
     try db.execute(sql: "DELETE FROM sources WHERE id = ?", arguments: [id])
   }
 
-  /// Forgets sources, and what is known of them.
+  /// Forgets sources. What is known of them beside their pixels stays until the next `compact`: they may come back.
   package func remove(sources paths: [String]) throws {
     try database.write { db in
-      for path in paths {
-        try Self.forget(path, db)
-        try db.execute(sql: "DELETE FROM attributes WHERE path = ?", arguments: [path])
-      }
+      for path in paths { try Self.forget(path, db) }
     }
   }
 

@@ -9,6 +9,7 @@ package enum IndexError: Error, Equatable, CustomStringConvertible {
   case otherFormat(path: String, found: String)
   case badFilter(text: String, reason: String)
   case locked(path: String)
+  case needsRepair(path: String, problem: String)
 
   package var description: String {
     switch self {
@@ -22,6 +23,7 @@ package enum IndexError: Error, Equatable, CustomStringConvertible {
       "\(path): has format \(found), which this version does not read; build the index again"
     case .badFilter(let text, let reason):
       "the filter '\(text)' cannot be read: \(reason); say year >= 2020 and sensor = 'S2'"
+    case .needsRepair(let path, let problem): "\(path): has to be repaired first: \(problem)"
     case .locked(let path): "\(path): is being written by another process; wait for it to end"
     }
   }

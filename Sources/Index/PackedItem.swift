@@ -39,14 +39,29 @@ package struct PackedItem: Sendable {
     (self.coarse, coarseScale) = (coarse, scale[0])
     let layout = RecordLayout(rows: rows, dimension: dimension, isPooled: isPooled)
     record = AlignedBuffer(count: layout.size, repeating: 0)
-    record.copy(scales.span.memory, at: 0)
+    record.copy(scales.span.memory, at: layout.scales)
     record.copy(fine.span.memory, at: layout.codes)
-    guard isPooled else { return }
+    guard isPooled else {
+      seal()
+      return
+    }
     let gram = GramMatrix(
       coarse: Rows(codes: coarse.span, scales: scale.span, dimension: dimension),
       fine: Rows(codes: fine.span, scales: scales.span, dimension: dimension), quantized: true, with: kernels)
     record.copy([gram.least, gram.step, gram.ownSquare].span.memory, at: layout.range)
     record.copy(gram.codes.span.memory, at: layout.gram)
+    seal()
+  }
+
+  private func seal() {
+    let checksum = Self.checksum(coarse: coarse.span, scale: coarseScale, record: record.span)
+    record.copy([checksum].span.memory, at: 0)
+  }
+
+  /// Of all that belongs to an item: its coarse vector, and its record but for the checksum itself.
+  static func checksum(coarse: Span<Int8>, scale: Float, record: Span<UInt8>) -> UInt32 {
+    let first = KernelSet.checksum([scale].span.memory, after: KernelSet.checksum(coarse.memory))
+    return KernelSet.checksum(record.extracting(droppingFirst: 4).memory, after: first)
   }
 
   init(dimension: Int, rows: Int, isPooled: Bool, coarse: Span<Int8>, coarseScale: Float, record: Span<UInt8>) {
@@ -60,21 +75,23 @@ package struct PackedItem: Sendable {
 ///
 /// | part | type and shape | holds |
 /// |---|---|---|
+/// | checksum | u32 | CRC-32C of the coarse codes, their scale and the rest of the record |
+/// | range | f32[3] | least and step of the Gram codes, and <g, g>; zeros where rows are not pooled |
 /// | scales | f32[rows] | of the codes |
-/// | range | f32[3] | least and step of the Gram codes, and <g, g>; where rows are pooled |
 /// | Gram | u8[Gram count of rows], at a multiple of 16 | see `csimd_interaction_args`; where rows are pooled |
 /// | codes | s8[rows, d], at a multiple of 64 | vector = scale * codes |
 struct RecordLayout: Equatable {
-  let rows, range, gram, gramCount, codes, size: Int
+  let rows, gram, gramCount, codes, size: Int
+  let range = 4
+  let scales = 16
 
   /// - Precondition: `rows` and `dimension` are at most 65,536 each.
   init(rows: Int, dimension: Int, isPooled: Bool) {
     precondition(rows <= 65536 && dimension <= 65536)
     self.rows = rows
-    range = 4 * rows
-    gram = (range + 12 + 15) & ~15
+    gram = (scales + 4 * rows + 15) & ~15
     gramCount = isPooled ? GramMatrix.count(patches: rows) : 0
-    codes = ((isPooled ? gram + gramCount : range) + 63) & ~63
+    codes = (gram + gramCount + 63) & ~63
     size = (codes + rows * dimension + 63) & ~63
   }
 }

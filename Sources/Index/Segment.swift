@@ -115,10 +115,19 @@ package final class Segment: Sendable {
       coarse: Rows(
         codes: span(at: layout.start(of: .coarseCodes) + i * dimension, count: dimension),
         scales: span(at: layout.start(of: .coarseScales) + 4 * i, count: 1), dimension: dimension),
-      fine: Rows(codes: span(at: start + record.codes, count: n * dimension), scales: span(at: start, count: n),
+      fine: Rows(codes: span(at: start + record.codes, count: n * dimension), scales: span(at: start + record.scales, count: n),
         dimension: dimension),
       gram: Gram(codes: span(at: start + record.gram, count: record.gramCount), least: range(0), step: range(1),
         ownSquare: range(2)))
+  }
+
+  /// Whether an item's bytes are those that were written.
+  func isWhole(_ i: Int) -> Bool {
+    let (start, layout) = records[i]
+    let coarse = item(i).coarse
+    return file.load(at: start, as: UInt32.self)
+      == PackedItem.checksum(
+        coarse: coarse.codes, scale: coarse.scales[0], record: span(at: start, count: layout.size))
   }
 
   /// The record of an item.

@@ -43,6 +43,7 @@ struct FTF: ParsableCommand {
   private static func wayOut(_ error: FastThenFineError) -> String {
     switch error.code {
     case .notAnIndex: "; make one with 'ftf index INDEX FOLDER'"
+    case .unusableIndex where error.description.contains("repair"): "; see 'ftf index repair'"
     default: ""
     }
   }

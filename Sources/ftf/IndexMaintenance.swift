@@ -31,6 +31,44 @@ struct IndexCompact: ParsableCommand {
   }
 }
 
+struct IndexRepair: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "repair",
+    abstract: "Keep what is whole of an index that lost files or has damaged ones, and encode again what can be.",
+    discussion: "Example: ftf index repair archive.ftfindex")
+
+  @Argument(help: "The folder of the index.")
+  var index: String
+
+  @Option(help: "The model file; by default the one that built the index.")
+  var model: String?
+
+  @Flag(help: "JSON on stdout.")
+  var json = false
+
+  @OptionGroup var machine: Machine
+
+  func run() throws {
+    let engine = try machine.engine(try model ?? ImageIndex(path: index).modelPath)
+    var writer = try IndexWriter(path: index, engine: engine)
+    let progress = IndexProgress("images")
+    let repair = try writer.repair(progress: progress.take)
+    progress.finish()
+    for problem in repair.problems { report("ftf: \(problem)") }
+    for path in repair.lost { report("ftf: \(path): is lost: its file cannot be read") }
+    if json {
+      try printJSON([
+        "problems": repair.problems, "kept": repair.kept, "encoded": repair.encoded, "lost": repair.lost,
+      ])
+    } else {
+      print(
+        "\(index): \(repair.problems.count) problems, \(repair.kept) items kept, \(repair.encoded) encoded again, "
+          + "\(repair.lost.count) lost")
+    }
+    if !repair.lost.isEmpty { throw ExitCode(1) }
+  }
+}
+
 struct IndexVerify: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "verify", abstract: "Read every byte of an index and say what is wrong with it.",
