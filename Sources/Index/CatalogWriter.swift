@@ -14,7 +14,11 @@ final class IndexLock: Sendable {
     }
   }
 
-  deinit { close(file) }
+  deinit {
+    // Closing alone would leave it to a process that is being started and has the descriptor still.
+    flock(file, LOCK_UN)
+    close(file)
+  }
 }
 
 /// Something found in a source: the whole picture, or a window of it.
