@@ -75,7 +75,15 @@ package final class Pipeline<Source: ItemSource>: Sendable {
       }
       return (0..<count).map { scores[$0] }
     }
-    return fused(Array(candidates.prefix(count)), fine: fine, interaction) + candidates.dropFirst(count)
+    let best = fused(Array(candidates.prefix(count)), fine: fine, interaction)
+    // What lies beyond is no better than the last of them: a score never rises along the list.
+    let least = best.last?.score ?? 0
+    return best
+      + candidates.dropFirst(count).map { candidate in
+        var candidate = candidate
+        candidate.score = min(candidate.score, least)
+        return candidate
+      }
   }
 
   private func score(

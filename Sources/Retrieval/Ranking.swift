@@ -91,25 +91,36 @@ package func recall(_ scores: Span<Float>, limit: Int) -> [Candidate] {
 
 /// Stage 2: s = (1 - lambda) s_c + lambda s_f over the candidates, best first, ties by the lower item.
 ///
-/// With `fusion` z both scores are normalised over these candidates first: mean 0, deviation 1 (n - 1); scores that are
-/// all equal become 0.
+/// With `fusion` z the fine scores are brought to the mean and deviation (n - 1) that recall's have over these candidates: the order
+/// is that of both normalised, and s stays on the scale of s_c, which means the same from query to query.
 ///
 /// - Parameter fine: s_f of each candidate.
 package func fused(_ candidates: [Candidate], fine: [Float], _ interaction: InteractionConfig) -> [Candidate] {
   precondition(candidates.count == fine.count)
-  var (coarse, fine) = (candidates.map(\.recall), fine)
-  if interaction.fusion == .z { (coarse, fine) = (standardized(coarse), standardized(fine)) }
+  var fine = fine
+  if interaction.fusion == .z {
+    let (own, other) = (Moments(candidates.map(\.recall)), Moments(fine))
+    // Recall may not tell the candidates apart at all: then the fine scores keep their own deviation.
+    let scale = other.deviation > 0 ? (own.deviation > 0 ? own.deviation / other.deviation : 1) : 0
+    for i in fine.indices { fine[i] = own.mean + (fine[i] - other.mean) * scale }
+  }
   var result = candidates
   for i in result.indices {
-    result[i].score = (1 - interaction.lambda) * coarse[i] + interaction.lambda * fine[i]
+    result[i].score = (1 - interaction.lambda) * candidates[i].recall + interaction.lambda * fine[i]
   }
   return result.sorted { $0.score > $1.score || ($0.score == $1.score && $0.item < $1.item) }
 }
 
-private func standardized(_ x: [Float]) -> [Float] {
-  guard x.count > 1 else { return x.map { _ in 0 } }
-  let mean = x.reduce(0, +) / Float(x.count)
-  let variance = x.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / Float(x.count - 1)
-  let deviation = variance.squareRoot()
-  return x.map { deviation > 0 ? ($0 - mean) / deviation : 0 }
+/// The mean of some numbers and their deviation (n - 1); 0 of fewer than two.
+private struct Moments {
+  var mean: Float = 0
+  var deviation: Float = 0
+
+  init(_ x: [Float]) {
+    guard !x.isEmpty else { return }
+    let mean = x.reduce(0, +) / Float(x.count)
+    self.mean = mean
+    guard x.count > 1 else { return }
+    deviation = (x.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / Float(x.count - 1)).squareRoot()
+  }
 }

@@ -14,28 +14,39 @@ struct FTF: ParsableCommand {
     ])
 
   static func main() {
+    Streams.prepare()
+    let code = outcome()
+    guard Streams.isPrinted else {
+      report("ftf: standard output cannot be written")
+      Foundation.exit(1)
+    }
+    Foundation.exit(code)
+  }
+
+  private static func outcome() -> Int32 {
     do {
       var command = try parseAsRoot()
       try command.run()
+      return 0
     } catch let error as Failure {
       report("ftf: \(error.message)")
-      Foundation.exit(1)
+      return 1
     } catch let error as FastThenFineError {
       report("ftf: \(error.description)\(wayOut(error))")
-      Foundation.exit(1)
+      return 1
     } catch {
       let code = exitCode(for: error)
       if code.isSuccess {
         print(fullMessage(for: error))
-        Foundation.exit(0)
+        return 0
       }
-      if let code = error as? ExitCode { Foundation.exit(code.rawValue) }
+      if let code = error as? ExitCode { return code.rawValue }
       if code == .validationFailure {
         report(fullMessage(for: error))
-        Foundation.exit(2)
+        return 2
       }
       report("ftf: \(oneLine(error))")
-      Foundation.exit(1)
+      return 1
     }
   }
 
@@ -61,9 +72,6 @@ struct Failure: Error {
   var message: String
   init(_ message: String) { self.message = message }
 }
-
-/// One line on stderr.
-func report(_ line: String) { FileHandle.standardError.write(Data((line + "\n").utf8)) }
 
 /// What every verb that computes takes.
 struct Machine: ParsableArguments {

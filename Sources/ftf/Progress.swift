@@ -48,8 +48,7 @@ final class Progress: Sendable {
   }
 
   private func show(_ line: String, ending: String) {
-    let text = (isTerminal ? "\r\u{1B}[K\(line)" : line) + ending
-    FileHandle.standardError.write(Data(text.utf8))
+    Streams.write((isTerminal ? "\r\u{1B}[K\(line)" : line) + ending)
   }
 
   static func duration(_ seconds: Double) -> String {

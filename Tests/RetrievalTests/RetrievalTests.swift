@@ -30,10 +30,19 @@ import Weights
     #expect(fused(candidates, fine: fine, interaction(1, .raw)).map(\.item) == [0, 2, 3, 1])
     let raw = fused(candidates, fine: fine, interaction(0.25, .raw))
     #expect(abs(raw.first { $0.item == 1 }!.score - 0.7) < 1e-6)
-    // Deviations of recall (n - 1): mean 0.7, sum of squares 0.08.
+    // The order of both normalised, on recall's scale: mean 0.7 and sum of squares 0.08 there, 0.45 and 0.33 of the fine scores.
     let z = fused(candidates, fine: fine, interaction(0, .z))
-    #expect(abs(z[0].score - Float(0.2 / (0.08 / 3).squareRoot())) < 1e-5)
-    #expect(fused(candidates, fine: [1, 1, 1, 1], interaction(1, .z)).map(\.score) == [0, 0, 0, 0])
+    #expect(z.map(\.score) == candidates.map(\.recall))
+    let (recallDeviation, fineDeviation) = ((0.08 / 3).squareRoot(), (0.33 / 3).squareRoot())
+    let both = fused(candidates, fine: fine, interaction(0.6, .z))
+    for candidate in both {
+      let f = Double(fine[candidates.firstIndex { $0.item == candidate.item }!])
+      let normal = 0.4 * (Double(candidate.recall) - 0.7) / recallDeviation + 0.6 * (f - 0.45) / fineDeviation
+      #expect(abs(Double(candidate.score) - (0.7 + normal * recallDeviation)) < 1e-5)
+    }
+    #expect(fused(candidates, fine: [1, 1, 1, 1], interaction(1, .z)).allSatisfy { abs($0.score - 0.7) < 1e-6 })
+    let alike = recall([0.5, 0.5, 0.5].span, limit: 3)
+    #expect(fused(alike, fine: [0.1, 0.9, 0.4], interaction(0.5, .z)).map(\.item) == [1, 2, 0])
     #expect(fused([], fine: [], interaction(0.3, .z)).isEmpty)
   }
 
@@ -230,6 +239,7 @@ private func oracle(_ p: [[Double]], _ g: [Double], _ t: [Double], tau: Double, 
       let found = pipeline.reranked(
         pipeline.recall(query, limit: 30, with: kernels), for: query, interaction, with: kernels)
       #expect(found.suffix(10).map(\.item) == Array(order[20..<30]), "what lies beyond the candidates stays")
+      #expect(zip(found, found.dropFirst()).allSatisfy { $0.score >= $1.score }, "a score never rises along the list")
       for candidate in found.prefix(20) {
         let (source, index) = pipeline.place(candidate.item)
         var scorer = PairScorer()

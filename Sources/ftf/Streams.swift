@@ -1,0 +1,30 @@
+import Foundation
+
+/// The command's standard streams: what cannot be printed is a failure, what cannot be reported is not.
+enum Streams {
+  /// To be called before anything else: a stream that is closed must not become the first file that is opened.
+  static func prepare() {
+    signal(SIGPIPE, SIG_IGN)
+    for stream: Int32 in 0...2 where fcntl(stream, F_GETFD) == -1 {
+      // Opened so that reading gives nothing and writing fails, as on a closed one.
+      _ = unsafe open("/dev/null", stream == 0 ? O_WRONLY : O_RDONLY)
+    }
+  }
+
+  /// Whether all that was printed was taken.
+  static var isPrinted: Bool { fflush(nil) == 0 }
+
+  /// To stderr, as far as it takes it.
+  static func write(_ text: String) {
+    var bytes = Array(text.utf8)[...]
+    while !bytes.isEmpty {
+      let count = unsafe bytes.withUnsafeBytes { unsafe Foundation.write(2, $0.baseAddress, $0.count) }
+      if count < 0 && errno == EINTR { continue }
+      guard count > 0 else { return }
+      bytes = bytes.dropFirst(count)
+    }
+  }
+}
+
+/// One line on stderr.
+func report(_ line: String) { Streams.write(line + "\n") }
