@@ -17,7 +17,7 @@ extension CatalogWriter {
     let database = catalog.database
     let old = try database.read { try Int64.fetchAll($0, sql: "SELECT id FROM segments") }
     var number = (old.max() ?? 0) + 1
-    var written: [(number: Int64, kind: ItemKind, ids: [Int64], fingerprint: String)] = []
+    var written: [Rewritten] = []
     for kind in ItemKind.allCases {
       let (segments, dead) = try catalog.segments(kind)
       let live = segments.flatMap { segment in
@@ -28,21 +28,14 @@ extension CatalogWriter {
         var writer = try SegmentWriter(
           path: catalog.file(number), dimension: catalog.model.dimension, isPooled: kind == .image)
         for (segment, i) in part { try writer.append(segment.packed(i), id: segment.id(i)) }
-        written.append((number, kind, part.map { $0.id($1) }, try writer.finish()))
+        let ids = part.map { $0.id($1) }
+        written.append(Rewritten(number: number, kind: kind, ids: ids, fingerprint: try writer.finish()))
         progress(part.count)
         number += 1
       }
     }
     try database.write { db in
-      for segment in written {
-        try db.execute(
-          sql: "INSERT INTO segments VALUES (?, ?, ?, ?)",
-          arguments: [segment.number, segment.kind.rawValue, segment.ids.count, segment.fingerprint])
-        let table = segment.kind == .image ? "entries" : "captions"
-        for id in segment.ids {
-          try db.execute(sql: "UPDATE \(table) SET segment = ? WHERE id = ?", arguments: [segment.number, id])
-        }
-      }
+      for segment in written { try segment.take(db) }
       for id in old { try db.execute(sql: "DELETE FROM segments WHERE id = ?", arguments: [id]) }
       try db.execute(sql: "DELETE FROM dead")
       try db.execute(sql: "DELETE FROM attributes WHERE path NOT IN (SELECT path FROM sources)")
@@ -75,7 +68,7 @@ extension CatalogWriter {
     var repair = Repair()
     var bad = named.subtracting(rows.map { $0[0] as Int64 })
     for number in bad.sorted() { repair.problems.append("\(catalog.file(number)): is lost") }
-    var written: [(number: Int64, kind: ItemKind, ids: [Int64], fingerprint: String)] = []
+    var written: [Rewritten] = []
     var next = ((rows.map { $0[0] as Int64 } + named).max() ?? 0) + 1
     for row in rows {
       let (number, kind, items): (Int64, String, Int) = (row[0], row[1], row[2])
@@ -84,22 +77,14 @@ extension CatalogWriter {
       guard !found.isEmpty, let kind = ItemKind(rawValue: kind) else { continue }
       repair.problems += found
       bad.insert(number)
-      guard let ids = try salvage(number, kind, to: next) else { continue }
-      repair.kept += ids.ids.count
-      written.append((next, kind, ids.ids, ids.fingerprint))
+      guard let whole = try salvage(number, kind, to: next) else { continue }
+      repair.kept += whole.ids.count
+      written.append(whole)
       next += 1
     }
     guard !bad.isEmpty else { return repair }
     try database.write { db in
-      for segment in written {
-        try db.execute(
-          sql: "INSERT INTO segments VALUES (?, ?, ?, ?)",
-          arguments: [segment.number, segment.kind.rawValue, segment.ids.count, segment.fingerprint])
-        let table = segment.kind == .image ? "entries" : "captions"
-        for id in segment.ids {
-          try db.execute(sql: "UPDATE \(table) SET segment = ? WHERE id = ?", arguments: [segment.number, id])
-        }
-      }
+      for segment in written { try segment.take(db) }
       for number in bad {
         repair.sources += try String.fetchAll(
           db,
@@ -118,9 +103,7 @@ extension CatalogWriter {
   }
 
   /// The items of a segment that are whole and still in the index, in a new one; nil where there are none.
-  private func salvage(
-    _ number: Int64, _ kind: ItemKind, to next: Int64
-  ) throws -> (ids: [Int64], fingerprint: String)? {
+  private func salvage(_ number: Int64, _ kind: ItemKind, to next: Int64) throws -> Rewritten? {
     guard let segment = try? Segment(path: catalog.file(number)), segment.dimension == catalog.model.dimension,
       segment.isPooled == (kind == .image)
     else { return nil }
@@ -133,11 +116,27 @@ extension CatalogWriter {
     var writer = try SegmentWriter(
       path: catalog.file(next), dimension: catalog.model.dimension, isPooled: kind == .image)
     for i in whole { try writer.append(segment.packed(i), id: segment.id(i)) }
-    return (whole.map(segment.id), try writer.finish())
+    return Rewritten(number: next, kind: kind, ids: whole.map(segment.id), fingerprint: try writer.finish())
   }
 
   /// The dead of segments that are no longer there are nobody's.
   private static func forgetDead(_ db: Database) throws {
     if try Int.fetchOne(db, sql: "SELECT count(*) FROM segments") == 0 { try db.execute(sql: "DELETE FROM dead") }
+  }
+}
+
+/// A segment of items that others held before.
+private struct Rewritten {
+  var number: Int64
+  var kind: ItemKind
+  var ids: [Int64]
+  var fingerprint: String
+
+  /// Makes it live, and the one that holds its items.
+  func take(_ db: Database) throws {
+    try db.execute(
+      sql: "INSERT INTO segments VALUES (?, ?, ?, ?)", arguments: [number, kind.rawValue, ids.count, fingerprint])
+    let table = kind == .image ? "entries" : "captions"
+    for id in ids { try db.execute(sql: "UPDATE \(table) SET segment = ? WHERE id = ?", arguments: [number, id]) }
   }
 }
