@@ -24,8 +24,8 @@ let package = Package(
       name: "CSIMD", path: "CSIMD", exclude: ["README.md"],
       cSettings: [.unsafeFlags(["-fopenmp"])], linkerSettings: [.linkedLibrary("omp5")]),
     .target(name: "Kernels", dependencies: ["CSIMD"], swiftSettings: settings),
-    .target(name: "Weights", dependencies: ["Kernels"], swiftSettings: settings),
     .target(name: "Tokenization", swiftSettings: settings),
+    .target(name: "Weights", dependencies: ["Kernels", "Tokenization"], swiftSettings: settings),
     // libjpeg-turbo and libpng behind functions that never longjmp into Swift.
     .target(name: "CImage", linkerSettings: [.linkedLibrary("jpeg"), .linkedLibrary("png")]),
     .target(name: "Imaging", dependencies: ["Kernels", "CImage"], swiftSettings: settings),
@@ -54,7 +54,8 @@ let package = Package(
     .testTarget(name: "WeightsTests", dependencies: ["Weights", "TestSupport"], swiftSettings: settings),
     .testTarget(name: "ImagingTests", dependencies: ["Imaging", "Weights", "TestSupport"], swiftSettings: settings),
     .testTarget(
-      name: "EncodersTests", dependencies: ["FastThenFine", "Index", "Weights", "TestSupport"], swiftSettings: settings),
+      name: "EncodersTests", dependencies: ["FastThenFine", "Index", "Tokenization", "Weights", "TestSupport"],
+      swiftSettings: settings),
     .testTarget(name: "RetrievalTests", dependencies: ["Retrieval", "TestSupport"], swiftSettings: settings),
     .testTarget(name: "IndexTests", dependencies: ["Index", "TestSupport"], swiftSettings: settings),
     .testTarget(

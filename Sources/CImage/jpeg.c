@@ -11,6 +11,8 @@ typedef struct failure {
   struct jpeg_error_mgr base;
   jmp_buf back;
   char *message; // 200 bytes, or NULL
+  volatile int ended_early; // the data ended before the image did, as far as can be told
+  int is_strict; // whether a part that is filled up is an error: the end mark is not the file's own
 } failure;
 
 static void fail(j_common_ptr info) {
@@ -25,31 +27,55 @@ static void fail(j_common_ptr info) {
 
 // Warnings are recoverable damage, except for the end of the data: half an image is not the image.
 static void warn(j_common_ptr info, int level) {
-  if (level < 0 && info->err->msg_code == JWRN_JPEG_EOF)
+  failure *f = (failure *)info->err;
+  if (level >= 0)
+    return;
+  f->ended_early = f->ended_early || info->err->msg_code == JWRN_JPEG_EOF;
+  if (info->err->msg_code == JWRN_JPEG_EOF || (f->is_strict && info->err->msg_code == JWRN_HIT_MARKER))
     fail(info);
 }
 
-static void find_orientation(j_decompress_ptr info, cimage *out) {
-  for (jpeg_saved_marker_ptr m = info->marker_list; m; m = m->next)
-    if (m->marker == JPEG_APP0 + 1 && m->data_length > 6 && memcmp(m->data, "Exif\0\0", 6) == 0) {
-      out->orientation = cimage_orientation(m->data + 6, m->data_length - 6);
-      return;
+// What EXIF says, or else XMP.
+static int find_orientation(j_decompress_ptr info) {
+  static const char exif[6] = "Exif\0", xmp[29] = "http://ns.adobe.com/xap/1.0/";
+  int found = 0;
+  for (jpeg_saved_marker_ptr m = info->marker_list; m; m = m->next) {
+    if (m->marker != JPEG_APP0 + 1)
+      continue;
+    if (m->data_length > sizeof exif && memcmp(m->data, exif, sizeof exif) == 0) {
+      const int said = cimage_orientation(m->data + sizeof exif, m->data_length - sizeof exif);
+      if (said)
+        return said;
+    } else if (m->data_length > sizeof xmp && memcmp(m->data, xmp, sizeof xmp) == 0 && !found) {
+      found = cimage_xmp_orientation(m->data + sizeof xmp, m->data_length - sizeof xmp);
     }
+  }
+  return found ? found : 1;
 }
 
-// One row of inverted CMYK, as Adobe writes it (or plain CMYK), to RGB.
-static void cmyk_row(const uint8_t *cmyk, uint8_t *rgb, uint32_t width, int inverted) {
+// One row of inverted CMYK to RGB. Adobe writes it so and every viewer takes it so, whether the file has Adobe's marker or not.
+static void cmyk_row(const uint8_t *cmyk, uint8_t *rgb, uint32_t width) {
   for (uint32_t x = 0; x < width; x++)
-    for (int c = 0; c < 3; c++) {
-      const unsigned ink = inverted ? cmyk[4 * x + c] : 255u - cmyk[4 * x + c];
-      const unsigned black = inverted ? cmyk[4 * x + 3] : 255u - cmyk[4 * x + 3];
-      rgb[3 * x + c] = (uint8_t)((ink * black + 127) / 255);
-    }
+    for (int c = 0; c < 3; c++)
+      rgb[3 * x + c] = (uint8_t)((cmyk[4 * x + c] * cmyk[4 * x + 3] + 127) / 255);
 }
 
-int cimage_decode_jpeg(const uint8_t *data, size_t size, uint64_t max_pixels, cimage *out) {
+// Whether all scans came, as far as the scans themselves tell it: every coefficient of a progressive image in full, or all
+// components in one scan.
+static int has_all_scans(const struct jpeg_decompress_struct *info) {
+  if (!info->progressive_mode)
+    return info->comps_in_scan == info->num_components;
+  for (int c = 0; c < info->num_components; c++)
+    for (int i = 0; i < DCTSIZE2; i++)
+      if (info->coef_bits[c][i] != 0)
+        return 0;
+  return 1;
+}
+
+// 0 for an image, 1 for none, 2 for none because the data ended.
+static int decode(const uint8_t *data, size_t size, uint64_t max_pixels, cimage *out, int is_strict) {
   struct jpeg_decompress_struct info;
-  failure f = {.message = out->message};
+  failure f = {.message = out->message, .is_strict = is_strict};
   uint8_t *volatile rgb = NULL, *volatile row = NULL;
   memset(out, 0, sizeof *out);
   out->orientation = 1;
@@ -60,7 +86,7 @@ int cimage_decode_jpeg(const uint8_t *data, size_t size, uint64_t max_pixels, ci
     jpeg_destroy_decompress(&info);
     free(rgb);
     free(row);
-    return 1;
+    return f.ended_early ? 2 : 1;
   }
   jpeg_create_decompress(&info);
   jpeg_save_markers(&info, JPEG_APP0 + 1, 0xffff);
@@ -72,7 +98,7 @@ int cimage_decode_jpeg(const uint8_t *data, size_t size, uint64_t max_pixels, ci
     jpeg_destroy_decompress(&info);
     return 1;
   }
-  find_orientation(&info, out);
+  out->orientation = find_orientation(&info);
   const int cmyk = info.jpeg_color_space == JCS_CMYK || info.jpeg_color_space == JCS_YCCK;
   info.out_color_space = cmyk ? JCS_CMYK : JCS_RGB;
   jpeg_start_decompress(&info);
@@ -93,13 +119,36 @@ int cimage_decode_jpeg(const uint8_t *data, size_t size, uint64_t max_pixels, ci
     JSAMPROW line = cmyk ? row : target;
     jpeg_read_scanlines(&info, &line, 1);
     if (cmyk)
-      cmyk_row(row, target, out->width, info.saw_Adobe_marker);
+      cmyk_row(row, target, out->width);
+  }
+  if (is_strict && !has_all_scans(&info)) {
+    longjmp(f.back, 1);
   }
   jpeg_finish_decompress(&info);
   jpeg_destroy_decompress(&info);
   free(row);
   out->rgb = rgb;
   return 0;
+}
+
+int cimage_decode_jpeg(const uint8_t *data, size_t size, uint64_t max_pixels, cimage *out) {
+  const int result = decode(data, size, max_pixels, out, 0);
+  if (result != 2)
+    return result;
+  // It may lack nothing but its end mark: with one, every pixel has to be there.
+  char message[sizeof out->message];
+  memcpy(message, out->message, sizeof message);
+  uint8_t *whole = malloc(size + 2);
+  if (!whole)
+    return 1;
+  memcpy(whole, data, size);
+  whole[size] = 0xff;
+  whole[size + 1] = JPEG_EOI;
+  const int failed = decode(whole, size + 2, max_pixels, out, 1);
+  free(whole);
+  if (failed)
+    memcpy(out->message, message, sizeof message);
+  return failed != 0;
 }
 
 void cimage_free(cimage *image) {

@@ -41,6 +41,49 @@ static void take(png_structp png, png_bytep out, size_t count) {
   s->left -= count;
 }
 
+// What EXIF says, or else XMP.
+static int find_orientation(png_structp png, png_infop info) {
+  png_bytep exif = NULL;
+  png_uint_32 length = 0;
+  int found = 0;
+  if (png_get_eXIf_1(png, info, &length, &exif))
+    found = cimage_orientation(exif, length);
+  png_textp text = NULL;
+  int count = 0;
+  png_get_text(png, info, &text, &count);
+  for (int i = 0; i < count && !found; i++)
+    if (strcmp(text[i].key, "XML:com.adobe.xmp") == 0 && text[i].text)
+      found = cimage_xmp_orientation((const uint8_t *)text[i].text, strlen(text[i].text));
+  return found ? found : 1;
+}
+
+// Big-endian 16 bits to 8, in place. Values that fill the range are cut to their high byte. Where none reaches a quarter of it, as
+// from sensors of 10 to 14 bits and reflectances in ten thousandths, that would leave black: there the value that one in five
+// hundred exceeds becomes white.
+static void narrow(uint8_t *values, size_t count) {
+  static const unsigned quarter = 1 << 14;
+  unsigned most = 0;
+  for (size_t i = 0; i < count; i++) {
+    const unsigned value = values[2 * i] << 8 | values[2 * i + 1];
+    most = value > most ? value : most;
+  }
+  if (most >= quarter || most == 0) {
+    for (size_t i = 0; i < count; i++)
+      values[i] = values[2 * i];
+    return;
+  }
+  size_t histogram[1 << 14] = {0};
+  for (size_t i = 0; i < count; i++)
+    histogram[values[2 * i] << 8 | values[2 * i + 1]]++;
+  unsigned white = most;
+  for (size_t above = histogram[most]; white > 1 && above <= count / 500;)
+    above += histogram[--white];
+  for (size_t i = 0; i < count; i++) {
+    const unsigned value = values[2 * i] << 8 | values[2 * i + 1];
+    values[i] = value >= white ? 255 : (uint8_t)((value * 255 + white / 2) / white);
+  }
+}
+
 int cimage_decode_png(const uint8_t *data, size_t size, uint64_t max_pixels, cimage *out) {
   memset(out, 0, sizeof *out);
   out->orientation = 1;
@@ -67,12 +110,12 @@ int cimage_decode_png(const uint8_t *data, size_t size, uint64_t max_pixels, cim
     return 1;
   }
   png_set_expand(png);
-  png_set_strip_16(png);
+  const int is_wide = png_get_bit_depth(png, info) == 16;
   png_set_gray_to_rgb(png);
   png_set_strip_alpha(png);
   png_set_interlace_handling(png);
   png_read_update_info(png, info);
-  const size_t stride = (size_t)width * 3;
+  const size_t stride = (size_t)width * 3 * (is_wide ? 2 : 1);
   if (png_get_rowbytes(png, info) != stride)
     png_error(png, "its pixels cannot be made RGB");
   rgb = malloc(stride * height);
@@ -83,10 +126,9 @@ int cimage_decode_png(const uint8_t *data, size_t size, uint64_t max_pixels, cim
     rows[y] = rgb + y * stride;
   png_read_image(png, rows);
   png_read_end(png, info);
-  png_bytep exif = NULL;
-  png_uint_32 length = 0;
-  if (png_get_eXIf_1(png, info, &length, &exif))
-    out->orientation = cimage_orientation(exif, length);
+  if (is_wide)
+    narrow(rgb, stride * height / 2);
+  out->orientation = find_orientation(png, info);
   png_destroy_read_struct(&png, &info, NULL);
   free(rows);
   out->rgb = rgb;

@@ -58,10 +58,12 @@ public final class Engine: Sendable {
   static func tokenizer(of model: Model) throws -> @Sendable (String, Int) -> [Int32] {
     do {
       if model.config.text.architecture == "clip" {
-        let pairs = try BytePairEncoding(vocabulary: model.vocabulary, merges: model.merges)
+        let pairs = try BytePairEncoding(
+          vocabulary: model.vocabulary, merges: model.merges, added: model.addedTokens)
         return { pairs.encode($0, limit: $1) }
       } else {
-        let pieces = try WordPiece(vocabulary: model.vocabulary, lowercase: model.config.text.lowercase)
+        let pieces = try WordPiece(
+          vocabulary: model.vocabulary, lowercase: model.config.text.lowercase, added: model.addedTokens)
         return { pieces.encode($0, limit: $1) }
       }
     } catch {

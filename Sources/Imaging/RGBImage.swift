@@ -33,7 +33,7 @@ package struct RGBImage: Sendable {
   /// More than this is refused before memory is taken for it: half a gigabyte of pixels.
   package static let mostPixels = 178_956_970
   /// Endings, in lower case, of the files that a folder is searched for.
-  package static let endings: Set<String> = ["jpg", "jpeg", "png"]
+  package static let endings: Set<String> = ["jpg", "jpeg", "jpe", "jfif", "png"]
 
   /// Reads a JPEG or PNG file, by what it holds and not by its name, and turns it as its EXIF orientation says.
   package init(path: String) throws(ImagingError) {
@@ -52,7 +52,8 @@ package struct RGBImage: Sendable {
     guard !data.isEmpty else { throw .unreadable(path: path, reason: "the file is empty") }
     let isJPEG = data.starts(with: [0xff, 0xd8])
     guard isJPEG || data.starts(with: [0x89, 0x50, 0x4e, 0x47]) else {
-      throw .unreadable(path: path, reason: "it is neither a JPEG nor a PNG file")
+      let kind = FileKind.name(of: Array(data.prefix(FileKind.prefix)))
+      throw .unreadable(path: path, reason: kind.map { "it is \($0); JPEG and PNG are read" } ?? "it is neither a JPEG nor a PNG file")
     }
     var decoded = unsafe cimage()
     defer { unsafe cimage_free(&decoded) }

@@ -15,7 +15,9 @@ package struct BytePairEncoding: Sendable {
   private let lastBytes: [Int32?]
   private let start: Int32
   private let end: Int32
-  private let special: [(scalars: [Unicode.Scalar], id: Int32)]
+  /// Tokens that are looked for in the text as it came, and in what is between them once it is normalised.
+  private let verbatim: AddedTokens
+  private let normalizedTokens: AddedTokens
 
   package enum Failure: Error, Equatable, CustomStringConvertible {
     case missing(token: String)
@@ -31,13 +33,17 @@ package struct BytePairEncoding: Sendable {
   /// - Parameters:
   ///   - vocabulary: tokens in order of their ids.
   ///   - merges: pairs of tokens with a space between, best first.
-  package init(vocabulary: [String], merges lines: [String]) throws(Failure) {
+  ///   - added: tokens that are recognised as they are written; nil for CLIP's own two.
+  package init(vocabulary: [String], merges lines: [String], added: [AddedToken]? = nil) throws(Failure) {
     var ids: [String: Int32] = [:]
     for (i, token) in vocabulary.enumerated() where ids[token] == nil { ids[token] = Int32(i) }
     guard let start = ids["<|startoftext|>"] else { throw .missing(token: "<|startoftext|>") }
     guard let end = ids["<|endoftext|>"] else { throw .missing(token: "<|endoftext|>") }
     (self.start, self.end) = (start, end)
-    special = [("<|startoftext|>", start), ("<|endoftext|>", end)].map { (Array($0.0.unicodeScalars), $0.1) }
+    let added =
+      added ?? [AddedToken(id: start, content: "<|startoftext|>"), AddedToken(id: end, content: "<|endoftext|>")]
+    verbatim = AddedTokens(added.filter { !$0.normalized })
+    normalizedTokens = AddedTokens(added.filter(\.normalized)) { Self.normalized($0) }
     let characters = Self.byteCharacters
     bytes = characters.map { ids[String($0)] }
     lastBytes = characters.map { ids["\($0)</w>"] }
@@ -74,27 +80,24 @@ package struct BytePairEncoding: Sendable {
   /// The start token, the pieces, the end token; cut to `limit` with the end token kept.
   package func encode(_ text: String, limit: Int) -> [Int32] {
     var result = [start]
-    let scalars = Array(text.unicodeScalars)
-    var plain = 0
-    var i = 0
-    while i < scalars.count && result.count < limit {
-      if scalars[i] == "<", let token = special.first(where: { scalars[i...].starts(with: $0.scalars) }) {
-        append(scalars[plain..<i], to: &result, limit: limit)
-        result.append(token.id)
-        i += token.scalars.count
-        plain = i
-      } else {
-        i += 1
+    for part in verbatim.split(Array(text.unicodeScalars)[...]) where result.count < limit {
+      switch part {
+      case .token(let id): result.append(id)
+      case .text(let scalars):
+        for part in normalizedTokens.split(Self.normalized(scalars)[...]) where result.count < limit {
+          switch part {
+          case .token(let id): result.append(id)
+          case .text(let scalars): append(scalars, to: &result, limit: limit)
+          }
+        }
       }
     }
-    if plain < scalars.count { append(scalars[plain...], to: &result, limit: limit) }
     return Array(result.prefix(limit - 1)) + [end]
   }
 
-  private func append(_ scalars: ArraySlice<Unicode.Scalar>, to result: inout [Int32], limit: Int) {
-    let normalized = Self.normalized(scalars)
-    var i = 0
-    while i < normalized.count && result.count < limit {
+  private func append(_ normalized: ArraySlice<Unicode.Scalar>, to result: inout [Int32], limit: Int) {
+    var i = normalized.startIndex
+    while i < normalized.endIndex && result.count < limit {
       let length = Self.wordLength(normalized, at: i)
       if length > 0 { appendWord(normalized[i..<i + length], to: &result) }
       i += max(length, 1)
@@ -121,7 +124,7 @@ package struct BytePairEncoding: Sendable {
   }
 
   /// The length of what matches at `i`: 's|'t|'re|'ve|'m|'ll|'d|letters|one number|others; 0 for white space.
-  private static func wordLength(_ text: [Unicode.Scalar], at i: Int) -> Int {
+  private static func wordLength(_ text: ArraySlice<Unicode.Scalar>, at i: Int) -> Int {
     if text[i] == "'" {
       for ending in ["s", "t", "re", "ve", "m", "ll", "d"] where text[(i + 1)...].starts(with: ending.unicodeScalars) {
         return 1 + ending.unicodeScalars.count

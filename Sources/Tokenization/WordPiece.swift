@@ -9,8 +9,9 @@ package struct WordPiece: Sendable {
   private let start: Int32
   private let end: Int32
   private let lowercase: Bool
-  /// Tokens that are recognised as they are written, before anything is normalised.
-  private let special: [(scalars: [Unicode.Scalar], id: Int32)]
+  /// Tokens that are looked for in the text as it came, and in what is between them once it is normalised.
+  private let verbatim: AddedTokens
+  private let normalizedTokens: AddedTokens
 
   private static let longestWord = 100
 
@@ -23,8 +24,10 @@ package struct WordPiece: Sendable {
     }
   }
 
-  /// - Parameter vocabulary: pieces in order of their ids; the first of equal ones counts.
-  package init(vocabulary: [String], lowercase: Bool) throws(Failure) {
+  /// - Parameters:
+  ///   - vocabulary: pieces in order of their ids; the first of equal ones counts.
+  ///   - added: tokens that are recognised as they are written; nil for BERT's own five.
+  package init(vocabulary: [String], lowercase: Bool, added: [AddedToken]? = nil) throws(Failure) {
     var ids: [[UInt8]: Int32] = [:]
     for (i, piece) in vocabulary.enumerated() where ids[[UInt8](piece.utf8)] == nil {
       ids[[UInt8](piece.utf8)] = Int32(i)
@@ -34,9 +37,13 @@ package struct WordPiece: Sendable {
       return id
     }
     (unknown, start, end) = (try id("[UNK]"), try id("[CLS]"), try id("[SEP]"))
-    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"].compactMap { token in
-      ids[[UInt8](token.utf8)].map { (Array(token.unicodeScalars), $0) }
-    }
+    let added =
+      added
+      ?? ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"].compactMap { token in
+        ids[[UInt8](token.utf8)].map { AddedToken(id: $0, content: token) }
+      }
+    verbatim = AddedTokens(added.filter { !$0.normalized })
+    normalizedTokens = AddedTokens(added.filter(\.normalized)) { Self.normalized($0, lowercase: lowercase) }
     self.ids = ids
     self.lowercase = lowercase
   }
@@ -44,26 +51,24 @@ package struct WordPiece: Sendable {
   /// [CLS], the pieces, [SEP]; cut to `limit` with [SEP] kept.
   package func encode(_ text: String, limit: Int) -> [Int32] {
     var result = [start]
-    let scalars = Array(text.unicodeScalars)
-    var plain = 0
-    var i = 0
-    while i < scalars.count && result.count < limit {
-      if scalars[i] == "[", let token = special.first(where: { scalars[i...].starts(with: $0.scalars) }) {
-        appendPieces(of: scalars[plain..<i], to: &result, limit: limit)
-        result.append(token.id)
-        i += token.scalars.count
-        plain = i
-      } else {
-        i += 1
+    for part in verbatim.split(Array(text.unicodeScalars)[...]) where result.count < limit {
+      switch part {
+      case .token(let id): result.append(id)
+      case .text(let scalars):
+        for part in normalizedTokens.split(Self.normalized(scalars, lowercase: lowercase)[...]) where result.count < limit {
+          switch part {
+          case .token(let id): result.append(id)
+          case .text(let scalars): appendPieces(of: scalars, to: &result, limit: limit)
+          }
+        }
       }
     }
-    if plain < scalars.count { appendPieces(of: scalars[plain...], to: &result, limit: limit) }
     return Array(result.prefix(limit - 1)) + [end]
   }
 
   private func appendPieces(of scalars: ArraySlice<Unicode.Scalar>, to result: inout [Int32], limit: Int) {
     var word: [Unicode.Scalar] = []
-    for scalar in normalized(scalars) where result.count < limit {
+    for scalar in scalars where result.count < limit {
       if scalar.properties.isWhitespace {
         appendWord(word, to: &result)
         word.removeAll(keepingCapacity: true)
@@ -108,16 +113,16 @@ package struct WordPiece: Sendable {
 
   // MARK: Normalising
 
-  private func normalized(_ scalars: ArraySlice<Unicode.Scalar>) -> [Unicode.Scalar] {
+  private static func normalized(_ scalars: ArraySlice<Unicode.Scalar>, lowercase: Bool) -> [Unicode.Scalar] {
     var cleaned: [Unicode.Scalar] = []
     cleaned.reserveCapacity(scalars.count)
     var isASCII = true
     for scalar in scalars {
-      if Self.isRemoved(scalar) { continue }
+      if isRemoved(scalar) { continue }
       isASCII = isASCII && scalar.isASCII
       if scalar.properties.isWhitespace {
         cleaned.append(" ")
-      } else if Self.isCJK(scalar) {
+      } else if isCJK(scalar) {
         cleaned += [" ", scalar, " "]
       } else {
         cleaned.append(scalar)

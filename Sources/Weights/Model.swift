@@ -1,5 +1,6 @@
 import Foundation
 import Kernels
+import Tokenization
 
 /// What an engine computes with: a config, a vocabulary, and tensors by their canonical names; read from a `.ftf` file (a
 /// safetensors container whose metadata holds the config and the vocabulary), or a source on its way to one.
@@ -43,6 +44,8 @@ package final class Model: Sendable {
   package let vocabulary: [String]
   /// Of byte-pair encoding: pairs of tokens, best first; empty for others.
   package let merges: [String]
+  /// Tokens that are recognised as they are written; nil for those that its kind always has.
+  package let addedTokens: [AddedToken]?
   package let weights: any ModelWeights
   /// What a file says beside its config: `origin`, and the `card` of a quantised model.
   package let metadata: [String: String]
@@ -67,22 +70,24 @@ package final class Model: Sendable {
     config = try ModelConfig(json: Data(json.utf8), path: path)
     fingerprint = Self.fingerprint(file, data: data)
     guard config.precision != nil else { throw .badConfig(path: path, reason: "the config does not say its precision") }
-    merges = (metadata["merges"] ?? "").split(separator: "\n").map(String.init)
+    merges = (metadata["merges"] ?? "").lines.map(String.init)
     vocabulary = try Self.lines(of: words, count: config.text.vocabulary, path: path)
+    addedTokens = try Self.addedTokens(metadata, count: config.text.vocabulary, path)
   }
 
   /// A source, in fp32.
   package init(_ source: SourceModel) throws(WeightsError) {
     (path, config, metadata, fingerprint) = (source.path, source.config, [:], "")
     weights = SourceWeights(path: path, tensors: source.tensors)
-    merges = source.merges.split(separator: "\n").map(String.init)
+    addedTokens = source.addedTokens
+    merges = source.merges.lines.map(String.init)
     vocabulary = try Self.lines(of: source.vocabulary, count: config.text.vocabulary, path: path)
   }
 
   private static func fingerprint(_ file: SafeTensors, data: UInt32) -> String {
-    let said = ["config", "vocabulary", "merges"].map { file.metadata[$0] ?? "" }
+    let said = ["config", "vocabulary", "merges"].map { file.metadata[$0] ?? "" } + [file.metadata["added_tokens"]].compactMap { $0 }
     let table = file.tensors.sorted { $0.key < $1.key }.map { name, tensor in
-      "\(name) \(tensor.type.rawValue) \(tensor.shape) \(tensor.bytes.lowerBound - file.dataStart)"
+      "\(name) \(tensor.dtype) \(tensor.shape) \(tensor.bytes.lowerBound - file.dataStart)"
     }
     let text = Array((said + table).joined(separator: "\0").utf8)
     return SafeTensors.hexadecimal(data) + SafeTensors.hexadecimal(KernelSet.checksum(text.span.memory))
@@ -91,9 +96,25 @@ package final class Model: Sendable {
   /// What `format` in the metadata says of a file that has to have a checksum; without one it is `ModelConfig.format`.
   static let format = ModelConfig.format + "/2"
 
+  static func json(_ tokens: [AddedToken]) -> String {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    // Encoding values of this type cannot fail.
+    return String(decoding: try! encoder.encode(tokens), as: UTF8.self)
+  }
+
+  private static func addedTokens(
+    _ metadata: [String: String], count: Int, _ path: String
+  ) throws(WeightsError) -> [AddedToken]? {
+    guard let json = metadata["added_tokens"] else { return nil }
+    guard let tokens = try? JSONDecoder().decode([AddedToken].self, from: Data(json.utf8)),
+      tokens.allSatisfy({ (0..<Int32(clamping: count)).contains($0.id) })
+    else { throw .malformed(path: path, reason: "its added tokens are not those of its vocabulary") }
+    return tokens
+  }
+
   static func lines(of text: String, count: Int, path: String) throws(WeightsError) -> [String] {
-    var lines = text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
-    if lines.last == "" { lines.removeLast() }
+    let lines = text.lines.map(String.init)
     guard lines.count == count else {
       throw .badConfig(path: path, reason: "the vocabulary has \(lines.count) words, the config asks for \(count)")
     }

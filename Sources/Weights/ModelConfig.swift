@@ -221,22 +221,25 @@ extension ModelConfig {
     decoder.keyDecodingStrategy = .convertFromSnakeCase
     do {
       self = try decoder.decode(ModelConfig.self, from: json)
-    } catch let DecodingError.keyNotFound(key, context) {
-      let place = (context.codingPath + [key]).map(\.stringValue).joined(separator: ".")
-      throw .badConfig(path: path, reason: "the config has no '\(place)'")
-    } catch let DecodingError.typeMismatch(_, context) {
-      throw .badConfig(path: path, reason: "the config's '\(Self.place(context))' has another type than expected")
-    } catch let DecodingError.dataCorrupted(context) {
-      throw .badConfig(
-        path: path, reason: "the config's '\(Self.place(context))' cannot be read: \(context.debugDescription)")
     } catch {
-      throw .badConfig(path: path, reason: "the config cannot be read: \(error.localizedDescription)")
+      throw .badConfig(path: path, reason: Self.reason(error))
     }
     if let reason = contradiction { throw .badConfig(path: path, reason: "the config \(reason)") }
   }
 
-  private static func place(_ context: DecodingError.Context) -> String {
-    context.codingPath.map(\.stringValue).joined(separator: ".")
+  /// Why a JSON text was not what is expected, in a few words.
+  static func reason(_ error: any Error) -> String {
+    func place(_ path: [any CodingKey]) -> String { path.map(\.stringValue).joined(separator: ".") }
+    switch error {
+    case DecodingError.keyNotFound(let key, let context):
+      return "the config has no '\(place(context.codingPath + [key]))'"
+    case DecodingError.typeMismatch(_, let context), DecodingError.valueNotFound(_, let context):
+      return "the config's '\(place(context.codingPath))' has another type than expected"
+    case DecodingError.dataCorrupted(let context):
+      return context.codingPath.isEmpty
+        ? "it is no valid JSON" : "the config's '\(place(context.codingPath))' cannot be read: \(context.debugDescription)"
+    default: return "it cannot be read"
+    }
   }
 
   package func json() -> String {

@@ -1,17 +1,15 @@
 import Foundation
 import Kernels
 
-/// A `.pt`, `.pth` or `.bin` file of PyTorch: a zip archive whose `data.pkl` names tensors and whose `data/` holds them. State
-/// dicts, checkpoints that wrap one (`state_dict`, `model`, `module.` before every name) and TorchScript archives are read, by
-/// a reader that runs nothing.
+/// A `.pt`, `.pth` or `.bin` file of PyTorch, by a reader that runs nothing: a zip archive whose `data.pkl` names tensors and whose
+/// `data/` holds them (state dicts, checkpoints around one, TorchScript archives), or what PyTorch before 1.6 wrote, pickles one
+/// after the other and then the data.
 final class PyTorchArchive: TensorSource, Sendable {
   let path: String
   private let file: MappedFile
-  private let entries: [String: ZipDirectory.Entry]
-  /// The folder that every entry lies in.
-  private let root: String
+  /// Where the data of each storage lies, by its key.
+  private let storages: [String: Range<Int>]
   private let tensors: [String: PickledTensor]
-  /// Whether the archive holds a program, as OpenAI's CLIP files do; the program is not looked at.
   let isTorchScript: Bool
 
   var names: Set<String> { Set(tensors.keys) }
@@ -23,12 +21,32 @@ final class PyTorchArchive: TensorSource, Sendable {
     } catch {
       throw .unreadable(path: path, reason: "\(error)")
     }
-    entries = try ZipDirectory(file).entries
-    guard let pickle = entries.values.first(where: { $0.name.hasSuffix("/data.pkl") }) else {
-      throw .archive(path: path, reason: "it has no data.pkl; files older than PyTorch 1.6 have to be saved again")
+    let value: Pickled
+    if Self.isLegacy(file.array(at: 0, count: min(file.count, FileKind.prefix))) {
+      (value, storages, isTorchScript) = try Self.legacy(file)
+    } else {
+      (value, storages, isTorchScript) = try Self.zipped(file)
     }
-    root = String(pickle.name.dropLast("data.pkl".count))
-    isTorchScript = entries["\(root)constants.pkl"] != nil
+    do {
+      var found: [String: PickledTensor] = [:]
+      var visits = 0
+      try Self.collect(value, "", depth: 0, visits: &visits, into: &found)
+      tensors = found
+    } catch {
+      throw .archive(path: path, reason: error.reason)
+    }
+    guard !tensors.isEmpty else { throw .archive(path: path, reason: "it holds no tensors") }
+  }
+
+  private typealias Content = (value: Pickled, storages: [String: Range<Int>], isTorchScript: Bool)
+
+  private static func zipped(_ file: MappedFile) throws(WeightsError) -> Content {
+    let path = file.path
+    let entries = try ZipDirectory(file).entries
+    guard let pickle = entries.values.first(where: { $0.name.hasSuffix("/data.pkl") }) else {
+      throw .archive(path: path, reason: "it has no data.pkl")
+    }
+    let root = String(pickle.name.dropLast("data.pkl".count))
     if let order = entries["\(root)byteorder"] {
       let bytes: [UInt8] = file.array(at: order.bytes.lowerBound, count: order.bytes.count)
       guard bytes == Array("little".utf8) else {
@@ -39,15 +57,54 @@ final class PyTorchArchive: TensorSource, Sendable {
       throw .archive(path: path, reason: "its data.pkl is too long")
     }
     var unpickler = Unpickler(file.array(at: pickle.bytes.lowerBound, count: pickle.bytes.count))
+    let data = "\(root)data/"
+    let stored = entries.filter { $0.key.hasPrefix(data) }.map { (String($0.key.dropFirst(data.count)), $0.value.bytes) }
     do {
-      var found: [String: PickledTensor] = [:]
-      var visits = 0
-      try Self.collect(try unpickler.read(), "", depth: 0, visits: &visits, into: &found)
-      tensors = Self.unwrapped(found)
+      return (try unpickler.read(), Dictionary(uniqueKeysWithValues: stored), entries["\(root)constants.pkl"] != nil)
     } catch {
       throw .archive(path: path, reason: error.reason)
     }
-    guard !tensors.isEmpty else { throw .archive(path: path, reason: "it holds no tensors") }
+  }
+
+  /// What the pickle of PyTorch's magic number begins with: PROTO 2, LONG1 of ten bytes.
+  static func isLegacy(_ bytes: [UInt8]) -> Bool {
+    bytes.starts(with: [0x80, 2, 0x8a, 10, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19])
+  }
+
+  /// Pickles of a magic number, a version, a system, the object and the keys of its storages; then each storage in the order of the
+  /// keys: a u64 count of elements and the elements.
+  private static func legacy(_ file: MappedFile) throws(WeightsError) -> Content {
+    let path = file.path
+    var unpickler = Unpickler(file.array(at: 0, count: min(file.count, Unpickler.longest)))
+    do throws(Unpickler.Refusal) {
+      _ = try unpickler.read()
+      guard case .int(1001) = try unpickler.read(), case .dict(let system) = try unpickler.read() else {
+        throw Unpickler.Refusal(reason: "it has another version of the old form than 1001")
+      }
+      for case (.string("little_endian"), .bool(false)) in system.items {
+        throw Unpickler.Refusal(reason: "its numbers are not little-endian")
+      }
+      let value = try unpickler.read()
+      guard case .list(let keys) = try unpickler.read() else {
+        throw Unpickler.Refusal(reason: "it does not say which storages it has")
+      }
+      var storages: [String: Range<Int>] = [:]
+      var at = unpickler.at
+      for case .string(let key) in keys.items {
+        guard let storage = unpickler.storages[key], let size = storage.elementSize, at <= file.count - 8 else {
+          throw Unpickler.Refusal(reason: "the storage '\(key)' is missing")
+        }
+        let (bytes, overflow) = Int(truncatingIfNeeded: file.load(at: at, as: UInt64.self)).multipliedReportingOverflow(by: size)
+        guard !overflow, bytes >= 0, bytes <= file.count - at - 8 else {
+          throw Unpickler.Refusal(reason: "the storage '\(key)' reaches past the file, which is truncated")
+        }
+        storages[key] = at + 8..<at + 8 + bytes
+        at += 8 + bytes
+      }
+      return (value, storages, false)
+    } catch {
+      throw .archive(path: path, reason: error.reason)
+    }
   }
 
   /// Names with dots from nested dictionaries and objects.
@@ -68,18 +125,6 @@ final class PyTorchArchive: TensorSource, Sendable {
     }
   }
 
-  /// The names of the model inside a checkpoint: what wraps all of them is taken off.
-  private static func unwrapped(_ tensors: [String: PickledTensor]) -> [String: PickledTensor] {
-    var tensors = tensors
-    for wrapper in ["state_dict.", "model.", "module."] where tensors.keys.contains(where: { $0.hasPrefix(wrapper) }) {
-      let inside = tensors.filter { $0.key.hasPrefix(wrapper) }
-      // `model.` may be a part of a model's own names; a wrapper holds most of what there is.
-      guard wrapper == "state_dict." || inside.count * 2 > tensors.count else { continue }
-      tensors = Dictionary(uniqueKeysWithValues: inside.map { (String($0.key.dropFirst(wrapper.count)), $0.value) })
-    }
-    return tensors
-  }
-
   func shape(_ name: String) -> [Int]? { tensors[name]?.shape }
 
   func floats(_ name: String, shape: [Int]) throws(WeightsError) -> [Float] {
@@ -91,7 +136,7 @@ final class PyTorchArchive: TensorSource, Sendable {
     guard let type = types[tensor.storage.type] else {
       throw .badType(path: path, tensor: name, expected: "floats", found: tensor.storage.type)
     }
-    guard let entry = entries["\(root)data/\(tensor.storage.key)"] else {
+    guard let bytes = storages[tensor.storage.key] else {
       throw .archive(path: path, reason: "the data of tensor '\(name)' is missing")
     }
     let size = type.size
@@ -106,14 +151,14 @@ final class PyTorchArchive: TensorSource, Sendable {
       }
       (count, last) = (total, next)
     }
-    guard count == 0 || last < entry.bytes.count / size, count <= entry.bytes.count / size else {
+    guard count == 0 || last < bytes.count / size, count <= bytes.count / size else {
       throw .badValue(path: path, tensor: name, reason: "reaches past its data")
     }
-    let start = entry.bytes.lowerBound + tensor.offset * size
+    let start = bytes.lowerBound + tensor.offset * size
     // What the strides span, and then its elements in their order; they are all of it in nearly every file.
     let spanned = count == 0 ? [] : file.floats(type, at: start, count: last - tensor.offset + 1)!
     let values = Self.isContiguous(shape, tensor.strides) ? spanned : Self.ordered(spanned, shape, tensor.strides)
-    file.release(entry.bytes)
+    file.release(bytes)
     guard values.allSatisfy(\.isFinite) else {
       throw .badValue(path: path, tensor: name, reason: "holds values that are not finite")
     }

@@ -38,11 +38,12 @@ package enum ElementType: String, Sendable {
 /// | 8 + n ... | data; offsets count from here |
 package final class SafeTensors: Sendable {
   package struct Tensor: Sendable, Equatable {
-    package var type: ElementType
+    /// As the header says it; types that are not known may be there and are left alone.
+    package var dtype: String
     package var shape: [Int]
     /// In bytes of the file.
     var bytes: Range<Int>
-    package var count: Int { bytes.count / type.size }
+    package var type: ElementType? { ElementType(rawValue: dtype) }
   }
 
   static let longestHeader = 64 << 20
@@ -64,6 +65,10 @@ package final class SafeTensors: Sendable {
       throw .unreadable(path: path, reason: "\(error)")
     }
     self.file = file
+    let first: [UInt8] = file.array(at: 0, count: min(file.count, FileKind.prefix))
+    if first.count < 9 || first[8] != UInt8(ascii: "{"), let kind = FileKind.name(of: first) {
+      throw .unreadable(path: path, reason: "it is \(kind), no safetensors file")
+    }
     guard file.count >= 8 else { throw .malformed(path: path, reason: "it has \(file.count) bytes") }
     let length = file.load(at: 0, as: UInt64.self)
     guard length <= UInt64(min(Self.longestHeader, file.count - 8)) else {
@@ -91,8 +96,9 @@ package final class SafeTensors: Sendable {
       guard let entry = value as? [String: Any], let dtype = entry["dtype"] as? String,
         let shape = entry["shape"] as? [Int], let offsets = entry["data_offsets"] as? [Int], offsets.count == 2
       else { throw malformed("has no dtype, shape and data_offsets") }
-      guard let type = ElementType(rawValue: dtype) else { throw malformed("has the unknown type \(dtype)") }
-      var size = type.size
+      // Of a type that is not known the bytes alone are known.
+      let type = ElementType(rawValue: dtype)
+      var size = type?.size ?? 1
       for extent in shape {
         let (product, overflow) = size.multipliedReportingOverflow(by: extent)
         guard extent >= 0, !overflow else { throw malformed("has the impossible shape \(shape)") }
@@ -101,8 +107,8 @@ package final class SafeTensors: Sendable {
       guard offsets[0] >= 0, offsets[0] <= offsets[1], offsets[1] <= end - start else {
         throw malformed("lies outside of the file, which is truncated or hostile")
       }
-      guard offsets[1] - offsets[0] == size else { throw malformed("has a size that its shape does not explain") }
-      tensors[name] = Tensor(type: type, shape: shape, bytes: start + offsets[0]..<start + offsets[1])
+      guard type == nil || offsets[1] - offsets[0] == size else { throw malformed("has a size that its shape does not explain") }
+      tensors[name] = Tensor(dtype: dtype, shape: shape, bytes: start + offsets[0]..<start + offsets[1])
     }
     var next = start
     for (name, tensor) in tensors.sorted(by: {
@@ -114,8 +120,9 @@ package final class SafeTensors: Sendable {
       next = tensor.bytes.upperBound
     }
     guard next == end else { throw .malformed(path: path, reason: "\(end - next) bytes belong to no tensor") }
-    let metadata = header["__metadata__"] as? [String: String]
-    guard header["__metadata__"] == nil || metadata != nil else {
+    let said = header["__metadata__"] ?? NSNull()
+    let metadata = said as? [String: String]
+    guard said is NSNull || metadata != nil else {
       throw .malformed(path: path, reason: "its metadata holds more than strings")
     }
     return (tensors, metadata ?? [:])
@@ -133,8 +140,9 @@ package final class SafeTensors: Sendable {
   /// The tensor's values as f32, all finite.
   package func floats(_ name: String, shape: [Int]) throws(WeightsError) -> [Float] {
     let tensor = try tensor(name, shape: shape)
-    guard let values = file.floats(tensor.type, at: tensor.bytes.lowerBound, count: tensor.count) else {
-      throw .badType(path: path, tensor: name, expected: "F32, F16 or BF16", found: tensor.type.rawValue)
+    let count = shape.reduce(1, *)
+    guard let type = tensor.type, let values = file.floats(type, at: tensor.bytes.lowerBound, count: count) else {
+      throw .badType(path: path, tensor: name, expected: "F32, F16 or BF16", found: tensor.dtype)
     }
     // A large file is read once: its pages need not stay.
     file.release(tensor.bytes)
@@ -148,9 +156,9 @@ package final class SafeTensors: Sendable {
   package func codes(_ name: String, shape: [Int]) throws(WeightsError) -> [Int8] {
     let tensor = try tensor(name, shape: shape)
     guard tensor.type == .i8 else {
-      throw .badType(path: path, tensor: name, expected: "I8", found: tensor.type.rawValue)
+      throw .badType(path: path, tensor: name, expected: "I8", found: tensor.dtype)
     }
-    let codes: [Int8] = file.array(at: tensor.bytes.lowerBound, count: tensor.count)
+    let codes: [Int8] = file.array(at: tensor.bytes.lowerBound, count: tensor.bytes.count)
     guard !codes.contains(-128) else { throw .badValue(path: path, tensor: name, reason: "holds -128") }
     return codes
   }

@@ -86,15 +86,34 @@ extension PreprocessingConfig {
     var do_center_crop: Bool?
     var do_rescale: Bool?
     var do_normalize: Bool?
+    var do_pad: Bool?
+    var rescale_offset: Bool?
+    var rescale_factor: Double?
     var image_mean: [Float]?
     var image_std: [Float]?
     var resample: Int?
   }
 
-  /// Reads preprocessor_config.json for images of a side; what it leaves out has CLIP's defaults, or the plain vision
-  /// transformer's.
-  init(transformers path: String, side: Int) throws(WeightsError) {
-    let source: Source = try SourceModel.decode(SourceModel.read(path), path)
+  /// Reads preprocessor_config.json, or what processor_config.json of later versions has as `image_processor`, for images of a side;
+  /// what it leaves out has CLIP's defaults, or the plain vision transformer's.
+  init(transformers folder: String, side: Int) throws(WeightsError) {
+    var path = "\(folder)/preprocessor_config.json"
+    var fields = try SourceModel.object(path)
+    if fields == nil {
+      path = "\(folder)/processor_config.json"
+      fields = try SourceModel.object(path)?["image_processor"] as? [String: Any]
+    }
+    guard let fields, let json = try? JSONSerialization.data(withJSONObject: fields) else {
+      throw .unreadable(
+        path: folder, reason: "it says nothing of its images; preprocessor_config.json is read, or processor_config.json with image_processor")
+    }
+    let source: Source = try SourceModel.decode(json, path)
+    for (name, value) in [("do_pad", source.do_pad), ("rescale_offset", source.rescale_offset)] where value == true {
+      throw .badConfig(path: path, reason: "\(name) is true, which is not computed")
+    }
+    if let factor = source.rescale_factor, abs(factor * 255 - 1) > 1e-6 {
+      throw .badConfig(path: path, reason: "its rescale_factor is \(factor); 1/255 is computed")
+    }
     let isPlain = source.image_processor_type?.hasPrefix("ViT") == true
     for (name, value) in [
       ("do_resize", source.do_resize), ("do_rescale", source.do_rescale), ("do_normalize", source.do_normalize),
@@ -143,12 +162,12 @@ extension SourceModel {
     config = ModelConfig(
       format: ModelConfig.format, name: Self.name(directory), dimension: source.projection_dim ?? 512,
       vision: .vit(vision), text: try source.text_config.text(path),
-      preprocessing: try PreprocessingConfig(
-        transformers: "\(directory)/preprocessor_config.json", side: vision.imageSize),
+      preprocessing: try PreprocessingConfig(transformers: directory, side: vision.imageSize),
       interaction: .untuned, precision: .fp32)
     try finish(path, options)
-    (vocabulary, merges) = try Self.tokens(options.tokenizer ?? directory, count: config.text.vocabulary)
+    take(try TokenizerSource(bytePairs: options.tokenizer ?? directory, count: config.text.vocabulary))
     let tensors = try SafeTensors.open(directory)
+    decisions += tensors.decisions
     try readCLIPVision(tensors)
     try readCLIPText(tensors)
   }
@@ -176,43 +195,8 @@ extension SourceModel {
     do {
       return try JSONDecoder().decode(T.self, from: json)
     } catch {
-      throw .badConfig(path: path, reason: "it cannot be read: \(error)")
+      throw .badConfig(path: path, reason: ModelConfig.reason(error))
     }
-  }
-
-  /// Tokens in order of their ids and merges in order of their rank, a line each.
-  static func tokens(_ directory: String, count: Int) throws(WeightsError) -> (String, String) {
-    var (path, ids, merges) = ("\(directory)/vocab.json", [String: Int](), [String]())
-    if FileManager.default.fileExists(atPath: path) {
-      ids = try decode(read(path), path)
-      let text = String(decoding: try read("\(directory)/merges.txt"), as: UTF8.self)
-      merges = text.split(separator: "\n").map(String.init).filter {
-        !$0.hasPrefix("#version") && !$0.allSatisfy(\.isWhitespace)
-      }
-    } else {
-      path = "\(directory)/tokenizer.json"
-      let whole = try? JSONSerialization.jsonObject(with: read(path)) as? [String: Any]
-      guard let model = whole?["model"] as? [String: Any], let vocabulary = model["vocab"] as? [String: Int] else {
-        throw .badConfig(
-          path: path, reason: "it holds no BPE vocabulary; give vocab.json and merges.txt, or tokenizer.json")
-      }
-      ids = vocabulary
-      merges =
-        (model["merges"] as? [String]) ?? (model["merges"] as? [[String]] ?? []).map { $0.joined(separator: " ") }
-    }
-    return (try lines(of: ids, count: count, path: path), merges.joined(separator: "\n"))
-  }
-
-  /// Tokens in order of their ids, a line each.
-  static func lines(of ids: [String: Int], count: Int, path: String) throws(WeightsError) -> String {
-    var tokens = [String](repeating: "", count: count)
-    for (token, id) in ids {
-      guard (0..<count).contains(id), !token.contains("\n") else {
-        throw .badConfig(path: path, reason: "token '\(token)' has the id \(id) in a vocabulary of \(count)")
-      }
-      tokens[id] = token
-    }
-    return tokens.joined(separator: "\n") + "\n"
   }
 
   mutating func readCLIPVision(_ source: any TensorSource) throws(WeightsError) {

@@ -37,11 +37,11 @@ extension SourceModel {
     config = ModelConfig(
       format: ModelConfig.format, name: Self.name(directory), dimension: towers.projection_dim ?? 512,
       vision: .vit(shape), text: try CLIPTower().text(path),
-      preprocessing: try PreprocessingConfig(
-        transformers: "\(directory)/preprocessor_config.json", side: shape.imageSize),
+      preprocessing: try PreprocessingConfig(transformers: directory, side: shape.imageSize),
       interaction: .untuned, precision: .fp32)
     try finish(path, options)
     let tensors = try SafeTensors.open(directory)
+    decisions += tensors.decisions
     if eyes == "vit" {
       try readPlainVision(tensors)
     } else {

@@ -87,7 +87,7 @@ private struct OpenCLIPArchitecture {
       "text_cfg": ["context_length", "vocab_size", "width", "heads", "layers", "mlp_ratio"],
     ]
     let defaults: [String: String] = ["pool_type": "tok argmax"]
-    let whole = try? JSONSerialization.jsonObject(with: SourceModel.read(path)) as? [String: Any]
+    let whole = try SourceModel.object(path)
     guard let model = whole?["model_cfg"] as? [String: Any], let vision = model["vision_cfg"] as? [String: Any],
       let text = model["text_cfg"] as? [String: Any]
     else { throw .badConfig(path: path, reason: "it has no model_cfg with vision_cfg and text_cfg") }
@@ -98,25 +98,58 @@ private struct OpenCLIPArchitecture {
         throw .badConfig(path: path, reason: "its \(part) has '\(key)', which no encoder here computes")
       }
     }
-    (imageSize, patchSize) = (vision["image_size"] as? Int, vision["patch_size"] as? Int)
-    (width, headWidth) = (vision["width"] as? Int, vision["head_width"] as? Int ?? 64)
-    (textHeads, isQuickGELU) = (text["heads"] as? Int, model["quick_gelu"] as? Bool ?? false)
+    imageSize = try Self.side(vision["image_size"], "image_size", path)
+    patchSize = try Self.side(vision["patch_size"], "patch_size", path)
+    width = try Self.value(vision["width"], "width", path)
+    headWidth = try Self.value(vision["head_width"], "head_width", path) ?? 64
+    textHeads = try Self.value(text["heads"], "heads", path)
+    isQuickGELU = try Self.value(model["quick_gelu"], "quick_gelu", path) ?? false
     guard (1...65536).contains(headWidth ?? 64) else {
       throw .badConfig(path: path, reason: "its head_width is \(headWidth!), of which no heads can be made")
     }
     guard let preprocess = whole?["preprocess_cfg"] as? [String: Any], let imageSize else { return }
-    func numbers(_ key: String, _ usual: [Float]) -> [Float] {
-      (preprocess[key] as? [Double])?.map { Float($0) } ?? usual
+    preprocessing = try Self.preprocessing(preprocess, imageSize, path)
+  }
+
+  private static func preprocessing(
+    _ fields: [String: Any], _ imageSize: Int, _ path: String
+  ) throws(WeightsError) -> PreprocessingConfig {
+    let known = ["size", "mode", "mean", "std", "interpolation", "resize_mode", "fill_color"]
+    for (key, value) in fields where !known.contains(key) && !(value is NSNull) && (value as? Bool) != false {
+      throw .badConfig(path: path, reason: "its preprocess_cfg has '\(key)', which is not computed")
     }
-    let modes = ["shortest": "shortest_edge", "squash": "exact"]
-    let mode = preprocess["resize_mode"] as? String ?? "shortest"
-    guard let resize = modes[mode] else {
-      throw .badConfig(path: path, reason: "its resize_mode is '\(mode)'; shortest and squash are computed")
+    func numbers(_ key: String) throws(WeightsError) -> [Float]? { (try value(fields[key], key, path) as [Double]?)?.map { Float($0) } }
+    let mode = try value(fields["mode"], "mode", path) ?? "RGB"
+    guard mode == "RGB" else { throw .badConfig(path: path, reason: "its mode is '\(mode)'; RGB is computed") }
+    let resize = try value(fields["resize_mode"], "resize_mode", path) ?? "shortest"
+    guard let how = ["shortest": "shortest_edge", "squash": "exact"][resize] else {
+      throw .badConfig(path: path, reason: "its resize_mode is '\(resize)'; shortest and squash are computed")
     }
-    preprocessing = PreprocessingConfig(
-      resize: resize, resizeTo: imageSize, rounding: "down", cropTo: imageSize, centring: "nearest",
-      interpolation: preprocess["interpolation"] as? String ?? "bicubic",
-      mean: numbers("mean", PreprocessingConfig.clipMean), std: numbers("std", PreprocessingConfig.clipStd))
+    // Where both are there they are one size; that of the images is what the towers were made for.
+    let size = try side(fields["size"], "size", path) ?? imageSize
+    guard size == imageSize else {
+      throw .badConfig(path: path, reason: "its preprocess_cfg has the size \(size), its vision_cfg \(imageSize)")
+    }
+    return PreprocessingConfig(
+      resize: how, resizeTo: size, rounding: "down", cropTo: size, centring: "nearest",
+      interpolation: try value(fields["interpolation"], "interpolation", path) ?? "bicubic",
+      mean: try numbers("mean") ?? PreprocessingConfig.clipMean, std: try numbers("std") ?? PreprocessingConfig.clipStd)
+  }
+
+  /// A field of a type, nil where it is not there; one of another type is not taken for one that is not there.
+  private static func value<T>(_ field: Any?, _ name: String, _ path: String) throws(WeightsError) -> T? {
+    guard let field, !(field is NSNull) else { return nil }
+    guard let value = field as? T else { throw .badConfig(path: path, reason: "its \(name) is '\(field)', which is not understood") }
+    return value
+  }
+
+  /// A side in pixels, of a number or of two equal ones.
+  private static func side(_ field: Any?, _ name: String, _ path: String) throws(WeightsError) -> Int? {
+    guard let pair = field as? [Int] else { return try value(field, name, path) }
+    guard let side = pair.first, pair.allSatisfy({ $0 == side }) else {
+      throw .badConfig(path: path, reason: "its \(name) is \(pair); squares are computed")
+    }
+    return side
   }
 }
 
@@ -137,7 +170,8 @@ extension SourceModel {
       let context = base.shape("positional_embedding")?.first, places.count == 2, projection.count == 2, patch[3] > 0
     else {
       throw .badConfig(
-        path: path, reason: "is neither a CLIP of open_clip or OpenAI (a ViT) nor a folder with a config.json")
+        path: path,
+        reason: "is neither a CLIP of open_clip or OpenAI (a ViT) nor a folder with a config.json; it holds \(base.summary)")
     }
     guard let grid = PositionGrid.side(places[0] - 1) else {
       throw .badConfig(path: path, reason: "has \(places[0]) positions, which are no square grid and a class token")
@@ -186,10 +220,9 @@ extension SourceModel {
     config = ModelConfig(
       format: ModelConfig.format, name: Self.name(location), dimension: projection[1], vision: .vit(vision), text: text,
       preprocessing: known?.preprocessing ?? usual, interaction: .untuned, precision: .fp32)
-    self.decisions = decisions
+    self.decisions = given.decisions + decisions
     try finish(path, options)
-    (vocabulary, merges) = try Self.tokens(
-      Self.tokenizer(location, path, options), count: config.text.vocabulary)
+    take(try TokenizerSource(bytePairs: Self.tokenizer(location, path, options), count: config.text.vocabulary))
     let named = OpenCLIPNames(base: base)
     try readCLIPVision(named)
     try readCLIPText(named)
@@ -223,7 +256,7 @@ extension SourceModel {
     if let given = options.activation { return decide(given, "as given") }
     if let isQuick { return isQuick ? "quickgelu" : "gelu" }
     let name = URL(fileURLWithPath: source.path).path.lowercased()
-    if (source as? PyTorchArchive)?.isTorchScript == true {
+    if source.isTorchScript {
       return decide("quickgelu", "a TorchScript archive, as OpenAI publishes CLIP")
     }
     for known in ["quickgelu", "openai", "remoteclip", "georsclip", "rs5m"] where name.contains(known) {

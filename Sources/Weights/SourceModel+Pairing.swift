@@ -12,14 +12,11 @@ struct BERTSource: Decodable {
   var max_position_embeddings: Int
   var position_embedding_type: String?
 
-  struct Pooling: Decodable {
-    var pooling_mode_cls_token: Bool?
-    var pooling_mode_mean_tokens: Bool?
-  }
   /// Of modules.json.
-  struct Module: Decodable { var type: String }
-  struct Sentences: Decodable { var max_seq_length: Int? }
-  struct Tokenizer: Decodable { var do_lower_case: Bool? }
+  struct Module: Decodable {
+    var type: String
+    var path: String?
+  }
 }
 
 extension SourceModel {
@@ -40,6 +37,7 @@ extension SourceModel {
       let other = try SourceModel(path, options)
       for (name, values) in other.tensors where name.hasPrefix("text.") { result.tensors[name] = values }
       (result.config.text, result.vocabulary, result.merges) = (other.config.text, other.vocabulary, other.merges)
+      result.addedTokens = other.addedTokens
       result.unused.formIntersection(other.unused)
       result.decisions += other.decisions.filter { !result.decisions.contains($0) }
       dimension = other.config.dimension
@@ -54,31 +52,64 @@ extension SourceModel {
     return result
   }
 
-  private static func optional<T: Decodable>(_ path: String, _ type: T.Type) -> T? {
-    (try? read(path)).flatMap { try? JSONDecoder().decode(T.self, from: $0) }
-  }
-
   /// Takes the text tower from a BERT or sentence-transformers folder.
   private mutating func readSentences(_ folder: String, _ bert: BERTSource) throws(WeightsError) {
-    // What follows the pooling, such as a Dense layer, makes other vectors.
-    for module in Self.optional("\(folder)/modules.json", [BERTSource.Module].self) ?? [] {
-      let kind = module.type.split(separator: ".").last ?? ""
-      guard ["Transformer", "Pooling", "Normalize"].contains(kind) else {
-        throw .badConfig(path: "\(folder)/modules.json", reason: "it has a module \(kind), which is not computed")
+    let pooling = try Self.pooling(folder)
+    let said = try Self.object("\(folder)/sentence_bert_config.json")
+    let prompts = "\(folder)/config_sentence_transformers.json"
+    if let prompt = try Self.object(prompts)?["default_prompt_name"] as? String {
+      throw .badConfig(path: prompts, reason: "it puts the prompt '\(prompt)' before every text, which is not computed")
+    }
+    let base = try SafeTensors.open(folder)
+    decisions += base.decisions
+    try readBERT(
+      folder, bert, "\(folder)/config.json", context: said?["max_seq_length"] as? Int, pooling: pooling,
+      tensors: RenamedTensors(base: base) { String($0.dropFirst("text.".count)) })
+    if said?["do_lower_case"] as? Bool == true, !config.text.lowercase {
+      throw .badConfig(
+        path: "\(folder)/sentence_bert_config.json", reason: "its do_lower_case is true and its tokenizer's is not")
+    }
+  }
+
+  /// How the tokens of a sentence become one vector, by what the modules say; the mean for a plain BERT, as sentence-transformers
+  /// takes one.
+  private static func pooling(_ folder: String) throws(WeightsError) -> String {
+    let list = "\(folder)/modules.json"
+    guard FileManager.default.fileExists(atPath: list) else { return try pooling(of: "\(folder)/1_Pooling/config.json") }
+    var pooling = "mean"
+    for module in try decode(read(list), list) as [BERTSource.Module] {
+      switch module.type.split(separator: ".").last ?? "" {
+      case "Transformer", "Normalize": continue
+      case "Pooling": pooling = try Self.pooling(of: "\(folder)/\(module.path ?? "1_Pooling")/config.json")
+      // What follows the pooling, such as a Dense layer, makes other vectors.
+      case let kind: throw .badConfig(path: list, reason: "it has a module \(kind), which is not computed")
       }
     }
-    let place = "\(folder)/1_Pooling/config.json"
-    let pooling = Self.optional(place, BERTSource.Pooling.self)
-    let isClass = pooling?.pooling_mode_cls_token == true
-    guard pooling?.pooling_mode_mean_tokens ?? true || isClass else {
-      throw .badConfig(path: place, reason: "only mean and [CLS] pooling are computed")
+    return pooling
+  }
+
+  /// Earlier versions of sentence-transformers have a field `pooling_mode_<kind>` for each kind, later ones `pooling_mode`.
+  private static func pooling(of path: String) throws(WeightsError) -> String {
+    guard let fields = try object(path) else { return "mean" }
+    var modes: Set<String> = []
+    for (key, value) in fields {
+      switch (key, value) {
+      case ("word_embedding_dimension", _), ("embedding_dimension", _), ("include_prompt", _): continue
+      case ("pooling_mode", let mode as String): modes.insert(mode)
+      case ("pooling_mode", let list as [String]): modes.formUnion(list)
+      case ("pooling_mode_cls_token", let isOn as Bool): if isOn { modes.insert("cls") }
+      case ("pooling_mode_mean_tokens", let isOn as Bool): if isOn { modes.insert("mean") }
+      case (_, false as Bool): continue
+      default: throw .badConfig(path: path, reason: "it has \(key) '\(value)', which is not computed; the mean and [CLS] are")
+      }
     }
-    let limit = Self.optional("\(folder)/sentence_bert_config.json", BERTSource.Sentences.self)?.max_seq_length
-    let base = try SafeTensors.open(folder)
-    let prefix = base.names.contains { $0.hasPrefix("bert.") } ? "bert." : ""
-    try readBERT(
-      folder, bert, "\(folder)/config.json", context: limit, pooling: isClass ? "class" : "mean",
-      tensors: RenamedTensors(base: base) { prefix + $0.dropFirst("text.".count) })
+    switch modes {
+    case ["cls"]: return "class"
+    case ["mean"], []: return "mean"
+    default:
+      throw .badConfig(
+        path: path, reason: "it pools by \(modes.sorted().joined(separator: " and ")); the mean or [CLS] alone are computed")
+    }
   }
 
   /// A BERT without its pooler and projections.
@@ -99,27 +130,7 @@ extension SourceModel {
       vocabulary: bert.vocab_size, positions: positions, contextLength: min(context ?? positions, positions),
       pooling: pooling, lowercase: true)
     if let reason = config.contradiction { throw .badConfig(path: path, reason: "the config \(reason)") }
-    (vocabulary, config.text.lowercase) = try Self.pieces(folder, count: bert.vocab_size)
-    merges = ""
+    take(try TokenizerSource(wordPieces: folder, count: bert.vocab_size))
     try readText(tensors, projected: false)
-  }
-
-  /// Word pieces in order of their ids, a line each, and whether sentences are lowercased: from vocab.txt and
-  /// tokenizer_config.json, or from tokenizer.json.
-  private static func pieces(_ folder: String, count: Int) throws(WeightsError) -> (String, Bool) {
-    var path = "\(folder)/vocab.txt"
-    let isLower = optional("\(folder)/tokenizer_config.json", BERTSource.Tokenizer.self)?.do_lower_case
-    if FileManager.default.fileExists(atPath: path) {
-      let text = String(decoding: try read(path), as: UTF8.self)
-      _ = try Model.lines(of: text, count: count, path: path)
-      return (text, isLower ?? true)
-    }
-    path = "\(folder)/tokenizer.json"
-    let whole = try? JSONSerialization.jsonObject(with: read(path)) as? [String: Any]
-    guard let model = whole?["model"] as? [String: Any], model["type"] as? String == "WordPiece",
-      let ids = model["vocab"] as? [String: Int]
-    else { throw .badConfig(path: path, reason: "it holds no WordPiece vocabulary; give vocab.txt, or tokenizer.json") }
-    let normalizer = whole?["normalizer"] as? [String: Any]
-    return (try lines(of: ids, count: count, path: path), normalizer?["lowercase"] as? Bool ?? isLower ?? true)
   }
 }

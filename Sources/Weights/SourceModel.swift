@@ -1,5 +1,6 @@
 import Foundation
 import Kernels
+import Tokenization
 
 /// A trained model as it comes (config.json, model.safetensors, vocab.txt), brought to the canonical names and shapes of
 /// `Model` with its batch norms folded, all in fp32.
@@ -11,6 +12,8 @@ package struct SourceModel: Sendable {
   package var vocabulary = ""
   /// Of byte-pair encoding: pairs, best first, a line each.
   package var merges = ""
+  /// Tokens that are recognised as they are written; nil for those that its kind always has.
+  package var addedTokens: [AddedToken]?
   /// Where the weights come from, in a sentence; travels with the model.
   package var origin = ""
   /// What the source did not say and was decided, and what was changed, for the user to see; travels with the model.
@@ -72,19 +75,20 @@ package struct SourceModel: Sendable {
       return model
     }
     let config = "\(path)/config.json"
-    guard FileManager.default.fileExists(atPath: config) else {
-      return try SourceModel(openCLIP: SafeTensors.open(path), path, options)
+    // Where both are, a config belongs to the weights that lie beside it under its library's name.
+    let isOpenCLIP = FileManager.default.fileExists(atPath: "\(path)/open_clip_config.json")
+    guard let fields = try object(config), !isOpenCLIP || isTransformers(fields, path) else {
+      return try SourceModel(openCLIP: SafeTensors.open(path, .openCLIP), path, options)
     }
     let json = try read(config)
-    let fields = (try? JSONSerialization.jsonObject(with: json)) as? [String: Any]
-    switch fields?["model_type"] as? String {
+    switch fields["model_type"] as? String {
     case nil:
       var model = try SourceModel(own: path, config: json)
       model.unused = options.given
       return model
     case "clip", "vision-text-dual-encoder":
       var model =
-        fields?["model_type"] as? String == "clip"
+        fields["model_type"] as? String == "clip"
         ? try SourceModel(clip: path, config: json, options) : try SourceModel(dual: path, config: json, options)
       model.unused = options.given.intersection(["architecture"])
       return model
@@ -93,6 +97,10 @@ package struct SourceModel: Sendable {
         path: config,
         reason: "models of type '\(type)' are not read; clip, vision-text-dual-encoder and this project's own are")
     }
+  }
+
+  private static func isTransformers(_ config: [String: Any], _ folder: String) -> Bool {
+    config["model_type"] != nil && WeightsLayout.transformers.file(in: folder) != nil
   }
 
   /// The activation of a tower, and whether no other is computed for it.
@@ -116,12 +124,29 @@ package struct SourceModel: Sendable {
   }
 
   static func read(_ path: String) throws(WeightsError) -> Data {
+    let data: Data
     do {
-      return try Data(contentsOf: URL(fileURLWithPath: path))
+      data = try Data(contentsOf: URL(fileURLWithPath: path))
     } catch {
       throw .unreadable(
         path: path, reason: "a model is a folder with config.json, model.safetensors and its tokenizer's files")
     }
+    if let kind = FileKind.name(of: Array(data.prefix(FileKind.prefix))) { throw .unreadable(path: path, reason: "it is \(kind)") }
+    return data
+  }
+
+  /// A text file, with LF at its lines' ends.
+  static func text(_ path: String) throws(WeightsError) -> String {
+    String(decoding: try read(path), as: UTF8.self).lines.joined(separator: "\n") + "\n"
+  }
+
+  /// The object that a JSON file holds; nil where there is no such file.
+  static func object(_ path: String) throws(WeightsError) -> [String: Any]? {
+    guard FileManager.default.fileExists(atPath: path) else { return nil }
+    guard let object = try? JSONSerialization.jsonObject(with: read(path)) as? [String: Any] else {
+      throw .badConfig(path: path, reason: "it is no JSON object")
+    }
+    return object
   }
 
   /// A model that was converted before, in fp32.
@@ -133,8 +158,9 @@ package struct SourceModel: Sendable {
     }
     config = model.config
     (vocabulary, merges) = (model.vocabulary.joined(separator: "\n"), model.merges.joined(separator: "\n"))
+    addedTokens = model.addedTokens
     origin = model.metadata["origin"] ?? ""
-    decisions = (model.metadata["decisions"] ?? "").split(separator: "\n").map(String.init)
+    decisions = (model.metadata["decisions"] ?? "").lines.map(String.init)
     for name in model.weights.names {
       let shape = model.weights.shape(name)!
       try set(name, shape, [(name, shape)], of: model.weights)
@@ -147,7 +173,7 @@ package struct SourceModel: Sendable {
     config = try ModelConfig(json: json, path: path)
     config.precision = .fp32
     config.activations = nil
-    vocabulary = String(decoding: try Self.read("\(directory)/vocab.txt"), as: UTF8.self)
+    vocabulary = try Self.text("\(directory)/vocab.txt")
     _ = try Model.lines(of: vocabulary, count: config.text.vocabulary, path: "\(directory)/vocab.txt")
     guard case .efficientNetLite(let vision) = config.vision, config.text.architecture == "bert" else {
       throw .badConfig(path: path, reason: "this format holds an efficientnet_lite and a bert tower")
@@ -321,6 +347,7 @@ package struct SourceModel: Sendable {
       "format": Model.format, "config": config.json(), "vocabulary": vocabulary, "origin": origin,
     ]
     if !merges.isEmpty { metadata["merges"] = merges }
+    metadata["added_tokens"] = addedTokens.map(Model.json)
     if !decisions.isEmpty { metadata["decisions"] = decisions.joined(separator: "\n") }
     metadata["card"] = card
     try SafeTensors.write(parts, metadata: metadata, to: path)

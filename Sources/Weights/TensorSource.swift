@@ -1,4 +1,5 @@
 import Foundation
+import Kernels
 
 /// Named tensors from a file, or from several: what a source model is read from.
 package protocol TensorSource: Sendable {
@@ -10,9 +11,16 @@ package protocol TensorSource: Sendable {
   func check(_ name: String, shape: [Int]) throws(WeightsError)
   /// The tensor's values as f32, all finite; throws where its shape is another than given.
   func floats(_ name: String, shape: [Int]) throws(WeightsError) -> [Float]
+  /// Whether it came with a program, as OpenAI's CLIP files do; the program is not looked at.
+  var isTorchScript: Bool { get }
+  /// What was chosen among several that it holds, for the user to see.
+  var decisions: [String] { get }
 }
 
 extension TensorSource {
+  package var isTorchScript: Bool { false }
+  package var decisions: [String] { [] }
+
   package func check(_ name: String, shape expected: [Int]) throws(WeightsError) {
     guard let found = shape(name) else { throw .missingTensor(path: path, tensor: name) }
     guard found == expected else { throw .badShape(path: path, tensor: name, expected: expected, found: found) }
@@ -78,26 +86,57 @@ struct ShardedSafeTensors: TensorSource {
   }
 }
 
+/// Who wrote a folder of weights, which tells what they are called.
+enum WeightsLayout {
+  case transformers, openCLIP
+
+  private var files: [String] {
+    switch self {
+    case .transformers: ["model.safetensors", "model.safetensors.index.json", "pytorch_model.bin"]
+    case .openCLIP: ["open_clip_model.safetensors", "open_clip_pytorch_model.bin"]
+    }
+  }
+
+  /// The weights of a folder in this layout, if they are there.
+  func file(in folder: String) -> String? {
+    files.map { "\(folder)/\($0)" }.first { FileManager.default.fileExists(atPath: $0) }
+  }
+}
+
 extension TensorSource where Self == SafeTensors {
-  /// The weights of a folder, or a file of them, in whichever container they are.
-  static func open(_ path: String) throws(WeightsError) -> any TensorSource {
+  /// The weights of a folder, or a file of them, in whichever container they are and whatever wraps their names.
+  ///
+  /// - Parameter layout: whose files come first in a folder that has several.
+  static func open(_ path: String, _ layout: WeightsLayout = .transformers) throws(WeightsError) -> any TensorSource {
     var isFolder: ObjCBool = false
     guard unsafe FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) else {
       throw .unreadable(path: path, reason: "there is no such file or folder")
     }
-    guard isFolder.boolValue else {
-      if path.hasSuffix(".safetensors") { return try SafeTensors(path: path) }
-      if path.hasSuffix(".index.json") { return try ShardedSafeTensors(index: path) }
-      return try PyTorchArchive(path: path)
+    guard isFolder.boolValue else { return try UnwrappedTensors(container(path)) }
+    let order: [WeightsLayout] = layout == .openCLIP ? [.openCLIP, .transformers] : [.transformers, .openCLIP]
+    guard let file = order.lazy.compactMap({ $0.file(in: path) }).first else {
+      throw .unreadable(
+        path: path,
+        reason: "it holds no weights; a model is a folder with config.json, model.safetensors and its tokenizer's files")
     }
-    for name in [
-      "model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "open_clip_model.safetensors",
-      "open_clip_pytorch_model.bin",
-    ]
-    where FileManager.default.fileExists(atPath: "\(path)/\(name)") { return try open("\(path)/\(name)") }
-    throw .unreadable(
-      path: path,
-      reason: "it holds no weights; a model is a folder with config.json, model.safetensors and its tokenizer's files")
+    return try UnwrappedTensors(container(file))
+  }
+
+  /// By what a file holds: its ending says nothing that can be relied on.
+  private static func container(_ path: String) throws(WeightsError) -> any TensorSource {
+    if path.hasSuffix(".index.json") { return try ShardedSafeTensors(index: path) }
+    let file: MappedFile
+    do {
+      file = try MappedFile(path: path)
+    } catch {
+      throw .unreadable(path: path, reason: "\(error)")
+    }
+    let first: [UInt8] = file.array(at: 0, count: min(file.count, FileKind.prefix))
+    if PyTorchArchive.isLegacy(first) || first.starts(with: [0x50, 0x4b]) { return try PyTorchArchive(path: path) }
+    if first.count > 8, first[8] == UInt8(ascii: "{") { return try SafeTensors(path: path) }
+    if let kind = FileKind.name(of: first) { throw .unreadable(path: path, reason: "it is \(kind), no file of weights") }
+    // Neither: the ending says whose error the user expects.
+    return path.hasSuffix(".safetensors") ? try SafeTensors(path: path) : try PyTorchArchive(path: path)
   }
 }
 

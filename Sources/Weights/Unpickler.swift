@@ -12,6 +12,8 @@ enum Pickled {
   case global(String)
   case storage(PickledStorage)
   case tensor(PickledTensor)
+  /// An object of a class that weights do not need: what it was made of is left out, and nothing of it is run.
+  case opaque
 
   final class PickledList { var items: [Pickled] = [] }
 
@@ -26,6 +28,18 @@ struct PickledStorage: Sendable {
   var key: String
   var type: String
   var count: Int
+
+  /// Bytes of an element; nil for a type that PyTorch did not have when files without a zip archive were written.
+  var elementSize: Int? {
+    switch type {
+    case "torch.DoubleStorage", "torch.LongStorage", "torch.ComplexFloatStorage": 8
+    case "torch.FloatStorage", "torch.IntStorage": 4
+    case "torch.HalfStorage", "torch.BFloat16Storage", "torch.ShortStorage": 2
+    case "torch.CharStorage", "torch.ByteStorage", "torch.BoolStorage": 1
+    case "torch.ComplexDoubleStorage": 16
+    default: nil
+    }
+  }
 }
 
 struct PickledTensor: Sendable {
@@ -35,8 +49,9 @@ struct PickledTensor: Sendable {
   var strides: [Int]
 }
 
-/// Reads the pickles of PyTorch archives and nothing else: a stack machine over plain values that runs no code. Opcodes
-/// that weights do not need and globals other than those below are refused by name.
+/// Reads the pickles of PyTorch archives: a stack machine over plain values that runs no code. A class or function that is not one of
+/// those below gives an opaque value, whatever it is called with; opcodes that leave the pickle (extensions, buffers outside of
+/// it) are refused.
 struct Unpickler {
   struct Refusal: Error { var reason: String }
 
@@ -46,7 +61,10 @@ struct Unpickler {
   }
 
   private let bytes: [UInt8]
-  private var at = 0
+  /// The first byte that was not read yet: a file may hold pickles one after the other.
+  private(set) var at = 0
+  /// All that were named, by key.
+  private(set) var storages: [String: PickledStorage] = [:]
   private var stack: [Slot] = []
   private var memo: [Int: Pickled] = [:]
 
@@ -101,10 +119,50 @@ struct Unpickler {
     return value
   }
 
+  /// The next pickle.
   mutating func read() throws(Refusal) -> Pickled {
+    (stack, memo) = ([], [:])
     while true {
       let code = try byte()
       switch code {
+      case UInt8(ascii: "1"): _ = try popToMark()
+      case UInt8(ascii: "2"): push(try top())
+      case UInt8(ascii: "I"): try number(line())
+      case UInt8(ascii: "L"): try number(String(line().filter { $0 != "L" }))
+      case UInt8(ascii: "F"): push(Double(try line()).map(Pickled.double) ?? .opaque)
+      case UInt8(ascii: "S"): push(.string(String(try line().dropFirst().dropLast())))
+      case UInt8(ascii: "V"): push(.string(try line()))
+      case UInt8(ascii: "p"): memo[try index(line())] = try top()
+      case UInt8(ascii: "g"): try recall(index(line()))
+      case UInt8(ascii: "d"):
+        let items = try popToMark()
+        push(.dict(.init()))
+        try set(items)
+      case UInt8(ascii: "B"):
+        _ = try take(try unsigned(4))
+        push(.opaque)
+      case UInt8(ascii: "C"):
+        _ = try take(Int(try byte()))
+        push(.opaque)
+      case 0x8e, 0x96:  // bytes and bytearrays
+        _ = try take(try unsigned(8))
+        push(.opaque)
+      case 0x8b: try long(unsigned(4))
+      case 0x8f: push(.opaque)  // an empty set
+      case 0x90: _ = try popToMark()  // its items
+      case 0x91:  // a frozen set
+        _ = try popToMark()
+        push(.opaque)
+      case UInt8(ascii: "i"):  // an object of a class by name
+        _ = (try line(), try line())
+        _ = try popToMark()
+        push(.opaque)
+      case UInt8(ascii: "o"):
+        _ = try popToMark()
+        push(.opaque)
+      case 0x92:  // an object made with keywords
+        _ = (try pop(), try pop(), try pop())
+        push(.opaque)
       case UInt8(ascii: "."): return try pop()
       case 0x80: _ = try byte()  // PROTO
       case 0x95: _ = try take(8)  // FRAME
@@ -116,7 +174,7 @@ struct Unpickler {
       case UInt8(ascii: "K"): push(.int(Int(try byte())))
       case UInt8(ascii: "M"): push(.int(try unsigned(2)))
       case UInt8(ascii: "J"): push(.int(Int(Int32(truncatingIfNeeded: try unsigned(4)))))
-      case 0x8a: try long()
+      case 0x8a: try long(Int(byte()))
       case UInt8(ascii: "G"):
         let bits = try take(8).reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
         push(.double(Double(bitPattern: bits)))
@@ -176,9 +234,23 @@ struct Unpickler {
     }
   }
 
-  private mutating func long() throws(Refusal) {
-    let part = Array(try take(Int(try byte())))
-    guard part.count <= 8 else { throw Refusal(reason: "the pickle has a number of \(part.count) bytes") }
+  private mutating func number(_ text: String) throws(Refusal) {
+    // Protocol 0 has booleans as numbers of two digits.
+    switch text {
+    case "00": push(.bool(false))
+    case "01": push(.bool(true))
+    default: push(Int(text).map(Pickled.int) ?? .opaque)
+    }
+  }
+
+  private func index(_ text: String) throws(Refusal) -> Int {
+    guard let index = Int(text) else { throw Refusal(reason: "the pickle keeps a value under '\(text)'") }
+    return index
+  }
+
+  private mutating func long(_ size: Int) throws(Refusal) {
+    let part = Array(try take(size))
+    guard part.count <= 8 else { return push(.opaque) }
     var value = part.last.map { $0 >= 128 ? -1 : 0 } ?? 0
     for byte in part.reversed() { value = value << 8 | Int(byte) }
     push(.int(value))
@@ -194,14 +266,17 @@ struct Unpickler {
   }
 
   private func append(_ values: [Pickled]) throws(Refusal) {
-    guard case .list(let list) = try top() else {
-      throw Refusal(reason: "the pickle appends to something that is no list")
+    switch try top() {
+    case .list(let list): list.items += values
+    case .opaque: break
+    default: throw Refusal(reason: "the pickle appends to something that is no list")
     }
-    list.items += values
   }
 
   private func set(_ values: [Pickled]) throws(Refusal) {
-    guard case .dict(let dict) = try top(), values.count % 2 == 0 else {
+    let target = try top()
+    if case .opaque = target { return }
+    guard case .dict(let dict) = target, values.count % 2 == 0 else {
       throw Refusal(reason: "the pickle sets items of something that is no dictionary")
     }
     for i in stride(from: 0, to: values.count, by: 2) { dict.items.append((values[i], values[i + 1])) }
@@ -209,47 +284,60 @@ struct Unpickler {
 
   // MARK: What PyTorch's pickles name
 
-  /// ('storage', type, key, device, count).
-  private func storage(_ id: Pickled) throws(Refusal) -> Pickled {
-    guard case .tuple(let parts) = id, parts.count == 5, case .string("storage") = parts[0],
+  /// ('storage', type, key, device, count), and in files without a zip archive what it is a view of.
+  private mutating func storage(_ id: Pickled) throws(Refusal) -> Pickled {
+    guard case .tuple(let parts) = id, (5...6).contains(parts.count), case .string("storage") = parts[0],
       case .global(let type) = parts[1], case .string(let key) = parts[2], case .int(let count) = parts[4], count >= 0
     else { throw Refusal(reason: "the pickle has a storage of an unknown form") }
-    return .storage(PickledStorage(key: key, type: type, count: count))
+    if parts.count == 6 {
+      guard case .none = parts[5] else { throw Refusal(reason: "the pickle has storages that are parts of others") }
+    }
+    let storage = PickledStorage(key: key, type: type, count: count)
+    storages[key] = storage
+    return .storage(storage)
   }
 
   private mutating func call() throws(Refusal) {
     let (arguments, function) = (try pop(), try pop())
-    guard case .tuple(let values) = arguments, case .global(let name) = function else {
-      throw Refusal(reason: "the pickle calls something that has no name")
-    }
+    guard case .tuple(let values) = arguments, case .global(let name) = function else { return push(.opaque) }
+    push(try result(of: name, values))
+  }
+
+  private func result(of name: String, _ values: [Pickled]) throws(Refusal) -> Pickled {
     switch name {
-    case "collections.OrderedDict":
-      guard values.isEmpty else { throw Refusal(reason: "the pickle fills an OrderedDict in an unknown way") }
-      push(.dict(.init()))
-    case "torch._utils._rebuild_tensor_v2": push(.tensor(try tensor(values)))
-    case "torch._utils._rebuild_parameter":
+    case "collections.OrderedDict", "collections.defaultdict", "builtins.dict", "__builtin__.dict":
+      let dict = Pickled.PickledDict()
+      // Python 2 gives an OrderedDict its items as lists of two.
+      if case .list(let pairs)? = values.first {
+        for case .list(let pair) in pairs.items where pair.items.count == 2 {
+          dict.items.append((pair.items[0], pair.items[1]))
+        }
+      }
+      return .dict(dict)
+    case "torch._utils._rebuild_tensor_v2", "torch._utils._rebuild_tensor": return .tensor(try tensor(values))
+    case "torch._utils._rebuild_parameter", "torch._utils._rebuild_parameter_with_state":
       guard let value = values.first else { throw Refusal(reason: "the pickle has an empty parameter") }
-      push(value)
+      return value
+    case "torch._tensor._rebuild_from_type_v2":
+      // (function, class, arguments, state): a tensor of a subclass, or with attributes.
+      guard values.count == 4, case .global(let function) = values[0], case .tuple(let arguments) = values[2],
+        function != name
+      else { return .opaque }
+      return try result(of: function, arguments)
     case "torch.Size", "torch.jit._pickle.build_intlist", "torch.jit._pickle.build_doublelist",
       "torch.jit._pickle.build_boollist", "torch.jit._pickle.build_tensorlist":
-      push(values.first ?? .tuple([]))
-    case "torch.device": push(.none)
-    default:
+      return values.first ?? .tuple([])
+    case _ where name.hasPrefix("__torch__."):
       // A module of a TorchScript archive: an object with attributes and no behaviour.
-      guard name.hasPrefix("__torch__."), values.isEmpty else {
-        throw Refusal(reason: "the pickle wants to run '\(name)'; only tensors are read")
-      }
-      push(.dict(.init()))
+      return .dict(.init())
+    default: return .opaque
     }
   }
 
   private mutating func build() throws(Refusal) {
     let state = try pop()
-    guard case .dict(let object) = try top() else {
-      throw Refusal(reason: "the pickle builds something that is no object")
-    }
     // State of an OrderedDict (`_metadata`) or the attributes of a module.
-    if case .dict(let attributes) = state { object.items += attributes.items }
+    if case .dict(let object) = try top(), case .dict(let attributes) = state { object.items += attributes.items }
   }
 
   private func tensor(_ values: [Pickled]) throws(Refusal) -> PickledTensor {

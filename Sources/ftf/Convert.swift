@@ -160,7 +160,7 @@ struct Convert: ParsableCommand {
     } catch {
       throw Failure("\(sentences): cannot be read: \(error.localizedDescription)")
     }
-    let lines = text.split(whereSeparator: \.isNewline).map(String.init)
+    let lines = text.lines.filter { !$0.allSatisfy(\.isWhitespace) }.map(String.init)
     guard !lines.isEmpty else { throw Failure("\(sentences): holds no sentences") }
     return lines
   }

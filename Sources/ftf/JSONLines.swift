@@ -12,7 +12,7 @@ enum JSONLines {
     } catch {
       throw Failure("\(path): the \(content) cannot be read; give a UTF-8 file of JSON lines")
     }
-    for (number, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated()
+    for (number, line) in text.lines.enumerated()
     where !line.allSatisfy(\.isWhitespace) {
       body("\(path):\(number + 1)", Data(line.utf8))
     }

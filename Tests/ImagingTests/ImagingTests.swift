@@ -47,6 +47,71 @@ import Weights
   }
 }
 
+/// What other programs show of a file, and a plain reading of the format does not.
+@Suite struct ForeignImages {
+  private func file(_ name: String) throws -> Data {
+    try Data(contentsOf: URL(fileURLWithPath: "\(Goldens.folder)/images/\(name)"))
+  }
+
+  private func pixels(_ data: Data) throws -> [UInt8] { try RGBImage(data: data, path: "x").pixels.array }
+
+  @Test func cmykIsInvertedWithAdobesMarkerAndWithout() throws {
+    var data = try file("cmyk.jpg")
+    let expected = try pixels(data)
+    let marker = try #require(data.range(of: Data([0xff, 0xee])))
+    let length = Int(data[marker.upperBound]) << 8 | Int(data[marker.upperBound + 1])
+    data.removeSubrange(marker.lowerBound..<marker.upperBound + length)
+    #expect(try pixels(data) == expected)
+  }
+
+  @Test(arguments: ["rgb.jpg", "progressive.jpg", "cmyk.jpg", "grey.jpg"])
+  func aJPEGWithoutItsEndMarkHasAllPixelsAndOneWithoutMoreIsRefused(name: String) throws {
+    let data = try file(name)
+    let end = try #require(data.range(of: Data([0xff, 0xd9]), options: .backwards)).lowerBound
+    #expect(try pixels(data.prefix(end)) == pixels(data))
+    #expect(try pixels(data.prefix(end + 1)) == pixels(data))
+    for length in stride(from: end - 8, to: end / 2, by: -7) {
+      #expect(throws: ImagingError.self, "cut to \(length) of \(end)") { try pixels(data.prefix(length)) }
+    }
+    // Between two scans nothing but what is missing tells that something is.
+    var scan = data.range(of: Data([0xff, 0xda]), in: 0..<end)
+    while let found = scan {
+      #expect(throws: ImagingError.self) { try pixels(data.prefix(found.lowerBound)) }
+      scan = data.range(of: Data([0xff, 0xda]), in: found.upperBound..<end)
+    }
+  }
+
+  @Test(arguments: [3, 6, 8]) func orientationIsTakenFromXMPWhereEXIFHasNone(orientation: Int) throws {
+    let plain = try RGBImage(path: "\(Goldens.folder)/images/rgb.jpg")
+    for text in ["<x tiff:Orientation=\"\(orientation)\"/>", "<x><tiff:Orientation>\(orientation)</tiff:Orientation></x>"] {
+      let packet = Data("http://ns.adobe.com/xap/1.0/\0\(text)".utf8)
+      let segment = Data([0xff, 0xe1, UInt8((packet.count + 2) >> 8), UInt8((packet.count + 2) & 255)]) + packet
+      var data = try file("rgb.jpg")
+      data.insert(contentsOf: segment, at: 2)
+      let image = try RGBImage(data: data, path: "x")
+      let exif = try RGBImage(path: "\(Goldens.folder)/images/exif\(orientation).jpg")
+      #expect(image.pixels.array != plain.pixels.array)
+      #expect((image.width > image.height) == (exif.width > exif.height))
+    }
+    var silent = try file("rgb.jpg")
+    silent.insert(contentsOf: Data([0xff, 0xe1, 0, 8]) + Data("http:/".utf8), at: 2)
+    #expect(try pixels(silent) == plain.pixels.array)
+  }
+
+  @Test func sixteenBitsThatLeaveTheRangeEmptyAreStretched() throws {
+    let folder = try TemporaryFolder()
+    // A ramp of 12 bits, and the same with its values in the upper bits.
+    func image(_ shift: Int) throws -> RGBImage {
+      let values = (0..<64 * 64).map { UInt16($0 << shift) }
+      let path = try folder.file("\(shift).png", PNGWriter.grey16(width: 64, height: 64, values))
+      return try RGBImage(path: path)
+    }
+    let (low, full) = (try image(0).pixels.array, try image(4).pixels.array)
+    #expect(full.max() == 255 && low.max() == 255)
+    #expect(zip(low, full).allSatisfy { abs(Int($0) - Int($1)) <= 2 })
+  }
+}
+
 @Suite struct BrokenImages {
   func reason(_ data: Data) -> String {
     do {
@@ -59,7 +124,12 @@ import Weights
 
   @Test func emptyAndForeignFilesAreNamedAsSuch() {
     #expect(reason(Data()).contains("empty"))
-    #expect(reason(Data("GIF89a".utf8)).contains("neither a JPEG nor a PNG"))
+    #expect(reason(Data("hello".utf8)).contains("neither a JPEG nor a PNG"))
+    for (bytes, name) in [
+      (Data("GIF89a".utf8), "GIF"), (Data([0x49, 0x49, 0x2a, 0, 8, 0]), "TIFF"), (Data("RIFF....WEBPVP8 ".utf8), "WebP"),
+      (Data("version https://git-lfs.github.com/spec/v1\n".utf8), "git lfs pull"), (Data("\n<!DOCTYPE html>".utf8), "HTML"),
+      (Data("....ftypavif".utf8), "AVIF"), (Data("NITF02.10".utf8), "NITF"),
+    ] { #expect(reason(bytes).contains(name), "\(reason(bytes))") }
   }
 
   @Test(arguments: ["rgb.jpg", "progressive.jpg", "cmyk.jpg", "exact.png", "palette.png", "exif6.jpg"])
@@ -87,21 +157,12 @@ import Weights
     var png = try Data(contentsOf: URL(fileURLWithPath: "\(Goldens.folder)/images/exact.png"))
     png.replaceSubrange(16..<24, with: [0, 0, 0x75, 0x30, 0, 0, 0x75, 0x30])
     // The header's checksum is over its type and data.
-    let crc = crc32(png[12..<29])
+    let crc = PNGWriter.crc32(png[12..<29])
     png.replaceSubrange(29..<33, with: [24, 16, 8, 0].map { UInt8(truncatingIfNeeded: crc >> $0) })
     #expect(reason(png).contains("30000 x 30000"))
     var jpeg = try Data(contentsOf: URL(fileURLWithPath: "\(Goldens.folder)/images/rgb.jpg"))
     let frame = jpeg.range(of: Data([0xff, 0xc0]))!.lowerBound
     jpeg.replaceSubrange(frame + 5..<frame + 9, with: [0x75, 0x30, 0x75, 0x30])
     #expect(reason(jpeg).contains("30000 x 30000"))
-  }
-
-  private func crc32(_ data: Data) -> UInt32 {
-    var crc = ~UInt32(0)
-    for byte in data {
-      crc ^= UInt32(byte)
-      for _ in 0..<8 { crc = crc & 1 == 1 ? (crc >> 1) ^ 0xEDB8_8320 : crc >> 1 }
-    }
-    return ~crc
   }
 }

@@ -38,7 +38,6 @@ import Weights
         6, "overlaps"
       ),
       (#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#, 9, "no tensor"),
-      (#"{"a":{"dtype":"C64","shape":[1],"data_offsets":[0,8]}}"#, 8, "C64"),
       (#"{"__metadata__":{"a":1}}"#, 0, "strings"),
     ]
     for (header, data, expected) in cases {
@@ -50,6 +49,36 @@ import Weights
     #expect(reason(try folder.file("short", Data([1, 2]))).contains("2 bytes"))
     #expect(reason("\(folder.path)/none").contains("No such file"))
     #expect(reason(folder.path).contains("not a regular file"))
+  }
+
+  @Test func tensorsOfUnknownTypesAreLeftAlone() throws {
+    let header =
+      #"{"__metadata__":null,"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"b":{"dtype":"C64","shape":[1],"data_offsets":[4,12]},"c":{"dtype":"F8_E4M3","shape":[3],"data_offsets":[12,15]}}"#
+    let file = try SafeTensors(path: file(header, data: 15))
+    #expect(try file.floats("a", shape: [1]) == [0] && file.names == ["a", "b", "c"])
+    do {
+      _ = try file.floats("b", shape: [1])
+      Issue.record("was read")
+    } catch {
+      #expect("\(error)".contains("C64"))
+    }
+  }
+
+  @Test func whatIsNoFileOfWeightsIsNamed() throws {
+    for (content, name) in [
+      ("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n", "git lfs pull"),
+      ("<!doctype html><html>404</html>", "HTML"), ("", "empty"),
+    ] {
+      for file in ["a.safetensors", "a.pt", "a.ftf"] {
+        let path = try folder.file(file, Data(content.utf8))
+        do {
+          if file.hasSuffix("ftf") { _ = try Model(path: path) } else { _ = try SourceModel(path) }
+          Issue.record("was taken")
+        } catch {
+          #expect("\(error)".contains(name) && "\(error)".contains(path), "\(error)")
+        }
+      }
+    }
   }
 
   @Test func infiniteWeightsAndMinus128AreRefused() throws {

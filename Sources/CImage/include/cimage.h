@@ -7,12 +7,13 @@
 typedef struct cimage {
   uint8_t *rgb; // u8[height, width, 3], from malloc: free with cimage_free
   uint32_t width, height;
-  int orientation; // EXIF, 1...8; 1 where the file does not say
+  int orientation; // of EXIF or else XMP, 1...8; 1 where the file does not say
   char message[200];
 } cimage;
 
-/// Decodes to RGB: grey and palettes expanded, CMYK converted, alpha dropped, 16 bits cut to 8. An image of more than
-/// max_pixels is refused before memory is taken; a truncated one is an error.
+/// Decodes to RGB: grey and palettes expanded, CMYK converted, alpha dropped, 16 bits cut to 8 (and stretched where none
+/// of them reaches a quarter of the range). An image of more than max_pixels is refused before memory is taken; a truncated one
+/// is an error, unless it lacks nothing but a JPEG's end mark.
 int cimage_decode_jpeg(const uint8_t *data, size_t size, uint64_t max_pixels, cimage *out);
 int cimage_decode_png(const uint8_t *data, size_t size, uint64_t max_pixels, cimage *out);
 void cimage_free(cimage *image);
