@@ -27,7 +27,7 @@ let package = Package(
     .target(name: "Tokenization", swiftSettings: settings),
     .target(name: "Weights", dependencies: ["Kernels", "Tokenization"], swiftSettings: settings),
     // libjpeg-turbo and libpng behind functions that never longjmp into Swift.
-    .target(name: "CImage", linkerSettings: [.linkedLibrary("jpeg"), .linkedLibrary("png")]),
+    .target(name: "CImage", linkerSettings: [.linkedLibrary("jpeg"), .linkedLibrary("png"), .linkedLibrary("z")]),
     .target(name: "Imaging", dependencies: ["Kernels", "CImage"], swiftSettings: settings),
     .target(name: "Encoders", dependencies: ["Kernels", "Weights"], swiftSettings: settings),
     .target(name: "Retrieval", dependencies: ["Kernels", "Weights"], swiftSettings: settings),

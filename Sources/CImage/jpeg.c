@@ -11,12 +11,14 @@ typedef struct failure {
   struct jpeg_error_mgr base;
   jmp_buf back;
   char *message; // 200 bytes, or NULL
+  volatile int no_memory;
   volatile int ended_early; // the data ended before the image did, as far as can be told
   int is_strict; // whether a part that is filled up is an error: the end mark is not the file's own
 } failure;
 
 static void fail(j_common_ptr info) {
   failure *f = (failure *)info->err;
+  f->no_memory = info->err->msg_code == JERR_OUT_OF_MEMORY;
   if (f->message) {
     char text[JMSG_LENGTH_MAX];
     info->err->format_message(info, text);
@@ -72,7 +74,7 @@ static int has_all_scans(const struct jpeg_decompress_struct *info) {
   return 1;
 }
 
-// 0 for an image, 1 for none, 2 for none because the data ended.
+// 0 for an image, 1 for none, 2 for none because the data ended, or CIMAGE_NO_MEMORY.
 static int decode(const uint8_t *data, size_t size, uint64_t max_pixels, cimage *out, int is_strict) {
   struct jpeg_decompress_struct info;
   failure f = {.message = out->message, .is_strict = is_strict};
@@ -86,7 +88,7 @@ static int decode(const uint8_t *data, size_t size, uint64_t max_pixels, cimage 
     jpeg_destroy_decompress(&info);
     free(rgb);
     free(row);
-    return f.ended_early ? 2 : 1;
+    return f.no_memory ? CIMAGE_NO_MEMORY : f.ended_early ? 2 : 1;
   }
   jpeg_create_decompress(&info);
   jpeg_save_markers(&info, JPEG_APP0 + 1, 0xffff);
@@ -112,7 +114,7 @@ static int decode(const uint8_t *data, size_t size, uint64_t max_pixels, cimage 
     jpeg_destroy_decompress(&info);
     free(rgb);
     free(row);
-    return 1;
+    return CIMAGE_NO_MEMORY;
   }
   while (info.output_scanline < info.output_height) {
     uint8_t *target = rgb + stride * info.output_scanline;
@@ -140,7 +142,7 @@ int cimage_decode_jpeg(const uint8_t *data, size_t size, uint64_t max_pixels, ci
   memcpy(message, out->message, sizeof message);
   uint8_t *whole = malloc(size + 2);
   if (!whole)
-    return 1;
+    return CIMAGE_NO_MEMORY;
   memcpy(whole, data, size);
   whole[size] = 0xff;
   whole[size + 1] = JPEG_EOI;
@@ -148,7 +150,7 @@ int cimage_decode_jpeg(const uint8_t *data, size_t size, uint64_t max_pixels, ci
   free(whole);
   if (failed)
     memcpy(out->message, message, sizeof message);
-  return failed != 0;
+  return failed == CIMAGE_NO_MEMORY ? failed : failed != 0;
 }
 
 void cimage_free(cimage *image) {

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <zlib.h>
 
 #define TEXT_OF(x) #x
 #define TEXT(x) TEXT_OF(x)
@@ -91,12 +92,13 @@ int cimage_decode_png(const uint8_t *data, size_t size, uint64_t max_pixels, cim
   png_structp png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &s, fail, ignore);
   png_infop info = png ? png_create_info_struct(png) : NULL;
   uint8_t *volatile rgb = NULL;
+  volatile int failure = png && !info ? CIMAGE_NO_MEMORY : 1;
   png_bytep *volatile rows = NULL;
   if (!info || setjmp(png_jmpbuf(png))) {
     png_destroy_read_struct(&png, &info, NULL);
     free(rgb);
     free(rows);
-    return 1;
+    return failure;
   }
   png_set_user_limits(png, 0x7fffffff, 0x7fffffff);
   png_set_chunk_malloc_max(png, 16 << 20);
@@ -120,6 +122,7 @@ int cimage_decode_png(const uint8_t *data, size_t size, uint64_t max_pixels, cim
     png_error(png, "its pixels cannot be made RGB");
   rgb = malloc(stride * height);
   rows = malloc(sizeof(png_bytep) * height);
+  failure = rgb && rows ? 1 : CIMAGE_NO_MEMORY;
   if (!rgb || !rows)
     png_error(png, "there is no memory for it");
   for (uint32_t y = 0; y < height; y++)
@@ -136,6 +139,8 @@ int cimage_decode_png(const uint8_t *data, size_t size, uint64_t max_pixels, cim
   out->height = height;
   return 0;
 }
+
+uint32_t cimage_crc32(const uint8_t *data, size_t size) { return (uint32_t)crc32_z(0, data, size); }
 
 int cimage_write_png(const char *path, const uint8_t *rgb, uint32_t width, uint32_t height) {
   png_image image = {.version = PNG_IMAGE_VERSION, .width = width, .height = height, .format = PNG_FORMAT_RGB};

@@ -34,7 +34,7 @@ package enum Facts {
     let counts = try catalog.segmentCounts()
     return [
       Fact(key: "images", value: try catalog.count(.image)), Fact(key: "captions", value: try catalog.count(.caption)),
-      Fact(key: "bad_files", value: try catalog.stamps().values.count(where: \.isBad)),
+      Fact(key: "bad_files", value: try catalog.sources().values.count { $0.failure != nil }),
       Fact(key: "segments", value: counts.segments), Fact(key: "dead_items", value: counts.dead),
       Fact(key: "model", value: catalog.model.name), Fact(key: "model_path", value: catalog.model.path),
       Fact(key: "dimension", value: catalog.model.dimension),

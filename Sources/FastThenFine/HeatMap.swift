@@ -23,7 +23,7 @@ public enum HeatMap {
     let side = engine.model.config.vision.grid
     for result in answer.results {
       guard let weights = result.attention else { continue }
-      let image = engine.prepared(try RGBImage(path: result.name))
+      let image = engine.prepared(try RGBImage(path: result.pathBytes.map { FilePath(bytes: $0).spelling } ?? result.name))
       try overlay(weights, side: side, on: image).write(png: "\(folder)/\(result.rank).png")
       let grid = (0..<side).map { row in weights[row * side..<(row + 1) * side].map(Double.init) }
       let object: [String: Any] = [

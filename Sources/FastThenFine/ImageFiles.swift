@@ -1,41 +1,52 @@
 import Foundation
 import Imaging
 import Index
+import Kernels
 
 /// Image files as folders hold them.
 package enum ImageFiles {
-  /// The images that paths stand for: a file is itself, a folder everything below it with an image's ending, sorted.
+  /// The images that paths stand for: a file is itself, a folder everything below it that is an image, sorted.
+  ///
+  /// - Throws: where a path or a folder cannot be seen, or there are no images.
   package static func below(_ paths: [String]) throws(FastThenFineError) -> [String] {
-    var result: [String] = []
-    for path in paths {
-      var isFolder: ObjCBool = false
-      let url = URL(fileURLWithPath: path)
-      guard unsafe FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) else {
-        throw FastThenFineError(.unusableFile, "\(path): there is no such file or folder")
-      }
-      guard isFolder.boolValue else {
-        result.append(url.standardizedFileURL.path)
-        continue
-      }
-      var found: [String] = []
-      let entries = FileManager.default.enumerator(
-        at: url.standardizedFileURL, includingPropertiesForKeys: nil, options: [.skipsHiddenFiles])
-      while let entry = entries?.nextObject() as? URL {
-        if RGBImage.endings.contains(entry.pathExtension.lowercased()) { found.append(entry.path) }
-      }
-      guard !found.isEmpty else {
-        throw FastThenFineError(.unusableFile, "\(path): holds no .jpg, .jpeg or .png file")
-      }
-      result += found.sorted()
-    }
-    return result
+    let walk = FolderWalk(paths)
+    if let problem = walk.problems.first { throw FastThenFineError(.unusableFile, problem) }
+    guard !walk.files.isEmpty else { throw FastThenFineError(.unusableFile, walk.nothing(in: paths)) }
+    return walk.files.map(\.spelling)
+  }
+
+  /// Throws where there is nothing to index, and says why.
+  package static func require(_ paths: [String]) throws(FastThenFineError) {
+    let walk = FolderWalk(paths)
+    if walk.files.isEmpty { throw FastThenFineError(.unusableFile, walk.problems.first ?? walk.nothing(in: paths)) }
   }
 
   /// A file that is not there gets a stamp of its own; reading it then says why.
-  static func stamp(of path: String) -> FileStamp {
+  static func stamp(of path: FilePath) -> FileStamp {
     var status = stat()
-    guard unsafe stat(path, &status) == 0 else { return FileStamp(size: -1, modified: 0) }
+    guard unsafe path.withCString({ unsafe stat($0, &status) }) == 0 else { return FileStamp(size: -1, modified: 0) }
     let time = status.st_mtim
     return FileStamp(size: Int64(status.st_size), modified: Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec))
+  }
+
+  /// What a file is known by where it was moved: the CRC-32C and the CRC-32 of its bytes.
+  static func content(_ bytes: Data) -> Int64 {
+    Int64(bitPattern: UInt64(KernelSet.checksum(bytes.bytes)) << 32 | UInt64(RGBImage.crc32(bytes)))
+  }
+}
+
+extension FolderWalk {
+  /// Why there is nothing to index.
+  func nothing(in paths: [String]) -> String {
+    let others = leftOut.isEmpty ? "" : " (\(counts))"
+    return paths.map { FilePath($0).description }.joined(separator: ", ") + ": holds no JPEG or PNG file" + others
+  }
+
+  /// What was left out, the most frequent endings first: `.tif 12, .webp 3`.
+  var counts: String {
+    let sorted = leftOut.sorted { ($1.value, $0.key) < ($0.value, $1.key) }
+    let shown = sorted.prefix(8).map { "\($0.key.isEmpty ? "without an ending" : "." + $0.key) \($0.value)" }
+    let rest = sorted.dropFirst(8).reduce(0) { $0 + $1.value }
+    return (shown + (rest > 0 ? ["others \(rest)"] : [])).joined(separator: ", ")
   }
 }

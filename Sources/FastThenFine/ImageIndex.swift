@@ -1,4 +1,5 @@
 import Index
+import Weights
 
 /// What a search goes through.
 public enum SearchTarget: String, Sendable, CaseIterable {
@@ -22,6 +23,22 @@ public final class ImageIndex: Sendable {
 
   package init(_ catalog: Catalog) { self.catalog = catalog }
 
+  /// Nil where there is no index at the path, or one whose making was interrupted.
+  package static func existing(path: String) throws(FastThenFineError) -> ImageIndex? {
+    do {
+      return try ImageIndex(path: path)
+    } catch {
+      guard error.code == .notAnIndex else { throw error }
+      return nil
+    }
+  }
+
+  /// Whether a model file is the one that built the index.
+  package func isBuilt(by model: String) -> Bool {
+    guard let model = try? Model(path: model) else { return false }
+    return model.fingerprint == catalog.model.fingerprint
+  }
+
   public var path: String { catalog.path }
   /// Where the model file was when the index was made.
   public var modelPath: String { catalog.model.path }
@@ -42,5 +59,5 @@ public final class ImageIndex: Sendable {
   }
 
   /// Files that could not be read when they were indexed.
-  package func badFiles() throws -> Int { try catalog.stamps().values.count(where: \.isBad) }
+  package func badFiles() throws -> Int { try catalog.sources().values.count { $0.failure != nil } }
 }

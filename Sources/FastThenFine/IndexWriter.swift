@@ -45,11 +45,18 @@ public struct IndexWriter: ~Copyable {
     /// Files that were encoded and stored, new ones and changed ones.
     public var indexed = 0
     public var unchanged = 0
-    /// Files that could not be read, now and before; they are tried again once they change.
+    /// Files that could not be read now. Where their content is the reason they are tried again once they change, else the next time.
     public var failed = 0
+    /// Files whose content could not be read before and did not change.
     public var knownBad = 0
+    /// Images that are found under another path; they keep their ids and what is known of them.
+    public var moved = 0
     /// Images whose files are gone from the folders that were given.
     public var removed = 0
+    /// Paths and folders that could not be seen, or that hold none of the images that the index has of them; these are kept.
+    public var unseen = 0
+    /// Files that were left out, by their ending.
+    public var leftOut: [String: Int] = [:]
     /// Whether it stopped before its end; what is counted is stored, and the next call goes on.
     public var isCancelled = false
 
@@ -63,48 +70,116 @@ public struct IndexWriter: ~Copyable {
     case encoded(Int)
     /// One line that names a file and why it is left out.
     case skipped(String)
+    /// One line on what could not be seen.
+    case warned(String)
+  }
+
+  /// Which files are read.
+  public enum Rereading: Sendable {
+    /// New and changed ones.
+    case changed
+    /// Those, and the ones that could not be read before.
+    case failed
+    case all
   }
 
   /// Indexes image files, and folders with all images below them: new and changed files are encoded, unchanged ones left alone. A file
-  /// that cannot be read is told of and costs no other its result. Images whose files are gone from a given folder leave the index.
-  ///
-  /// - Throws: `unusableFile` where a path is not there or a folder holds no images.
+  /// that cannot be read is told of and costs no other its result. An image that was moved is known by its content; one whose file is
+  /// gone from a folder that was read leaves the index.
   public mutating func add(
-    _ paths: [String], cancellation: Cancellation = Cancellation(), progress: (Event) -> Void = { _ in }
+    _ paths: [String], rereading: Rereading = .changed, cancellation: Cancellation = Cancellation(),
+    progress: (Event) -> Void = { _ in }
   ) throws(FastThenFineError) -> Summary {
     do {
-      let files = try ImageFiles.below(paths)
+      let walk = FolderWalk(paths)
       var summary = Summary()
-      summary.removed = try removeMissing(below: paths, keeping: Set(files))
-      try add(files, &summary, cancellation, progress)
+      summary.leftOut = walk.leftOut
+      func warn(_ line: String) {
+        summary.unseen += 1
+        progress(.warned(line))
+      }
+      for problem in walk.problems { warn(problem) }
+      let known = try catalog.catalog.sources()
+      var gone = known.keys.filter(walk.isGone)
+      for root in walk.empty {
+        let below = known.keys.count { $0.isBelow(root) }
+        warn(
+          below == 0
+            ? "\(root): holds no JPEG or PNG file"
+            : "\(root): holds none of the \(below) images that the index has of it; if it is no mount that is away, remove them by name")
+        gone.removeAll { $0.isBelow(root) }
+      }
+      if !walk.leftOut.isEmpty { progress(.warned("left out by what they are: \(walk.counts)")) }
+      var todo = changed(walk.files, known, rereading, &summary)
+      if rereading != .all { try move(&todo, from: &gone, known, &summary) }
+      if !gone.isEmpty { try catalog.remove(sources: gone) }
+      summary.removed = gone.count
+      try add(todo, &summary, cancellation, progress)
       return summary
     } catch {
       throw FastThenFineError(error)
     }
   }
 
-  private mutating func removeMissing(below paths: [String], keeping files: Set<String>) throws -> Int {
-    let folders = paths.map { URL(fileURLWithPath: $0).standardizedFileURL.path + "/" }
-    let gone = try catalog.catalog.stamps().keys.filter { path in
-      !files.contains(path) && folders.contains { path.hasPrefix($0) } && !FileManager.default.fileExists(atPath: path)
+  private typealias Stamped = (path: FilePath, stamp: FileStamp)
+
+  private func changed(
+    _ files: [FilePath], _ known: [FilePath: Catalog.Source], _ rereading: Rereading, _ summary: inout Summary
+  ) -> [Stamped] {
+    var todo: [Stamped] = []
+    for path in files {
+      let stamp = ImageFiles.stamp(of: path)
+      guard let old = known[path], old.stamp == stamp, rereading != .all, rereading != .failed || old.failure == nil else {
+        todo.append((path, stamp))
+        continue
+      }
+      if old.failure != nil { summary.knownBad += 1 } else { summary.unchanged += 1 }
     }
-    if !gone.isEmpty { try catalog.remove(sources: gone) }
-    return gone.count
+    return todo
+  }
+
+  /// Gives what left its path the one at which its bytes are found again, and takes both off the lists. A file of which nothing but
+  /// the time changed has only to be stamped.
+  private mutating func move(
+    _ todo: inout [Stamped], from gone: inout [FilePath], _ known: [FilePath: Catalog.Source], _ summary: inout Summary
+  ) throws {
+    // What is no longer at its path: gone from a folder that was read, or from its own, or another file has taken its place.
+    let left = Set(gone + todo.map(\.path))
+    let sizes = Set(todo.map(\.stamp.size))
+    var candidates: [Int64: [FilePath]] = [:]
+    for (path, source) in known where source.content != nil && source.failure == nil && sizes.contains(source.stamp.size) {
+      if left.contains(path) || Self.isMissing(path) { candidates[source.stamp.size, default: []].append(path) }
+    }
+    guard !candidates.isEmpty else { return }
+    candidates = candidates.mapValues { $0.sorted() }
+    var moves: [(from: FilePath, to: FilePath, stamp: FileStamp)] = []
+    todo.removeAll { file in
+      guard let olds = candidates[file.stamp.size], let bytes = try? RGBImage.bytes(file.path.spelling) else { return false }
+      let content = ImageFiles.content(bytes)
+      let same = olds.indices.filter { known[olds[$0]]?.content == content }
+      guard let i = same.first(where: { olds[$0] == file.path }) ?? same.first else { return false }
+      moves.append((olds[i], file.path, file.stamp))
+      candidates[file.stamp.size]!.remove(at: i)
+      return true
+    }
+    guard !moves.isEmpty else { return }
+    try catalog.move(sources: moves)
+    let moved = Set(moves.map(\.from))
+    gone.removeAll(where: moved.contains)
+    summary.moved = moves.count { $0.from != $0.to }
+    summary.unchanged += moves.count - summary.moved
+  }
+
+  /// Whether a file is not in its folder, which is there.
+  private static func isMissing(_ path: FilePath) -> Bool {
+    guard let folder = path.folder else { return false }
+    func isThere(_ path: FilePath) -> Bool { unsafe path.withCString { unsafe access($0, F_OK) } == 0 }
+    return !isThere(path) && isThere(folder)
   }
 
   private mutating func add(
-    _ files: [String], _ summary: inout Summary, _ cancellation: Cancellation, _ progress: (Event) -> Void
+    _ todo: [Stamped], _ summary: inout Summary, _ cancellation: Cancellation, _ progress: (Event) -> Void
   ) throws {
-    let known = try catalog.catalog.stamps()
-    var todo: [(path: String, stamp: FileStamp)] = []
-    for path in files {
-      let stamp = ImageFiles.stamp(of: path)
-      if let old = known[path], old.stamp == stamp {
-        if old.isBad { summary.knownBad += 1 } else { summary.unchanged += 1 }
-      } else {
-        todo.append((path, stamp))
-      }
-    }
     guard !todo.isEmpty else { return }
     progress(.begins(todo.count))
     var (stored, counts) = (ContinuousClock.now, (indexed: 0, failed: 0))
@@ -112,12 +187,13 @@ public struct IndexWriter: ~Copyable {
       let part = todo[start..<min(start + Self.batch, todo.count)]
       for ((path, stamp), result) in zip(part, packed(part.map(\.path), progress)) {
         switch result {
-        case .success(let vectors):
-          try catalog.add(path: path, stamp: stamp, entries: [NewEntry(vectors: vectors)])
+        case .success(let (vectors, content)):
+          try catalog.add(path: path, stamp: stamp, content: content, entries: [NewEntry(vectors: vectors)])
           counts.indexed += 1
         case .failure(let error):
           progress(.skipped("\(error)"))
-          catalog.add(path: path, stamp: stamp, failure: "\(error)")
+          // What passes is not remembered, and does not cost the index what it has of the file.
+          if case .unreadable = error { catalog.add(path: path, stamp: stamp, failure: "\(error)") }
           counts.failed += 1
         }
       }
@@ -136,14 +212,18 @@ public struct IndexWriter: ~Copyable {
   }
 
   /// Encoded and quantised, one file a thread.
-  private func packed(_ paths: [String], _ progress: (Event) -> Void) -> [Result<PackedItem, ImagingError>] {
+  private func packed(
+    _ paths: [FilePath], _ progress: (Event) -> Void
+  ) -> [Result<(vectors: PackedItem, content: Int64), ImagingError>] {
     let engine = engine
     return engine.pool.run { threads in
       let (kernels, single) = (engine.kernels.with(threads: threads), engine.kernels.singleThreaded)
       return kernels.parallelMap(paths.count) { i in
         defer { progress(.encoded(1)) }
         return Result { () throws(ImagingError) in
-          engine.packed(engine.encode(try RGBImage(path: paths[i]), with: single))
+          let bytes = try RGBImage.bytes(paths[i].spelling)
+          let image = try RGBImage(data: bytes, path: paths[i].description)
+          return (engine.packed(engine.encode(image, with: single)), ImageFiles.content(bytes))
         }
       }
     }
@@ -183,15 +263,15 @@ public struct IndexWriter: ~Copyable {
     attributes: [(name: String, json: String)]
   ) throws(FastThenFineError) -> [(place: Int, images: Int)] {
     do {
-      var paths: [String: [String]] = [:]
-      for path in try catalog.catalog.stamps().keys {
-        paths[URL(fileURLWithPath: path).lastPathComponent, default: []].append(path)
-      }
-      var found: [(path: String, json: String)] = []
+      var paths: [FilePath: [FilePath]] = [:]
+      for path in try catalog.catalog.sources().keys { paths[FilePath(path.name), default: []].append(path) }
+      var found: [(path: FilePath, json: String)] = []
       var unused: [(place: Int, images: Int)] = []
       for (place, (name, json)) in attributes.enumerated() {
-        let candidates = paths[URL(fileURLWithPath: name).lastPathComponent] ?? []
-        let matching = candidates.filter { $0 == name || $0.hasSuffix("/" + name) }
+        let name = FilePath(name)
+        let end = Array("/\(name.spelling)".utf8)
+        let candidates = paths[FilePath(name.name)] ?? []
+        let matching = candidates.filter { $0 == name || $0.spelling.utf8.suffix(end.count).elementsEqual(end) }
         if matching.count == 1 { found.append((matching[0], json)) } else { unused.append((place, matching.count)) }
       }
       try catalog.set(attributes: found)
@@ -226,10 +306,10 @@ public struct IndexWriter: ~Copyable {
       let found = try catalog.repair { _ in }
       var repair = Repair(problems: found.problems, kept: found.kept)
       var summary = Summary()
-      try add(found.sources, &summary, Cancellation(), progress)
+      try add(found.sources.map { ($0, ImageFiles.stamp(of: $0)) }, &summary, Cancellation(), progress)
       repair.encoded = summary.indexed + (try add(captions: found.captions, progress: progress))
-      let stamps = try catalog.catalog.stamps()
-      repair.lost = found.sources.filter { stamps[$0]?.isBad ?? true }
+      let sources = try catalog.catalog.sources()
+      repair.lost = found.sources.filter { sources[$0].map { $0.failure != nil } ?? true }.map(\.description)
       return repair
     } catch {
       throw FastThenFineError(error)
@@ -238,7 +318,7 @@ public struct IndexWriter: ~Copyable {
 
   /// Forgets all images but those whose files are given.
   package mutating func keep(only files: [String]) throws {
-    try catalog.remove(sources: Set(catalog.catalog.stamps().keys).subtracting(files).sorted())
+    try catalog.remove(sources: Set(catalog.catalog.sources().keys).subtracting(files.map { FilePath($0) }).sorted())
   }
 }
 
@@ -252,12 +332,13 @@ public enum IndexUpkeep {
   }
 
   fileprivate static func remove(_ paths: [String], _ writer: borrowing CatalogWriter) throws -> Int {
-    let stored = try writer.catalog.stamps().keys
-    let gone = paths.flatMap { path in
-      let whole = URL(fileURLWithPath: path).standardizedFileURL.path
-      return stored.filter { $0 == whole || $0.hasPrefix(whole + "/") }
-    }
-    if !gone.isEmpty { try writer.remove(sources: Array(Set(gone))) }
+    let stored = try writer.catalog.sources().keys
+    let gone = Set(
+      paths.flatMap { path in
+        let whole = FilePath(path).absolute ?? FilePath(path)
+        return stored.filter { $0 == whole || $0.isBelow(whole) }
+      })
+    if !gone.isEmpty { try writer.remove(sources: gone.sorted()) }
     return gone.count
   }
 

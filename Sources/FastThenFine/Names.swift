@@ -9,6 +9,7 @@ import Weights
 package typealias EncodedImage = Encoders.EncodedImage
 package typealias EncodedText = Encoders.EncodedText
 package typealias RGBImage = Imaging.RGBImage
+package typealias FilePath = Kernels.FilePath
 package typealias IndexEntry = Catalog.Entry
 package typealias RetrievalScores = Retrieval.RetrievalScores
 
@@ -42,6 +43,12 @@ extension Engine {
 
   /// `body(i)` for i in 0..<count, on all threads.
   package func parallelFor(_ count: Int, _ body: (Int) -> Void) { kernels.parallelFor(count, body) }
+}
+
+extension Catalog.Entry {
+  /// The path of an image's file for people, and as the system has it where it is not UTF-8.
+  package var shownPath: String { FilePath(name).description }
+  package var pathBytes: [UInt8]? { FilePath(name).isUTF8 ? nil : FilePath(name).bytes }
 }
 
 extension ImageIndex {

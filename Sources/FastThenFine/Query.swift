@@ -68,8 +68,10 @@ public struct Answer: Sendable, Equatable {
     /// From 1.
     public var rank: Int
     public var id: Int64
-    /// The path of an image, or the words of a caption.
+    /// The path of an image (bytes that are no UTF-8 as \xff), or the words of a caption.
     public var name: String
+    /// The path of an image as the system has it, where it is not UTF-8.
+    public var pathBytes: [UInt8]?
     public var score: Float
     /// s_c, and its place in recall's order, from 1.
     public var recallScore: Float

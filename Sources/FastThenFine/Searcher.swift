@@ -23,8 +23,28 @@ public final class Searcher: Sendable {
   public init(
     _ index: ImageIndex, engine: Engine, searching target: SearchTarget = .images, filter: String? = nil
   ) throws(FastThenFineError) {
-    (self.engine, self.target, catalog) = (engine, target, index.catalog)
-    pipeline = try FastThenFineError.wrapping { try Self.pipeline(index.catalog, engine, target, filter) }
+    (self.engine, self.target) = (engine, target)
+    do {
+      (catalog, pipeline) = try Self.opened(index.catalog, engine, target, filter)
+    } catch {
+      throw FastThenFineError(error)
+    }
+  }
+
+  /// Names and segments of one moment. A segment of it may be written anew before it is opened: then a later moment is taken.
+  private static func opened(
+    _ catalog: Catalog, _ engine: Engine, _ target: SearchTarget, _ filter: String?
+  ) throws -> (Catalog, Pipeline<Segment>) {
+    for _ in 0..<8 {
+      let snapshot = try catalog.snapshot()
+      do {
+        return (snapshot, try pipeline(snapshot, engine, target, filter))
+      } catch IndexError.unreadable(let path, _) where !FileManager.default.fileExists(atPath: path) {
+        continue
+      }
+    }
+    let snapshot = try catalog.snapshot()
+    return (snapshot, try pipeline(snapshot, engine, target, filter))
   }
 
   private static func pipeline(
@@ -145,15 +165,20 @@ public final class Searcher: Sendable {
       return segment.id(index)
     }
     let entries = try catalog.entries(target.kind, ids)
-    return zip(found, ids).enumerated().map { rank, pair in
+    return try zip(found, ids).enumerated().map { rank, pair in
       let (candidate, id) = pair
       var attention: [Float]?
       if let interaction, target == .images, candidate.recallRank < interaction.candidates {
         attention = pipeline.attention(candidate.item, for: query, interaction, with: kernels)
       }
+      guard let entry = entries[id] else {
+        throw IndexError.damaged(path: catalog.path, reason: "its catalog lacks item \(id) of its segments")
+      }
+      let path = target == .images ? FilePath(entry.name) : nil
       return Answer.Result(
-        rank: rank + 1, id: id, name: entries[id]?.name ?? "", score: candidate.score, recallScore: candidate.recall,
-        recallRank: candidate.recallRank + 1, attributes: entries[id]?.attributes, attention: attention)
+        rank: rank + 1, id: id, name: path?.description ?? entry.name, pathBytes: path.flatMap { $0.isUTF8 ? nil : $0.bytes },
+        score: candidate.score, recallScore: candidate.recall, recallRank: candidate.recallRank + 1,
+        attributes: entry.attributes, attention: attention)
     }
   }
 }

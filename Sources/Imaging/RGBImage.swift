@@ -5,11 +5,14 @@ import Kernels
 /// An image that cannot be used or written, and why. The path is part of every message.
 package enum ImagingError: Error, Equatable, CustomStringConvertible {
   case unreadable(path: String, reason: String)
+  /// It may be read later: what the file holds is not the reason.
+  case passing(path: String, reason: String)
   case unwritable(path: String)
 
   package var description: String {
     switch self {
     case .unreadable(let path, let reason): "\(path): not a usable image: \(reason)"
+    case .passing(let path, let reason): "\(path): cannot be read: \(reason)"
     case .unwritable(let path): "\(path): the image cannot be written"
     }
   }
@@ -35,23 +38,50 @@ package struct RGBImage: Sendable {
   /// Endings, in lower case, of the files that a folder is searched for.
   package static let endings: Set<String> = ["jpg", "jpeg", "jpe", "jfif", "png"]
 
-  /// Reads a JPEG or PNG file, by what it holds and not by its name, and turns it as its EXIF orientation says.
+  /// Bytes of a file that is looked at: more than any picture of so many pixels has.
+  private static let mostBytes = 1 << 30
+
+  /// Reads a JPEG or PNG file, by what it holds and not by its name, and turns it as its EXIF or XMP orientation says.
+  ///
+  /// - Parameter path: as a spelling of `FilePath`.
   package init(path: String) throws(ImagingError) {
-    let data: Data
+    try self.init(data: Self.bytes(path), path: FilePath(path).description)
+  }
+
+  /// The bytes of a picture's file.
+  package static func bytes(_ path: String) throws(ImagingError) -> Data {
+    let name = FilePath(path)
     do {
-      data = try Data(contentsOf: URL(fileURLWithPath: path), options: .mappedIfSafe)
+      return try WholeFile.bytes(name, limit: mostBytes)
     } catch {
-      let exists = FileManager.default.fileExists(atPath: path)
-      throw .unreadable(path: path, reason: exists ? "the file cannot be read" : "there is no such file")
+      guard error.code != nil else { throw .unreadable(path: name.description, reason: error.reason) }
+      throw .passing(path: name.description, reason: error.code == ENOENT ? "there is no such file" : error.reason)
     }
-    try self.init(data: data, path: path)
+  }
+
+  /// Whether a file begins as one that is read does.
+  package static func isImage(at path: FilePath) -> Bool {
+    let file = unsafe path.withCString { unsafe open($0, O_RDONLY | O_CLOEXEC | O_NONBLOCK) }
+    guard file >= 0 else { return false }
+    defer { close(file) }
+    var first = [UInt8](repeating: 0, count: 4)
+    return unsafe read(file, &first, 4) == 4 && isImage(first)
+  }
+
+  private static func isImage(_ first: some Collection<UInt8>) -> Bool {
+    first.starts(with: [0xff, 0xd8]) || first.starts(with: [0x89, 0x50, 0x4e, 0x47])
+  }
+
+  /// Of zlib and PNG.
+  package static func crc32(_ data: Data) -> UInt32 {
+    unsafe data.withUnsafeBytes { unsafe cimage_crc32($0.bindMemory(to: UInt8.self).baseAddress, $0.count) }
   }
 
   /// - Parameter path: what an error names.
   package init(data: Data, path: String) throws(ImagingError) {
     guard !data.isEmpty else { throw .unreadable(path: path, reason: "the file is empty") }
     let isJPEG = data.starts(with: [0xff, 0xd8])
-    guard isJPEG || data.starts(with: [0x89, 0x50, 0x4e, 0x47]) else {
+    guard Self.isImage(data.prefix(4)) else {
       let kind = FileKind.name(of: Array(data.prefix(FileKind.prefix)))
       throw .unreadable(path: path, reason: kind.map { "it is \($0); JPEG and PNG are read" } ?? "it is neither a JPEG nor a PNG file")
     }
@@ -66,6 +96,7 @@ package struct RGBImage: Sendable {
       let reason = unsafe withUnsafeBytes(of: decoded.message) {
         unsafe String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
       }
+      if failed == CIMAGE_NO_MEMORY { throw .passing(path: path, reason: "there is no memory for it") }
       throw .unreadable(path: path, reason: reason.isEmpty ? "it cannot be decoded" : reason)
     }
     let (width, height) = unsafe (Int(decoded.width), Int(decoded.height))

@@ -55,32 +55,41 @@ extension Catalog {
           UPDATE meta SET value = '\(earlierFingerprint)' || value WHERE key = 'model_fingerprint';
           """)
     }
+    migrator.registerMigration("4") { db in
+      // What could not be read for a passing reason is to be tried again.
+      try db.execute(
+        sql: """
+          ALTER TABLE sources ADD COLUMN content INTEGER;
+          DELETE FROM sources WHERE failure LIKE '%: the file cannot be read' OR failure LIKE '%: there is no such file'
+            OR failure LIKE '%there is no memory for it';
+          """)
+      try Summary.create(db)
+    }
     return migrator
   }
 
-  static func isCurrent(_ database: DatabaseQueue) throws -> Bool {
-    try database.read { try migrator("").hasCompletedMigrations($0) }
-  }
+  static func isCurrent(_ db: Database) throws -> Bool { try migrator("").hasCompletedMigrations(db) }
 
   /// Whether a later version has made more of it than is known here.
-  static func isLater(_ database: DatabaseQueue) throws -> Bool {
-    try database.read { try migrator("").hasBeenSuperseded($0) }
-  }
+  static func isLater(_ db: Database) throws -> Bool { try migrator("").hasBeenSuperseded(db) }
+
+  /// Whether the making of an index ended before its tables were there.
+  static func isUnfinished(_ db: Database) throws -> Bool { try !db.tableExists("meta") || Int.fetchOne(db, sql: "SELECT count(*) FROM meta") == 0 }
 
   /// Brings an index that an earlier version made to today's form: as a whole, or not at all.
-  static func bringForward(_ database: DatabaseQueue, _ path: String) throws {
-    let isIndex = try database.read { try $0.tableExists("meta") }
-    guard isIndex else {
-      throw IndexError.damaged(path: file(path), reason: "it has none of an index's tables")
+  static func bringForward(_ path: String) throws {
+    guard may(W_OK, path) else {
+      throw IndexError.unwritable(path: path, reason: "an earlier version made it; open it once where it can be written")
     }
+    let lock = try IndexLock(path)
+    defer { withExtendedLifetime(lock) {} }
+    let database = try connection(path)
     let format = try database.read { db in
       try String.fetchOne(db, sql: "SELECT value FROM meta WHERE key = 'format'")
     }
     guard try format == "2" || database.read({ try migrator("").appliedIdentifiers($0).contains("2") }) else {
       throw IndexError.otherFormat(path: path, found: format ?? "unknown")
     }
-    let lock = try IndexLock(path)
-    defer { withExtendedLifetime(lock) {} }
     try migrator(path).migrate(database)
     try removeLeftovers(database, path)
   }
@@ -93,7 +102,7 @@ extension Catalog {
         ("model_name", model.name), ("model_path", model.path), ("model_fingerprint", model.fingerprint),
         ("dimension", "\(model.dimension)"), ("next_id", "1"),
       ] {
-        try db.execute(sql: "INSERT OR REPLACE INTO meta VALUES (?, ?)", arguments: [key, value])
+        try db.execute(sql: "INSERT INTO meta VALUES (?, ?) ON CONFLICT(key) DO UPDATE SET value = excluded.value", arguments: [key, value])
       }
     }
   }

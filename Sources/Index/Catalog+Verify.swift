@@ -1,26 +1,57 @@
+import Foundation
 import GRDB
 
 extension Catalog {
-  /// What is wrong with the index: every byte of every segment is read.
+  /// What is wrong with the index: every byte of every segment and every row of the catalog is read. What another process writes
+  /// meanwhile is not taken for damage.
   ///
   /// - Parameter progress: is told after each segment how many items it has.
   package func problems(progress: (Int) -> Void) throws -> [String] {
-    var found = try database.read { db in
-      try String.fetchAll(db, sql: "PRAGMA quick_check").filter { $0 != "ok" }.map { "\(path)/catalog.sqlite: \($0)" }
+    var found: [String] = []
+    var rows: [Row] = []
+    do {
+      (found, rows) = try read { db in
+        (try Self.problems(db), try Row.fetchAll(db, sql: "SELECT id, kind, items, fingerprint FROM segments ORDER BY id"))
+      }
+    } catch IndexError.damaged(_, let reason) {
+      return ["\(Self.file(path)): \(reason)"]
     }
-    let rows = try database.read {
-      try Row.fetchAll($0, sql: "SELECT id, kind, items, fingerprint FROM segments ORDER BY id")
-    }
+    found = found.map { "\(Self.file(path)): \($0)" }
     for row in rows {
       let (number, items): (Int64, Int) = (row[0], row[2])
-      found += try problems(segment: number, kind: row[1], items: items, fingerprint: row[3])
+      let problems = try problems(segment: number, kind: row[1], items: items, fingerprint: row[3])
+      // Another process may have written it anew under another number.
+      if !problems.isEmpty, try isLive(number) { found += problems }
       progress(items)
     }
-    let known = Set(rows.map { row -> Int64 in row[0] })
-    let lost = try database.read {
-      try Int64.fetchSet($0, sql: "SELECT segment FROM entries UNION SELECT segment FROM captions")
-    }.subtracting(known)
-    found += lost.sorted().map { "\(file($0)): the catalog has items of it, but not the segment" }
+    return found
+  }
+
+  private func isLive(_ segment: Int64) throws -> Bool {
+    try read { try Bool.fetchOne($0, sql: "SELECT count(*) > 0 FROM segments WHERE id = ?", arguments: [segment])! }
+  }
+
+  /// What is wrong with the catalog by itself.
+  private static func problems(_ db: Database) throws -> [String] {
+    var found = try String.fetchAll(db, sql: "PRAGMA integrity_check(10)").filter { $0 != "ok" }
+    found += try Summary.problems(db)
+    for (what, condition) in [
+      ("entries of sources that it does not have", "SELECT count(*) FROM entries WHERE source NOT IN (SELECT id FROM sources)"),
+      ("items of segments that it does not have", """
+        SELECT count(*) FROM (SELECT segment FROM entries UNION ALL SELECT segment FROM captions)
+        WHERE segment NOT IN (SELECT id FROM segments)
+        """),
+      ("items that are in use and taken out", """
+        SELECT count(*) FROM dead WHERE id IN (SELECT id FROM entries) OR id IN (SELECT id FROM captions)
+        """),
+      ("ids that are to be given again", """
+        SELECT count(*) FROM (SELECT id FROM entries UNION ALL SELECT id FROM captions UNION ALL SELECT id FROM dead)
+        WHERE id >= (SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'next_id')
+        """),
+    ] {
+      let count = try Int.fetchOne(db, sql: condition) ?? 0
+      if count > 0 { found.append("it has \(count) \(what)") }
+    }
     return found
   }
 
@@ -42,7 +73,7 @@ extension Catalog {
         "\(path): has \(segment.count) vectors of \(segment.dimension), the catalog \(items) of \(model.dimension)"
       ]
     }
-    let (live, dead) = try database.read { db in
+    let (live, dead) = try read { db in
       (
         try Int64.fetchSet(
           db, sql: "SELECT id FROM \(kind == "image" ? "entries" : "captions") WHERE segment = ?", arguments: [number]),

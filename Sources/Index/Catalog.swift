@@ -47,13 +47,14 @@ package struct Window: Sendable, Hashable {
 ///
 /// | table | a row is |
 /// |---|---|
-/// | sources | a file: path, size and time when it was read, and why it could not be, if it could not |
+/// | sources | a file: path (see `FilePath`), size, time and a checksum of its bytes when it was read, and what is wrong with them |
 /// | entries | what was found in a source: the whole picture, or a window of it, with a footprint (GeoJSON, lon/lat) where known |
 /// | captions | a sentence |
 /// | segments | a live file of vectors; an entry or caption names the one that holds it |
 /// | dead | the id of an item that is still in a segment and no longer in the index |
 /// | attributes | what is known of a source beside its pixels, a JSON object |
 /// | meta | the model that built the index, the next id |
+/// | summary | of each table the number of its rows and the sum of their hashes |
 ///
 /// Entries and captions take their ids from one count, and an id is never given twice.
 package final class Catalog: Sendable {
@@ -61,34 +62,41 @@ package final class Catalog: Sendable {
   package let model: ModelIdentity
   let database: DatabaseQueue
 
+  /// Whether it sees the index as it was when it was opened, whatever is written since.
+  let isSnapshot: Bool
+
   /// Opens an index that is there; one that an earlier version made is brought forward first.
-  package convenience init(path: String) throws {
-    guard FileManager.default.fileExists(atPath: Self.file(path)) else { throw IndexError.notAnIndex(path: path) }
-    try self.init(opening: path)
-  }
+  package convenience init(path: String) throws { try self.init(opening: path) }
+
+  /// The index as it is now, and as this will see it for as long as it lives.
+  package func snapshot() throws -> Catalog { try Catalog(opening: path, isSnapshot: true) }
 
   static func file(_ path: String) -> String { "\(path)/catalog.sqlite" }
 
-  init(opening path: String) throws {
-    self.path = path
-    do {
-      database = try Self.connection(path)
-      if try Self.isLater(database) { throw IndexError.otherFormat(path: path, found: "a later version's") }
-      if try !Self.isCurrent(database) { try Self.bringForward(database, path) }
-      model = try database.read { try Self.model($0, path) }
-    } catch let error as DatabaseError {
-      throw IndexError.damaged(path: Self.file(path), reason: error.message ?? "\(error)")
+  init(opening path: String, isSnapshot: Bool = false) throws {
+    (self.path, self.isSnapshot) = (path, isSnapshot)
+    guard path.hasPrefix("/") || FilePath(path).absolute != nil else {
+      throw IndexError.unreadable(path: path, reason: "the working directory is gone; give the whole path")
+    }
+    var queue = try Self.reader(path)
+    (database, model) = try Self.translated(path) {
+      let isCurrent = try queue.read { db in
+        if try Self.isUnfinished(db) { throw IndexError.notAnIndex(path: path) }
+        if try Self.isLater(db) { throw IndexError.otherFormat(path: path, found: "a later version's") }
+        return try Self.isCurrent(db)
+      }
+      if !isCurrent {
+        try Self.bringForward(path)
+        queue = try Self.reader(path)
+      }
+      // The first that is read is what a snapshot holds on to.
+      if isSnapshot { try queue.inDatabase { try $0.beginTransaction(.deferred) } }
+      return (queue, try isSnapshot ? queue.inDatabase { try Self.model($0, path) } : queue.read { try Self.model($0, path) })
     }
   }
 
-  static func connection(_ path: String) throws -> DatabaseQueue {
-    var configuration = Configuration()
-    configuration.busyMode = .timeout(10)
-    configuration.prepareDatabase { db in
-      try db.execute(sql: "PRAGMA journal_mode = WAL")
-      try db.execute(sql: "PRAGMA synchronous = FULL")
-    }
-    return try DatabaseQueue(path: file(path), configuration: configuration)
+  deinit {
+    if isSnapshot { try? database.inDatabase { if $0.isInsideTransaction { try $0.rollback() } } }
   }
 
   static func model(_ db: Database, _ path: String) throws -> ModelIdentity {
@@ -119,7 +127,7 @@ package final class Catalog: Sendable {
 
   package func count(_ kind: ItemKind) throws -> Int {
     let table = kind == .image ? "entries" : "captions"
-    return try database.read { try Int.fetchOne($0, sql: "SELECT count(*) FROM \(table)")! }
+    return try read { try Int.fetchOne($0, sql: "SELECT count(*) FROM \(table)")! }
   }
 
   /// SQLite's version.
@@ -129,7 +137,7 @@ package final class Catalog: Sendable {
 
   /// How many segments are live, and how many of the items in them are not.
   package func segmentCounts() throws -> (segments: Int, dead: Int) {
-    try database.read { db in
+    try read { db in
       (
         try Int.fetchOne(db, sql: "SELECT count(*) FROM segments")!,
         try Int.fetchOne(db, sql: "SELECT count(*) FROM dead")!
@@ -137,19 +145,30 @@ package final class Catalog: Sendable {
     }
   }
 
-  /// The stamps of all sources, whether indexed or known to be bad, by path.
-  package func stamps() throws -> [String: (stamp: FileStamp, isBad: Bool)] {
-    try database.read { db in
-      var result: [String: (stamp: FileStamp, isBad: Bool)] = [:]
-      let rows = try Row.fetchCursor(db, sql: "SELECT path, size, modified, failure IS NOT NULL FROM sources")
-      while let row = try rows.next() { result[row[0]] = (FileStamp(size: row[1], modified: row[2]), row[3]) }
+  /// What is known of a file.
+  package struct Source: Sendable {
+    package var stamp: FileStamp
+    /// Why it could not be read, where its content is the reason.
+    package var failure: String?
+    /// Of its bytes; nil where an earlier version indexed it.
+    package var content: Int64?
+  }
+
+  /// All sources, whether indexed or known to be bad.
+  package func sources() throws -> [FilePath: Source] {
+    try read { db in
+      var result: [FilePath: Source] = [:]
+      let rows = try Row.fetchCursor(db, sql: "SELECT path, size, modified, failure, content FROM sources")
+      while let row = try rows.next() {
+        result[FilePath(row[0])] = Source(stamp: FileStamp(size: row[1], modified: row[2]), failure: row[3], content: row[4])
+      }
       return result
     }
   }
 
   /// The sentences that are stored.
   package func captions() throws -> Set<String> {
-    try database.read { try String.fetchSet($0, sql: "SELECT text FROM captions") }
+    try read { try String.fetchSet($0, sql: "SELECT text FROM captions") }
   }
 
   /// An item as a search or a listing shows it.
@@ -184,12 +203,12 @@ package final class Catalog: Sendable {
 
   /// All items of a kind, by id.
   package func entries(_ kind: ItemKind) throws -> [Entry] {
-    try database.read { try Row.fetchAll($0, sql: Self.entries(kind) + " ORDER BY 1").map(Self.entry) }
+    try read { try Row.fetchAll($0, sql: Self.entries(kind) + " ORDER BY 1").map(Self.entry) }
   }
 
   /// Items of a kind by their ids; those that the index does not have are left out.
   package func entries(_ kind: ItemKind, _ ids: [Int64]) throws -> [Int64: Entry] {
-    try database.read { db in
+    try read { db in
       let statement = try db.cachedStatement(
         sql: Self.entries(kind) + " WHERE \(kind == .image ? "entries" : "captions").id = ?")
       return try ids.reduce(into: [:]) { result, id in
@@ -209,7 +228,7 @@ package final class Catalog: Sendable {
   }
 
   private func readSegments(_ kind: ItemKind) throws -> (segments: [Segment], dead: Set<Int64>) {
-    let (numbers, dead) = try database.read { db in
+    let (numbers, dead) = try read { db in
       (
         try Int64.fetchAll(db, sql: "SELECT id FROM segments WHERE kind = ? ORDER BY id", arguments: [kind.rawValue]),
         try Int64.fetchSet(db, sql: "SELECT id FROM dead")
@@ -233,7 +252,7 @@ package final class Catalog: Sendable {
 
   /// The ids of the entries for which a filter holds.
   package func ids(matching filter: Filter) throws -> Set<Int64> {
-    try database.read { db in
+    try read { db in
       let sql = """
         SELECT entries.id FROM entries JOIN sources ON sources.id = entries.source
         LEFT JOIN attributes ON attributes.path = sources.path WHERE \(filter.sql)

@@ -1,5 +1,6 @@
 import Foundation
 import GRDB
+import Kernels
 
 extension CatalogWriter {
   /// Items in a segment that `compact` writes.
@@ -15,7 +16,7 @@ extension CatalogWriter {
       throw IndexError.needsRepair(path: catalog.path, problem: problem)
     }
     let database = catalog.database
-    let old = try database.read { try Int64.fetchAll($0, sql: "SELECT id FROM segments") }
+    let old = try catalog.read { try Int64.fetchAll($0, sql: "SELECT id FROM segments") }
     var number = (old.max() ?? 0) + 1
     var written: [Rewritten] = []
     for kind in ItemKind.allCases {
@@ -34,7 +35,7 @@ extension CatalogWriter {
         number += 1
       }
     }
-    try database.write { db in
+    try catalog.write { db in
       for segment in written { try segment.take(db) }
       for id in old { try db.execute(sql: "DELETE FROM segments WHERE id = ?", arguments: [id]) }
       try db.execute(sql: "DELETE FROM dead")
@@ -51,7 +52,7 @@ extension CatalogWriter {
     /// Items that were kept from such segments.
     package var kept = 0
     /// Sources whose entries are lost, and captions: to be encoded again.
-    package var sources: [String] = []
+    package var sources: [FilePath] = []
     package var captions: [String] = []
   }
 
@@ -59,10 +60,10 @@ extension CatalogWriter {
   /// is read again. One transaction: a crash leaves the index as it was.
   package func repair(progress: (Int) -> Void) throws -> Repair {
     let database = catalog.database
-    let rows = try database.read { db in
+    let rows = try catalog.read { db in
       try Row.fetchAll(db, sql: "SELECT id, kind, items, fingerprint FROM segments ORDER BY id")
     }
-    let named = try database.read { db in
+    let named = try catalog.read { db in
       try Int64.fetchSet(db, sql: "SELECT segment FROM entries UNION SELECT segment FROM captions")
     }
     var repair = Repair()
@@ -83,13 +84,14 @@ extension CatalogWriter {
       next += 1
     }
     guard !bad.isEmpty else { return repair }
-    try database.write { db in
+    try catalog.write { db in
       for segment in written { try segment.take(db) }
       for number in bad {
         repair.sources += try String.fetchAll(
           db,
           sql: "SELECT DISTINCT path FROM sources JOIN entries ON entries.source = sources.id WHERE segment = ?",
-          arguments: [number])
+          arguments: [number]
+        ).map { FilePath($0) }
         repair.captions += try String.fetchAll(
           db, sql: "SELECT text FROM captions WHERE segment = ?", arguments: [number])
         try db.execute(sql: "DELETE FROM captions WHERE segment = ?", arguments: [number])
@@ -107,7 +109,7 @@ extension CatalogWriter {
     guard let segment = try? Segment(path: catalog.file(number)), segment.dimension == catalog.model.dimension,
       segment.isPooled == (kind == .image)
     else { return nil }
-    let live = try catalog.database.read { db in
+    let live = try catalog.read { db in
       try Int64.fetchSet(
         db, sql: "SELECT id FROM \(kind == .image ? "entries" : "captions") WHERE segment = ?", arguments: [number])
     }

@@ -1,5 +1,6 @@
 import Foundation
 import GRDB
+import Kernels
 
 /// Keeps other processes from writing an index while it lives.
 final class IndexLock: Sendable {
@@ -51,8 +52,9 @@ package struct CatalogWriter: ~Copyable {
   private var captions: [(id: Int64, text: String)] = []
 
   private struct PendingSource {
-    var path: String
+    var path: FilePath
     var stamp: FileStamp
+    var content: Int64?
     var entries: [(id: Int64, window: Window?, footprint: String?)] = []
     var failure: String?
   }
@@ -67,10 +69,10 @@ package struct CatalogWriter: ~Copyable {
   private static func opened(
     _ path: String, creating model: ModelIdentity?
   ) throws -> (catalog: Catalog, lock: IndexLock, nextID: Int64) {
-    if let model, !FileManager.default.fileExists(atPath: Catalog.file(path)) { try create(path, model) }
+    if let model, try isMissing(path) { try create(path, model) }
     let catalog = try Catalog(path: path)
     let lock = try IndexLock(path)
-    let next = try catalog.database.read { db in
+    let next = try catalog.read { db in
       try String.fetchOne(db, sql: "SELECT value FROM meta WHERE key = 'next_id'").flatMap { Int64($0) }
     }
     guard let next, next > 0 else {
@@ -78,6 +80,13 @@ package struct CatalogWriter: ~Copyable {
     }
     try Catalog.removeLeftovers(catalog.database, path)
     return (catalog, lock, next)
+  }
+
+  /// Whether there is no index, or one whose making was interrupted, which starts over.
+  private static func isMissing(_ path: String) throws -> Bool {
+    guard FileManager.default.fileExists(atPath: Catalog.file(path)) else { return true }
+    let queue = try Catalog.reader(path)
+    return try Catalog.translated(path) { try queue.read(Catalog.isUnfinished) }
   }
 
   private static func create(_ path: String, _ model: ModelIdentity) throws {
@@ -89,24 +98,28 @@ package struct CatalogWriter: ~Copyable {
     // Only who holds the lock creates: two at once would be each other's ruin.
     let lock = try IndexLock(path)
     defer { withExtendedLifetime(lock) {} }
-    let database = try Catalog.connection(path)
-    if try !Catalog.isCurrent(database) { try Catalog.create(database, path, model) }
+    let database = try Catalog.connection(path, creating: true)
+    try Catalog.translated(path) {
+      if try database.read(Catalog.isUnfinished) { try Catalog.create(database, path, model) }
+    }
   }
 
   /// Items that have come since the last commit.
   package private(set) var pending = 0
 
   /// Stores what was found in a source, in place of what was known of it, with the next commit.
-  package mutating func add(path: String, stamp: FileStamp, entries: [NewEntry]) throws {
-    var source = PendingSource(path: path, stamp: stamp)
+  ///
+  /// - Parameter content: a checksum of the file's bytes, by which it is known again where it was moved.
+  package mutating func add(path: FilePath, stamp: FileStamp, content: Int64? = nil, entries: [NewEntry]) throws {
+    var source = PendingSource(path: path, stamp: stamp, content: content)
     for entry in entries {
       source.entries.append((try append(entry.vectors, .image), entry.window, entry.footprint))
     }
     sources.append(source)
   }
 
-  /// Remembers that a source could not be read, in place of what was known of it, with the next commit.
-  package mutating func add(path: String, stamp: FileStamp, failure: String) {
+  /// Remembers that a source has a content that cannot be read, in place of what was known of it, with the next commit.
+  package mutating func add(path: FilePath, stamp: FileStamp, failure: String) {
     sources.append(PendingSource(path: path, stamp: stamp, failure: failure))
   }
 
@@ -119,7 +132,7 @@ package struct CatalogWriter: ~Copyable {
     if segment != nil, self.kind != kind { try commit() }
     if segment == nil {
       self.kind = kind
-      segmentNumber = try database.read { try Int64.fetchOne($0, sql: "SELECT coalesce(max(id), 0) + 1 FROM segments")! }
+      segmentNumber = try catalog.read { try Int64.fetchOne($0, sql: "SELECT coalesce(max(id), 0) + 1 FROM segments")! }
       segment = try SegmentWriter(
         path: catalog.file(segmentNumber), dimension: catalog.model.dimension, isPooled: kind == .image)
     }
@@ -140,7 +153,7 @@ package struct CatalogWriter: ~Copyable {
     }
     let (number, kind, next) = (segmentNumber, kind, nextID)
     let (sources, captions) = (sources, captions)
-    try database.write { db in
+    try catalog.write { db in
       if let fingerprint {
         try db.execute(
           sql: "INSERT INTO segments VALUES (?, ?, ?, ?)", arguments: [number, kind.rawValue, count, fingerprint])
@@ -157,8 +170,8 @@ package struct CatalogWriter: ~Copyable {
   private static func store(_ source: PendingSource, segment: Int64, _ db: Database) throws {
     try forget(source.path, db)
     try db.execute(
-      sql: "INSERT INTO sources(path, size, modified, failure) VALUES (?, ?, ?, ?)",
-      arguments: [source.path, source.stamp.size, source.stamp.modified, source.failure])
+      sql: "INSERT INTO sources(path, size, modified, failure, content) VALUES (?, ?, ?, ?, ?)",
+      arguments: [source.path.spelling, source.stamp.size, source.stamp.modified, source.failure, source.content])
     let id = db.lastInsertedRowID
     for (entry, window, footprint) in source.entries {
       try db.execute(
@@ -168,35 +181,61 @@ package struct CatalogWriter: ~Copyable {
   }
 
   /// Takes a source and its entries out; their vectors stay in their segments until those are written again.
-  static func forget(_ path: String, _ db: Database) throws {
-    guard let id = try Int64.fetchOne(db, sql: "SELECT id FROM sources WHERE path = ?", arguments: [path]) else { return }
+  static func forget(_ path: FilePath, _ db: Database) throws {
+    guard let id = try Int64.fetchOne(db, sql: "SELECT id FROM sources WHERE path = ?", arguments: [path.spelling]) else {
+      return
+    }
     try db.execute(sql: "INSERT INTO dead SELECT id FROM entries WHERE source = ?", arguments: [id])
     try db.execute(sql: "DELETE FROM entries WHERE source = ?", arguments: [id])
     try db.execute(sql: "DELETE FROM sources WHERE id = ?", arguments: [id])
   }
 
   /// Forgets sources. What is known of them beside their pixels stays until the next `compact`: they may come back.
-  package func remove(sources paths: [String]) throws {
-    try database.write { db in
+  package func remove(sources paths: [FilePath]) throws {
+    try catalog.write { db in
       for path in paths { try Self.forget(path, db) }
     }
+  }
+
+  /// Gives sources other paths, in place of what was known of those: their entries keep their ids, and what is known of them goes along.
+  /// All at once, so that two can change places.
+  package func move(sources moves: [(from: FilePath, to: FilePath, stamp: FileStamp)]) throws {
+    try catalog.write { db in
+      var known: [String?] = []
+      for (i, move) in moves.enumerated() {
+        try db.execute(sql: "UPDATE sources SET path = ? WHERE path = ?", arguments: ["\(i)", move.from.spelling])
+        known.append(try String.fetchOne(db, sql: "SELECT json FROM attributes WHERE path = ?", arguments: [move.from.spelling]))
+        try db.execute(sql: "DELETE FROM attributes WHERE path = ?", arguments: [move.from.spelling])
+      }
+      for (i, move) in moves.enumerated() {
+        try Self.forget(move.to, db)
+        try db.execute(
+          sql: "UPDATE sources SET path = ?, size = ?, modified = ? WHERE path = ?",
+          arguments: [move.to.spelling, move.stamp.size, move.stamp.modified, "\(i)"])
+        if let json = known[i] { try Self.set(json, of: move.to, db) }
+      }
+    }
+  }
+
+  private static func set(_ json: String, of path: FilePath, _ db: Database) throws {
+    try db.execute(
+      sql: "INSERT INTO attributes VALUES (?, ?) ON CONFLICT(path) DO UPDATE SET json = excluded.json",
+      arguments: [path.spelling, json])
   }
 
   /// Stores what is known of sources beside their pixels, in place of what was; all of it, or nothing.
   ///
   /// - Parameter attributes: a JSON object for each path.
-  package func set(attributes: [(path: String, json: String)]) throws {
-    try database.write { db in
-      for (path, json) in attributes {
-        try db.execute(sql: "INSERT OR REPLACE INTO attributes VALUES (?, ?)", arguments: [path, json])
-      }
+  package func set(attributes: [(path: FilePath, json: String)]) throws {
+    try catalog.write { db in
+      for (path, json) in attributes { try Self.set(json, of: path, db) }
     }
   }
 
   /// Remembers the model by what it computes, where an earlier version knew it by its file.
   package func remember(_ model: ModelIdentity) throws {
     guard catalog.model.fingerprint.hasPrefix(Catalog.earlierFingerprint) else { return }
-    try database.write { db in
+    try catalog.write { db in
       try db.execute(
         sql: "UPDATE meta SET value = ? WHERE key = 'model_fingerprint'", arguments: [model.fingerprint])
     }

@@ -25,7 +25,10 @@ struct FTF: ParsableCommand {
 
   private static func outcome() -> Int32 {
     do {
-      var command = try parseAsRoot()
+      // As the system has them: an argument may be the name of a file, which need not be UTF-8.
+      let arguments = unsafe UnsafeBufferPointer(start: CommandLine.unsafeArgv, count: Int(CommandLine.argc)).dropFirst()
+      var command = try parseAsRoot(
+        unsafe arguments.map { unsafe FilePath(bytes: Data(bytes: $0!, count: strlen($0!))).spelling })
       try command.run()
       return 0
     } catch let error as Failure {

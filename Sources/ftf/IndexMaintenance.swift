@@ -49,7 +49,7 @@ struct IndexRepair: ParsableCommand {
   @OptionGroup var machine: Machine
 
   func run() throws {
-    let engine = try machine.engine(try model ?? ImageIndex(path: index).modelPath)
+    let engine = try machine.engine(modelPath(of: ImageIndex(path: index), given: model))
     var writer = try IndexWriter(path: index, engine: engine)
     let progress = IndexProgress("images")
     let repair = try writer.repair(progress: progress.take)
@@ -160,8 +160,12 @@ enum ListFormat: String, ExpressibleByArgument, CaseIterable {
       let options: JSONSerialization.WritingOptions = [.sortedKeys, .withoutEscapingSlashes]
       return String(decoding: try JSONSerialization.data(withJSONObject: object, options: options), as: UTF8.self)
     }
+    // Captions may hold any character.
+    func shown(_ entry: IndexEntry) -> String { name == "path" ? entry.shownPath : entry.name }
+    func pathBytes(_ entry: IndexEntry) -> [UInt8]? { name == "path" ? entry.pathBytes : nil }
     func record(_ entry: IndexEntry) -> [String: Any] {
-      var record: [String: Any] = ["id": entry.id, name: entry.name]
+      var record: [String: Any] = ["id": entry.id, name: shown(entry)]
+      if let bytes = pathBytes(entry) { record["path_bytes"] = Data(bytes).base64EncodedString() }
       record["bytes"] = entry.size
       return record
     }
@@ -184,7 +188,7 @@ enum ListFormat: String, ExpressibleByArgument, CaseIterable {
     case .csv:
       let keys = Set(objects.flatMap(\.attributes.keys)).sorted()
       let rows = objects.map { entry, attributes -> String in
-        let fields = ["\(entry.id)", entry.name, entry.size.map { "\($0)" } ?? ""]
+        let fields = ["\(entry.id)", shown(entry), entry.size.map { "\($0)" } ?? ""]
         return (fields + keys.map { attributes[$0].map { "\($0)" } ?? "" }).map(Self.quoted).joined(separator: ",")
       }
       let header = (["id", name, "bytes"] + keys).map(Self.quoted).joined(separator: ",")

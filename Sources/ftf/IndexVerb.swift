@@ -15,8 +15,9 @@ struct IndexAdd: ParsableCommand {
     commandName: "add", abstract: "Index images: new and changed files are encoded, unchanged ones skipped.",
     discussion: """
       Example: ftf index archive.ftfindex ~/imagery
-      Bad files are reported and skipped, and tried again only once they change. Stop it with Ctrl-C and start it again \
-      when you like. Files that are gone from a folder that is indexed again leave the index.
+      Bad files are reported and skipped. Those whose content is bad are tried again once they change, others the next time. \
+      Stop it with Ctrl-C and start it again when you like. An image that was moved is known by its content and keeps its id \
+      and attributes; one that is gone from a folder that was read leaves the index.
       """)
 
   @Argument(help: "The folder of the index.")
@@ -37,6 +38,12 @@ struct IndexAdd: ParsableCommand {
   )
   var attributes: String?
 
+  @Flag(help: "Try files again whose content could not be read before.")
+  var retry = false
+
+  @Flag(help: "Read all files again, changed or not.")
+  var force = false
+
   @Flag(help: "JSON on stdout.")
   var json = false
 
@@ -46,7 +53,8 @@ struct IndexAdd: ParsableCommand {
     var writer = try open()
     Interrupt.watch()
     let progress = IndexProgress("images")
-    let summary = try writer.add(paths, cancellation: Interrupt.cancellation, progress: progress.take)
+    let summary = try writer.add(
+      paths, rereading: force ? .all : retry ? .failed : .changed, cancellation: Interrupt.cancellation, progress: progress.take)
     progress.finish()
     var (failed, captions, attributes) = (summary.failed, 0, 0)
     if let path = self.captions, !Interrupt.isPressed {
@@ -67,27 +75,27 @@ struct IndexAdd: ParsableCommand {
     if json {
       try printJSON([
         "indexed": summary.indexed, "unchanged": summary.unchanged, "failed": failed, "known_bad": summary.knownBad,
-        "removed": summary.removed, "captions": captions, "attributes": attributes, "images": images,
+        "moved": summary.moved, "removed": summary.removed, "unseen": summary.unseen, "left_out": summary.leftOut, "captions": captions, "attributes": attributes, "images": images,
         "interrupted": Interrupt.isPressed,
       ])
     } else {
       print(
         "\(index): \(images) images; \(summary.indexed) new or changed, \(summary.unchanged) unchanged, "
-          + "\(failed + summary.knownBad) bad, \(summary.removed) gone, \(captions) captions added")
+          + "\(failed + summary.knownBad) bad, \(summary.moved) moved, \(summary.removed) gone, \(captions) captions added")
     }
     if Interrupt.isPressed {
       report("ftf: stopped; run the same command again to go on")
       throw ExitCode(130)
     }
-    if failed > 0 { throw ExitCode(1) }
+    if failed + summary.unseen > 0 { throw ExitCode(1) }
   }
 
   private func open() throws -> IndexWriter {
+    let archive = try ImageIndex.existing(path: index)
     // What cannot be indexed makes no index.
-    _ = try ImageFiles.below(paths)
-    let exists = FileManager.default.fileExists(atPath: "\(index)/catalog.sqlite")
-    let stored = exists ? try ImageIndex(path: index).modelPath : nil
-    return try IndexWriter(path: index, engine: machine.engine(try model ?? stored ?? defaultModel()))
+    if archive == nil { try ImageFiles.require(paths) }
+    let model = try archive.map { try modelPath(of: $0, given: self.model) } ?? self.model ?? defaultModel()
+    return try IndexWriter(path: index, engine: machine.engine(model))
   }
 
   private func set(_ file: AttributesFile, _ writer: inout IndexWriter) throws -> (stored: Int, problems: [String]) {
@@ -113,6 +121,7 @@ final class IndexProgress: Sendable {
     case .begins(let total): progress.withLock { $0 = Progress(name, total: total) }
     case .encoded(let count): progress.withLock { $0 }?.add(count)
     case .skipped(let line): progress.withLock { $0 }?.report("ftf: \(line); skipped")
+    case .warned(let line): report("ftf: \(line)")
     }
   }
 

@@ -63,10 +63,7 @@ struct Search: ParsableCommand {
 
   func run() throws {
     let archive = try ImageIndex(path: index)
-    guard model != nil || FileManager.default.fileExists(atPath: archive.modelPath) else {
-      throw Failure("\(archive.modelPath): the model that built \(index) is gone; name it with --model")
-    }
-    let engine = try machine.engine(model ?? archive.modelPath)
+    let engine = try machine.engine(modelPath(of: archive, given: model))
     let searcher = try Searcher(archive, engine: engine, searching: over, filter: filter)
     if let filter, searcher.count == 0, try archive.count(over) > 0 {
       throw Failure("\(index): the filter '\(filter)' holds for none of its \(over.rawValue)")
@@ -112,11 +109,13 @@ extension Answer {
       "query": query, "encode_ms": encodeMilliseconds, "recall_ms": recallMilliseconds,
       "rerank_ms": rerankMilliseconds,
       "results": results.map { result in
-        [
+        var object: [String: Any] = [
           "rank": result.rank, "id": result.id, (over == .images ? "path" : "caption"): result.name,
           "score": result.score, "recall_score": result.recallScore, "recall_rank": result.recallRank,
           "attributes": result.attributes.flatMap { try? JSONSerialization.jsonObject(with: Data($0.utf8)) } ?? [:],
-        ] as [String: Any]
+        ]
+        object["path_bytes"] = result.pathBytes.map { Data($0).base64EncodedString() }
+        return object
       },
     ]
   }

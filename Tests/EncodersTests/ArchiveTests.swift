@@ -32,7 +32,7 @@ import Weights
     func add(_ range: [Int]) throws {
       for i in range {
         let entry = NewEntry(vectors: items[i])
-        try writer.add(path: "/\(i)", stamp: FileStamp(size: 1, modified: 1), entries: [entry])
+        try writer.add(path: FilePath("/\(i)"), stamp: FileStamp(size: 1, modified: 1), entries: [entry])
       }
       try writer.commit()
     }

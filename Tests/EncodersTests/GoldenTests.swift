@@ -60,7 +60,7 @@ import Weights
     let results = engine.encode(imagePaths: [good, bad, good, "\(folder.path)/none.png"])
     #expect(try results[0].get() == results[2].get())
     #expect(throws: ImagingError.self) { try results[1].get() }
-    #expect(throws: ImagingError.unreadable(path: "\(folder.path)/none.png", reason: "there is no such file")) {
+    #expect(throws: ImagingError.passing(path: "\(folder.path)/none.png", reason: "there is no such file")) {
       try results[3].get()
     }
   }

@@ -21,7 +21,7 @@ extension CatalogWriter {
     var random = SeededGenerator(seed: seed)
     for name in names {
       let packed = vectors(&random, rows: Int(random.next() % 5))
-      try add(path: name, stamp: stamp, entries: [NewEntry(vectors: packed)])
+      try add(path: FilePath(name), stamp: stamp, entries: [NewEntry(vectors: packed)])
     }
     try commit()
   }
@@ -164,8 +164,8 @@ private func rows(_ segment: Segment, _ i: Int) -> [[Float]] {
     let (segments, dead) = try again.segments(.image)
     #expect(segments.map(\.count) == [2, 1] && dead.isEmpty && segments[1].id(0) == 3)
     #expect(try names(.image, [1, 3, 9]) == [1: "/a", 3: "/c"] && names(.caption, [4]) == [4: "a sentence"])
-    let stamps = try again.stamps()
-    #expect(stamps.count == 4 && stamps["/bad"]!.isBad && stamps["/bad"]!.stamp.size == 3 && !stamps["/a"]!.isBad)
+    let sources = try again.sources()
+    #expect(sources.count == 4 && sources["/bad"]!.failure == "why" && sources["/bad"]!.stamp.size == 3 && sources["/a"]!.failure == nil)
     #expect(try again.captions() == ["a sentence"] && again.problems { _ in }.isEmpty)
   }
 
@@ -320,8 +320,8 @@ private func rows(_ segment: Segment, _ i: Int) -> [[Float]] {
 
     let catalog = try Catalog(path: path)
     #expect(try catalog.count(.image) == 4 && catalog.count(.caption) == 2 && catalog.problems { _ in }.isEmpty)
-    let stamps = try catalog.stamps()
-    #expect(stamps.count == 5 && stamps["/archive/images/cut.png"]!.isBad && stamps["/archive/images/rgb.jpg"]!.stamp.size > 0)
+    let sources = try catalog.sources()
+    #expect(sources.count == 5 && sources["/archive/images/cut.png"]!.failure != nil && sources["/archive/images/rgb.jpg"]!.stamp.size > 0)
     #expect(try catalog.entries(.image).map(\.id) == [1, 3, 4, 5])
     #expect(try catalog.entries(.image, [4])[4]?.attributes == #"{"year":2020}"#)
     let file = "\(Goldens.folder)/format2/tiny.ftf"

@@ -4,6 +4,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/// What the decoders return where the machine is the reason, not the file.
+#define CIMAGE_NO_MEMORY 3
+
 typedef struct cimage {
   uint8_t *rgb; // u8[height, width, 3], from malloc: free with cimage_free
   uint32_t width, height;
@@ -17,6 +20,9 @@ typedef struct cimage {
 int cimage_decode_jpeg(const uint8_t *data, size_t size, uint64_t max_pixels, cimage *out);
 int cimage_decode_png(const uint8_t *data, size_t size, uint64_t max_pixels, cimage *out);
 void cimage_free(cimage *image);
+
+/// CRC-32 as zlib and PNG have it.
+uint32_t cimage_crc32(const uint8_t *data, size_t size);
 
 /// Of the libraries that decode, as they were built against: "libjpeg-turbo 2.1.5, libpng 1.6.39".
 const char *cimage_libraries(void);
