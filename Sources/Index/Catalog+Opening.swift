@@ -57,6 +57,7 @@ extension Catalog {
     configuration.allowsUnsafeTransactions = true
     configuration.prepareDatabase { db in
       db.add(function: Summary.function)
+      db.add(function: Filter.like)
       try prepare(db)
     }
     return configuration

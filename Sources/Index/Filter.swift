@@ -1,17 +1,22 @@
+import Foundation
 import GRDB
 
-/// A condition on the attributes of images, such as `year >= 2020 and (sensor = 'S2' or not cloudy = true)`.
+/// A condition on the attributes of images, such as `year >= 2020 and (sensor in ('S2', 'L8') or not cloudy = true)`.
 ///
 /// | rule | is |
 /// |---|---|
 /// | condition | all { `or` all } |
 /// | all | part { `and` part } |
-/// | part | `not` part, `(` condition `)`, or name operator value |
-/// | name | letters, digits and `_ - .`, where a dot goes into an object; `path` is the image's own |
-/// | operator | `= != < <= > >= like`; `like` has `%` and `_` for any characters and one |
-/// | value | a number, `'text'` or `"text"`, `true`, `false` |
+/// | part | `not` part, `(` condition `)`, or a comparison |
+/// | comparison | name operator value, name [`not`] `in (`value { `,` value }`)`, name [`not`] `between` value `and` value, |
+/// | | name [`not`] `like` text, name `is` [`not`] `null` |
+/// | name | letters, digits and `_ - . :`, where a dot is part of the name or goes into an object; any text in `"` or a backquote |
+/// | operator | `= == != <> < <= > >=` |
+/// | value | a number, `'text'` or `"text"` (a quote inside is doubled), `true`, `false` |
+/// | text of `like` | `%` for any characters and `_` for one, in any case |
 ///
-/// A comparison with an attribute that an image lacks, or that has another type, does not hold.
+/// `path` is the image's own. A comparison with an attribute that an image lacks, or that is of another type than the value, does not
+/// hold, whether it is `=`, `!=` or `not in`; `not` before it turns that around: `not year = 2020` holds where there is no year.
 package struct Filter: Sendable {
   /// A condition on `sources.path` and `attributes.json`.
   let sql: String
@@ -20,14 +25,29 @@ package struct Filter: Sendable {
   enum Operand: Sendable, Equatable {
     case number(Double)
     case text(String)
+    case bool(Bool)
 
     var value: any DatabaseValueConvertible {
       switch self {
       case .number(let number): number
       case .text(let text): text
+      case .bool(let bool): bool
+      }
+    }
+
+    /// The names that SQLite has for its type.
+    var types: String {
+      switch self {
+      case .number: "('integer', 'real')"
+      case .text: "('text')"
+      case .bool: "('true', 'false')"
       }
     }
   }
+
+  /// More than a filter that somebody wrote has.
+  static let longest = 1 << 20
+  static let mostValues = 50_000
 
   package init(_ text: String) throws(IndexError) {
     var parser = FilterParser(text)
@@ -35,12 +55,39 @@ package struct Filter: Sendable {
     guard parser.next == nil else { throw parser.refusal("expected and, or, or the end") }
     arguments = parser.arguments
   }
+
+  /// `like(pattern, text)` beyond ASCII: characters are equal in any case and in any composition.
+  static let like = DatabaseFunction("folded_like", argumentCount: 2, pure: true) { values in
+    guard let pattern = String.fromDatabaseValue(values[0]), let text = String.fromDatabaseValue(values[1]) else { return nil }
+    return matches(Array(pattern.lowercased()), Array(text.lowercased()))
+  }
+
+  static func matches(_ pattern: [Character], _ text: [Character]) -> Bool {
+    var (p, t) = (0, 0)
+    // Where the last % stands, and what of the text it has taken.
+    var last: (pattern: Int, text: Int)?
+    while t < text.count {
+      if p < pattern.count, pattern[p] == "%" {
+        last = (p, t)
+        p += 1
+      } else if p < pattern.count, pattern[p] == "_" || pattern[p] == text[t] {
+        (p, t) = (p + 1, t + 1)
+      } else if let back = last {
+        last = (back.pattern, back.text + 1)
+        (p, t) = (back.pattern + 1, back.text + 1)
+      } else {
+        return false
+      }
+    }
+    return pattern[p...].allSatisfy { $0 == "%" }
+  }
 }
 
 private struct FilterParser {
   enum Token: Equatable {
     case word(String)
-    case text(String)
+    /// In single or double quotes, or backquotes.
+    case quoted(String, by: Character)
     case symbol(String)
   }
 
@@ -54,36 +101,55 @@ private struct FilterParser {
 
   init(_ source: String) {
     self.source = source
+    guard source.utf8.count <= Filter.longest else {
+      failure = "it has \(source.utf8.count) bytes, the limit is \(Filter.longest)"
+      return
+    }
     var rest = Substring(source)
     while let first = rest.first {
       if first.isWhitespace {
         rest.removeFirst()
-      } else if first == "'" || first == "\"" {
-        guard let end = rest.dropFirst().firstIndex(of: first) else {
+      } else if first == "'" || first == "\"" || first == "`" {
+        guard let text = Self.quoted(&rest) else {
           failure = "a quote is not closed"
           return
         }
-        tokens.append(.text(String(rest[rest.index(after: rest.startIndex)..<end])))
-        rest = rest[rest.index(after: end)...]
+        tokens.append(.quoted(text, by: first))
       } else if Self.isPart(first) {
         let word = rest.prefix(while: Self.isPart)
         tokens.append(.word(String(word)))
         rest = rest.dropFirst(word.count)
       } else {
         let pair = String(rest.prefix(2))
-        let symbol = ["!=", "<=", ">="].contains(pair) ? pair : String(first)
+        let symbol = ["==", "!=", "<>", "<=", ">="].contains(pair) ? pair : String(first)
         tokens.append(.symbol(symbol))
         rest = rest.dropFirst(symbol.count)
       }
     }
   }
 
-  private static func isPart(_ c: Character) -> Bool { c.isLetter || c.isNumber || "_-.+".contains(c) }
+  /// Takes a text in quotes off; a quote inside is doubled.
+  private static func quoted(_ rest: inout Substring) -> String? {
+    let quote = rest.removeFirst()
+    var text = ""
+    while let end = rest.firstIndex(of: quote) {
+      text += rest[..<end]
+      rest = rest[rest.index(after: end)...]
+      guard rest.first == quote else { return text }
+      text.append(quote)
+      rest.removeFirst()
+    }
+    return nil
+  }
 
-  func refusal(_ reason: String) -> IndexError { .badFilter(text: source, reason: failure ?? reason) }
+  private static func isPart(_ c: Character) -> Bool { c.isLetter || c.isNumber || "_-.+:".contains(c) }
 
-  private mutating func take(_ token: Token) -> Bool {
-    guard next == token else { return false }
+  func refusal(_ reason: String) -> IndexError {
+    .badFilter(text: source.count > 120 ? "\(source.prefix(120))..." : source, reason: failure ?? reason)
+  }
+
+  private mutating func take(_ symbol: String) -> Bool {
+    guard next == .symbol(symbol) else { return false }
     place += 1
     return true
   }
@@ -95,65 +161,147 @@ private struct FilterParser {
   }
 
   mutating func condition(depth: Int) throws(IndexError) -> String {
-    guard depth < 100, failure == nil else { throw refusal("it is nested too deeply") }
+    guard failure == nil else { throw refusal("") }
+    guard depth < 100 else { throw refusal("it is nested too deeply") }
     var parts = [try all(depth: depth)]
     while takeWord("or") { parts.append(try all(depth: depth)) }
-    return "(" + parts.joined(separator: " OR ") + ")"
+    return Self.joined(parts[...], by: " OR ")
   }
 
   private mutating func all(depth: Int) throws(IndexError) -> String {
     var parts = [try part(depth: depth)]
     while takeWord("and") { parts.append(try part(depth: depth)) }
-    return parts.joined(separator: " AND ")
+    return Self.joined(parts[...], by: " AND ")
+  }
+
+  /// As a balanced tree: SQLite has a limit on the depth of one.
+  private static func joined(_ parts: ArraySlice<String>, by word: String) -> String {
+    guard parts.count > 1 else { return parts.first! }
+    let half = parts.startIndex + parts.count / 2
+    return "(" + joined(parts[..<half], by: word) + word + joined(parts[half...], by: word) + ")"
   }
 
   private mutating func part(depth: Int) throws(IndexError) -> String {
     guard depth < 100 else { throw refusal("it is nested too deeply") }
     if takeWord("not") { return "NOT coalesce(\(try part(depth: depth + 1)), 0)" }
-    if take(.symbol("(")) {
+    if take("(") {
       let inner = try condition(depth: depth + 1)
-      guard take(.symbol(")")) else { throw refusal("a parenthesis is not closed") }
+      guard take(")") else { throw refusal("a parenthesis is not closed") }
       return inner
     }
     return try comparison()
   }
 
-  private mutating func comparison() throws(IndexError) -> String {
-    guard case .word(let name)? = next else { throw refusal("expected the name of an attribute") }
-    place += 1
-    let sign: String
-    switch next {
-    case .symbol(let symbol)? where ["=", "!=", "<", "<=", ">", ">="].contains(symbol): sign = symbol
-    case .word(let word)? where word.lowercased() == "like": sign = "LIKE"
-    default: throw refusal("expected = != < <= > >= or like after '\(name)'")
-    }
-    place += 1
-    let value: Filter.Operand
-    switch next {
-    case .text(let text)?: value = .text(text)
-    case .word("true")?: value = .number(1)
-    case .word("false")?: value = .number(0)
-    case .word(let word)?:
-      guard let number = Double(word), number.isFinite else {
-        throw refusal("expected a number or a quoted text, not '\(word)'")
-      }
-      value = .number(number)
-    default: throw refusal("expected a value after '\(name) \(sign)'")
-    }
-    place += 1
-    return comparison(name, sign, value)
+  // MARK: Comparisons
+
+  private struct Field {
+    /// As it was written.
+    var name: String
+    /// SQL of the value and of the name of its type.
+    var value: String
+    var type: String
+    /// What both have to be given.
+    var arguments: [Filter.Operand]
   }
 
-  /// SQLite orders every number before every text: a comparison of one with the other has to be refused first.
-  private mutating func comparison(_ name: String, _ sign: String, _ value: Filter.Operand) -> String {
-    let types = if case .text = value { "('text')" } else { "('integer', 'real')" }
-    guard name != "path" else {
-      arguments.append(value)
-      return "(typeof(sources.path) IN \(types) AND sources.path \(sign) ?)"
+  private mutating func field() throws(IndexError) -> Field {
+    let name: String
+    var keys: [String] = []
+    switch next {
+    case .word(let word)?:
+      name = word
+      // A dot is part of a key, or goes into an object.
+      keys = ["$.\"\(word)\""]
+      if word.contains(".") { keys.append("$" + word.split(separator: ".").map { ".\"\($0)\"" }.joined()) }
+    case .quoted(let text, let quote)? where quote != "'":
+      guard !text.contains("\"") else { throw refusal("a name cannot hold a double quote") }
+      (name, keys) = (text, ["$.\"\(text)\""])
+    default: throw refusal("expected the name of an attribute")
     }
-    let key = Filter.Operand.text("$" + name.split(separator: ".").map { ".\"\($0)\"" }.joined())
-    arguments += [key, key, value]
-    let field = "json_extract(attributes.json, ?)"
-    return "(typeof(\(field)) IN \(types) AND \(field) \(sign) ?)"
+    place += 1
+    if name == "path" { return Field(name: name, value: "sources.path", type: "typeof(sources.path)", arguments: []) }
+    func first(_ function: String) -> String {
+      keys.count == 1
+        ? "\(function)(attributes.json, ?)"
+        : "coalesce(\(function)(attributes.json, ?), \(function)(attributes.json, ?))"
+    }
+    return Field(name: name, value: first("json_extract"), type: first("json_type"), arguments: keys.map { .text($0) })
+  }
+
+  private mutating func value(after what: String) throws(IndexError) -> Filter.Operand {
+    defer { place += 1 }
+    guard arguments.count < Filter.mostValues * 3 else { throw refusal("it has more than \(Filter.mostValues) values") }
+    switch next {
+    case .quoted(let text, let quote)? where quote != "`": return .text(text)
+    case .word(let word)?:
+      switch word.lowercased() {
+      case "true": return .bool(true)
+      case "false": return .bool(false)
+      case "null": throw refusal("null is asked for by 'is null'")
+      default:
+        guard let number = Double(word), number.isFinite else {
+          throw refusal("expected a number or a quoted text, not '\(word)'")
+        }
+        return .number(number)
+      }
+    default: throw refusal("expected a value after '\(what)'")
+    }
+  }
+
+  private mutating func comparison() throws(IndexError) -> String {
+    let field = try field()
+    if takeWord("is") {
+      let isNot = takeWord("not")
+      guard takeWord("null") else { throw refusal("expected null after '\(field.name) is'") }
+      arguments += field.arguments
+      return "(coalesce(\(field.type), 'null') \(isNot ? "!=" : "=") 'null')"
+    }
+    if case .symbol(let sign)? = next, ["=", "==", "!=", "<>", "<", "<=", ">", ">="].contains(sign) {
+      place += 1
+      return hold(field, [try value(after: "\(field.name) \(sign)")]) { "\($0) \(sign) ?" }
+    }
+    let isNot = takeWord("not")
+    let not = isNot ? "NOT " : ""
+    if takeWord("like") {
+      let pattern = try value(after: "\(field.name) like")
+      guard case .text = pattern else { throw refusal("expected a quoted text after '\(field.name) like'") }
+      // The pattern stands before the value.
+      arguments += field.arguments + [pattern] + field.arguments
+      return "(\(field.type) = 'text' AND \(not)folded_like(?, \(field.value)))"
+    }
+    if takeWord("between") {
+      let low = try value(after: "\(field.name) between")
+      guard takeWord("and") else { throw refusal("expected and after '\(field.name) between'") }
+      let high = try value(after: "\(field.name) between ... and")
+      guard low.types == high.types else { throw refusal("'\(field.name) between' has values of two types") }
+      return hold(field, [low, high]) { "\($0) \(not)BETWEEN ? AND ?" }
+    }
+    if takeWord("in") { return try list(field, isNot: isNot) }
+    throw refusal("expected = != < <= > >= like, in, between or is after '\(field.name)\(isNot ? " not" : "")'")
+  }
+
+  private mutating func list(_ field: Field, isNot: Bool) throws(IndexError) -> String {
+    guard take("(") else { throw refusal("expected ( after '\(field.name) in'") }
+    var values = [try value(after: "\(field.name) in (")]
+    while take(",") {
+      guard values.count < Filter.mostValues else { throw refusal("it has more than \(Filter.mostValues) values") }
+      values.append(try value(after: "\(field.name) in (..."))
+    }
+    guard take(")") else { throw refusal("a parenthesis is not closed") }
+    var groups: [String] = []
+    for types in Set(values.map(\.types)).sorted() {
+      let same = values.filter { $0.types == types }
+      groups.append(hold(field, same) { "\($0) IN (\(same.map { _ in "?" }.joined(separator: ", ")))" })
+    }
+    let isIn = Self.joined(groups[...], by: " OR ")
+    guard isNot else { return isIn }
+    arguments += field.arguments
+    return "(NOT coalesce(\(isIn), 0) AND coalesce(\(field.type), 'null') != 'null')"
+  }
+
+  /// SQLite orders every number before every text and takes true for 1: a comparison of one type with another has to be refused first.
+  private mutating func hold(_ field: Field, _ values: [Filter.Operand], _ condition: (String) -> String) -> String {
+    arguments += field.arguments + field.arguments + values
+    return "(\(field.type) IN \(values[0].types) AND \(condition(field.value)))"
   }
 }

@@ -8,6 +8,11 @@ struct Search: ParsableCommand {
     discussion: """
       Example: ftf search archive.ftfindex --text 'a bridge over a wide river' --top 5 --explain why
       A picture finds images like it, or, with --over captions, the sentences that describe it.
+
+      A --filter is made of comparisons with 'and', 'or', 'not' and parentheses: year >= 2020, sensor = 'S2', cloudy = true, \
+      eo:cloud_cover between 0 and 20, sensor in ('S2', 'L8'), place like '%berg%' (in any case), note is null. A name with other \
+      characters is quoted: "cloud cover" < 20; a quote in a text is doubled: 'it''s'. An attribute that an image lacks, or that is \
+      of another type, makes a comparison with it false, also != and 'not in'; 'not' before a comparison turns that around.
       """)
 
   @Argument(help: "The folder of the index.")

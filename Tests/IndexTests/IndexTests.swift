@@ -355,26 +355,55 @@ private func rows(_ segment: Segment, _ i: Int) -> [[Float]] {
     ("sensor like 's%'", "a"), ("path like '%d' or path = '/f'", "df"), ("place.lon > 7.5", "c"),
     ("missing = 1", ""), ("not (missing = 1)", "abcdf"), ("cloudy = false", "a"),
     ("note = \"it's; DROP TABLE items\"", "c"),
-    ("place.lon > -1e3", "bc"),
+    ("place.lon > -1e3", "bc"), ("year == 2020", "b"), ("year <> 2020", "ac"), ("year in (2019, 2020)", "ab"),
+    ("year not in (2019, 2020)", "c"), ("sensor in ('S2', 5, true)", "a"), ("year between 2019.5 and 2022", "bc"),
+    ("year not between 2019.5 and 2022", "a"), ("sensor not like 's%'", "b"), ("cloudy is null", "cdf"),
+    ("cloudy IS NOT NULL and year = 2019", "a"), ("eo:cloud_cover < 20", "a"), ("\"cloud cover\" >= 3", "b"),
+    ("`cloud cover` >= 3", "b"), ("dotted.key = 1", "c"), ("note = 'it''s; DROP TABLE items'", "c"),
+    ("cloudy = 1", ""), ("flag = 1", "d"), ("flag = true", ""), ("ort like 'ZÜRICH%'", "d"), ("ort like '%_erg'", "f"),
+    ("ort = 'null' or nothing is null", "abcdf"), ("path like '/A'", "a"), ("path in ('/a', '/f')", "af"),
   ]) func filtersHoldForWhatTheySay(text: String, expected: String) throws {
     var writer = try CatalogWriter(path: path, creating: identity)
     try writer.add(["/a", "/b", "/c", "/d", "/f"], seed: 1)
     try writer.add(captions: ["a sentence"], seed: 2)
     try writer.set(attributes: [
-      ("/a", #"{"year": 2019, "sensor": "S2", "cloudy": false}"#),
-      ("/b", #"{"year": 2020, "sensor": "L8", "cloudy": true, "place": {"lon": 7}}"#),
-      ("/c", #"{"year": 2021.5, "note": "it's; DROP TABLE items", "place": {"lon": 8}}"#),
+      ("/a", #"{"year": 2019, "sensor": "S2", "cloudy": false, "eo:cloud_cover": 12.5}"#),
+      ("/b", #"{"year": 2020, "sensor": "L8", "cloudy": true, "place": {"lon": 7}, "cloud cover": 3}"#),
+      ("/c", #"{"year": 2021.5, "note": "it's; DROP TABLE items", "place": {"lon": 8}, "dotted.key": 1}"#),
+      ("/d", #"{"flag": 1, "ort": "zürich-Nord", "nothing": null}"#), ("/f", #"{"ort": "Heidelberg"}"#),
     ])
     let found = try names(.image, Array(writer.catalog.ids(matching: Filter(text))))
     #expect(found.values.map { String($0.dropFirst()) }.sorted().joined() == expected)
   }
 
   @Test(arguments: [
-    "", "year", "year >", "year > and", "year > x", "(year = 1", "year = 1)", "year = 'a", "year == 1", "= 1",
+    "", "year", "year >", "year > and", "year > x", "(year = 1", "year = 1)", "year = 'a", "year === 1", "= 1", "a in ()", "a in (1", "a in 1", "a between 1", "a between 1 and 'b'", "a is 1",
+    "a = null", "a not = 1", "a like 5", "'a' = 1", "`a = 1", "a =  `b`", "a = 1 or or b = 2",
     "year = 1 sensor = 2", "not", "year = 1 or", "1; DROP TABLE items", String(repeating: "(", count: 5000),
     String(repeating: "not ", count: 5000) + "a = 1", "a = nan", "a = 1e999",
   ]) func filtersThatSayNothingAreRefused(text: String) {
     #expect(throws: IndexError.self) { try Filter(text) }
+  }
+
+  @Test func aFilterMayHaveManyTermsAndTooManyAreOneLine() throws {
+    var writer = try CatalogWriter(path: path, creating: identity)
+    try writer.add(["/a", "/b"], seed: 1)
+    try writer.set(attributes: [("/a", #"{"year": 1999}"#), ("/b", #"{"year": 7}"#)])
+    for word in ["or", "and"] {
+      let sign = word == "or" ? "=" : "!="
+      let text = (1000..<4000).map { "year \(sign) \($0)" }.joined(separator: " \(word) ")
+      #expect(try names(.image, Array(writer.catalog.ids(matching: Filter(text)))).values.sorted() == [word == "or" ? "/a" : "/b"])
+    }
+    let list = "year in (\((1000..<20000).map { "\($0)" }.joined(separator: ",")))"
+    #expect(try writer.catalog.ids(matching: Filter(list)).count == 1)
+    for text in ["year in (\((0..<60_000).map { "\($0)" }.joined(separator: ",")))", "a = '" + String(repeating: "x", count: 2 << 20) + "'"] {
+      do {
+        _ = try Filter(text)
+        Issue.record("was taken")
+      } catch {
+        #expect("\(error)".utf8.count < 400 && !"\(error)".contains("json_"), "\(error)")
+      }
+    }
   }
 
   @Test func attributesStayWithAnImageThatIsIndexedAgainAndGoWithIt() throws {
