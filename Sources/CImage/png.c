@@ -22,12 +22,15 @@ typedef struct source {
   const uint8_t *data;
   size_t left;
   char *message;
+  int no_memory;
 } source;
 
 static void fail(png_structp png, png_const_charp text) {
   source *s = png_get_error_ptr(png);
-  if (s)
+  if (s) {
     snprintf(s->message, 200, "%s", text);
+    s->no_memory = strcmp(text, "Out of memory") == 0;
+  }
   png_longjmp(png, 1);
 }
 
@@ -88,7 +91,7 @@ static void narrow(uint8_t *values, size_t count) {
 int cimage_decode_png(const uint8_t *data, size_t size, uint64_t max_pixels, cimage *out) {
   memset(out, 0, sizeof *out);
   out->orientation = 1;
-  source s = {data, size, out->message};
+  source s = {data, size, out->message, 0};
   png_structp png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &s, fail, ignore);
   png_infop info = png ? png_create_info_struct(png) : NULL;
   uint8_t *volatile rgb = NULL;
@@ -98,7 +101,7 @@ int cimage_decode_png(const uint8_t *data, size_t size, uint64_t max_pixels, cim
     png_destroy_read_struct(&png, &info, NULL);
     free(rgb);
     free(rows);
-    return failure;
+    return s.no_memory ? CIMAGE_NO_MEMORY : failure;
   }
   png_set_user_limits(png, 0x7fffffff, 0x7fffffff);
   png_set_chunk_malloc_max(png, 16 << 20);

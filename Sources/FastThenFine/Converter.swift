@@ -158,7 +158,7 @@ private struct Conversion {
 
   /// Writes the file only when it keeps the budget, if there is one.
   private func measure(_ quantizer: Quantizer, _ images: Int) throws -> AccuracyCard {
-    let trial = output + ".trial"
+    let trial = Converter.trial(of: output)
     defer { try? FileManager.default.removeItem(atPath: trial) }
     progress(.begins("images in fp32", images))
     let vectors = try quantizer.exactVectors { progress(.done($0)) }
@@ -196,5 +196,14 @@ private struct Conversion {
       .badInput,
       "\(output): not written: \(figures), which no layers in fp32 mend; the noisiest are \(worst); "
         + "take the precision int8-weights, or fp32")
+  }
+}
+
+extension Converter {
+  fileprivate static func trial(of output: String) -> String { OutputFile.partial(of: output) + ".trial" }
+
+  /// Files that are there while a model is converted: what is left of them when the conversion is interrupted.
+  package static func unfinished(of output: String) -> [String] {
+    [OutputFile.partial(of: output), trial(of: output), OutputFile.partial(of: trial(of: output))]
   }
 }

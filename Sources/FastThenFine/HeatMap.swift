@@ -30,7 +30,7 @@ public enum HeatMap {
         "rank": result.rank, "path": result.name, "query": query, "score": Double(result.score), "grid": grid,
       ]
       let json = try JSONSerialization.data(withJSONObject: object, options: [.sortedKeys, .withoutEscapingSlashes])
-      try json.write(to: URL(fileURLWithPath: "\(folder)/\(result.rank).json"))
+      try OutputFile.write(json, to: "\(folder)/\(result.rank).json")
     }
   }
 

@@ -9,6 +9,7 @@ import Weights
 package typealias EncodedImage = Encoders.EncodedImage
 package typealias EncodedText = Encoders.EncodedText
 package typealias RGBImage = Imaging.RGBImage
+package typealias OutputFile = Kernels.OutputFile
 package typealias FilePath = Kernels.FilePath
 package typealias IndexEntry = Catalog.Entry
 package typealias RetrievalScores = Retrieval.RetrievalScores

@@ -183,13 +183,22 @@ package struct RGBImage: Sendable {
   }
 
   package func write(png path: String) throws(ImagingError) {
-    guard unsafe cimage_write_png(path, pixels.address, UInt32(width), UInt32(height)) == 0 else {
-      throw .unwritable(path: path)
-    }
+    try write(path) { unsafe cimage_write_png($0, pixels.address, UInt32(width), UInt32(height)) }
   }
 
   package func write(jpeg path: String, quality: Int) throws(ImagingError) {
-    guard unsafe cimage_write_jpeg(path, pixels.address, UInt32(width), UInt32(height), Int32(quality)) == 0 else {
+    try write(path) { unsafe cimage_write_jpeg($0, pixels.address, UInt32(width), UInt32(height), Int32(quality)) }
+  }
+
+  /// - Parameter encode: to a file of that name; 0 on success.
+  private func write(_ path: String, _ encode: (String) -> Int32) throws(ImagingError) {
+    do {
+      let output = try OutputFile(path)
+      guard encode(output.partial) == 0 else { throw ImagingError.unwritable(path: path) }
+      try output.commit()
+    } catch let error as ImagingError {
+      throw error
+    } catch {
       throw .unwritable(path: path)
     }
   }

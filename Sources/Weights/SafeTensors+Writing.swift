@@ -1,4 +1,5 @@
 import Foundation
+import Kernels
 
 /// A tensor on its way to a file.
 package struct StoredTensor: Sendable {
@@ -52,7 +53,7 @@ package struct LazyTensors: Sendable {
 }
 
 extension SafeTensors {
-  /// Writes a file that appears whole or not at all: it is written beside its place, synced, and renamed.
+  /// Writes a file that appears whole or not at all; see `OutputFile`.
   ///
   /// Tensors of wider elements come first, so that each is aligned to its elements; the header is padded to 64 bytes. No
   /// more than one part is in memory at a time.
@@ -69,8 +70,9 @@ extension SafeTensors {
       offsets[plan.name] = end
       end += plan.size
     }
-    let partial = URL(fileURLWithPath: path + ".partial")
     do {
+      let output = try OutputFile(path)
+      let partial = URL(fileURLWithPath: output.partial)
       var json = try JSONSerialization.data(withJSONObject: header, options: [.sortedKeys, .withoutEscapingSlashes])
       json.append(Data(repeating: UInt8(ascii: " "), count: (64 - (json.count + 8) % 64) % 64))
       try Data().write(to: partial)
@@ -85,13 +87,12 @@ extension SafeTensors {
       }
       try file.close()
       try seal(partial.path)
-      guard unsafe rename(partial.path, path) == 0 else {
-        throw unsafe CocoaError(
-          .fileWriteUnknown, userInfo: [NSLocalizedDescriptionKey: String(cString: strerror(errno))])
-      }
+      try output.commit()
+    } catch let error as WeightsError {
+      throw error
+    } catch let error as OutputFile.Failure {
+      throw .unwritable(path: path, reason: error.reason)
     } catch {
-      try? FileManager.default.removeItem(at: partial)
-      if let error = error as? WeightsError { throw error }
       throw .unwritable(path: path, reason: error.localizedDescription)
     }
   }

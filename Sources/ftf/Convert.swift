@@ -108,7 +108,7 @@ struct Convert: ParsableCommand {
   }
 
   func run() throws {
-    let interrupt = Interrupt.removing([".partial", ".trial", ".trial.partial"].map { output + $0 })
+    let interrupt = Interrupt.removing(Converter.unfinished(of: output))
     defer { interrupt.cancel() }
     let progress = ConvertProgress()
     let outcome: Converter.Outcome

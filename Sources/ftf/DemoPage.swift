@@ -100,7 +100,7 @@ struct DemoPage {
       \(engine.model.precision.rawValue), level \(engine.kernels.level.rawValue), \(engine.kernels.threads) threads.</p>\(table)</header>
       \(sections.joined(separator: "\n"))</html>
       """
-    try Data(html.utf8).write(to: URL(fileURLWithPath: "\(output)/index.html"))
+    try writeOutput(Data(html.utf8), to: "\(output)/index.html")
   }
 
   private static let style = """

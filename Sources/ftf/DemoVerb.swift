@@ -100,7 +100,7 @@ struct DemoVerb: ParsableCommand {
     progress.finish()
     if let error = failure.withLock({ $0 }) { throw error }
     let text = lines.withLock { $0.joined(separator: "\n") + "\n" }
-    try Data(text.utf8).write(to: URL(fileURLWithPath: "\(output)/captions.jsonl"))
+    try writeOutput(Data(text.utf8), to: "\(output)/captions.jsonl")
     return folder
   }
 

@@ -136,12 +136,7 @@ struct IndexExport: ParsableCommand {
     guard ordered.count == ids.count else { throw Failure("\(index): its catalog lacks items; see 'ftf index verify'") }
     try NPY.write(vectors.values, shape: [ids.count, archive.dimension], to: "\(output)/vectors.npy")
     let list = "\(output)/items.\(format.rawValue)"
-    do {
-      try Data(format.text(ordered, name: over == .images ? "path" : "caption").utf8).write(
-        to: URL(fileURLWithPath: list), options: .atomic)
-    } catch {
-      throw Failure("\(list): cannot be written: \(error.localizedDescription)")
-    }
+    try writeOutput(Data(format.text(ordered, name: over == .images ? "path" : "caption").utf8), to: list)
     if json { return try printJSON(["items": ids.count, "list": list, "vectors": "\(output)/vectors.npy"]) }
     print("\(output): \(ids.count) \(over.rawValue)")
   }

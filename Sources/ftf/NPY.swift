@@ -1,3 +1,4 @@
+import FastThenFine
 import Foundation
 
 /// NumPy's format, version 1.0: magic, version, u16 header length, a Python dict padded to 64 bytes, little-endian data.
@@ -47,10 +48,15 @@ enum NPY {
       [0x93] + Array("NUMPY".utf8) + [1, 0, UInt8(header.utf8.count % 256), UInt8(header.utf8.count / 256)])
     data.append(Data(header.utf8))
     unsafe values.withUnsafeBytes { unsafe data.append(contentsOf: $0) }
-    do {
-      try data.write(to: URL(fileURLWithPath: path), options: .atomic)
-    } catch {
-      throw Failure("\(path): cannot be written: \(error.localizedDescription)")
-    }
+    try writeOutput(data, to: path)
+  }
+}
+
+/// A result that the user named; see `OutputFile`.
+func writeOutput(_ data: Data, to path: String) throws {
+  do {
+    try OutputFile.write(data, to: path)
+  } catch {
+    throw Failure("\(error)")
   }
 }
