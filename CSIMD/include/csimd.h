@@ -207,5 +207,8 @@ uint64_t csimd_read(const void *bytes, size_t count);
 /// Processors that the scheduler lets this process run on, at least 1.
 int csimd_processors(void);
 
+/// Threads that OMP_NUM_THREADS and OMP_THREAD_LIMIT ask for, 1 to 4096; 0 where they ask for none.
+int csimd_threads_asked(void);
+
 /// body(context, i) for i in 0 ..< count on at most `threads` threads, one after the other as threads come free.
 void csimd_parallel_for(size_t count, int threads, void *context, void (*body)(void *context, size_t index));

@@ -8,8 +8,11 @@ import CSIMD
 
 /// The processors that this process may use.
 package enum Processors {
-  /// At least 1: what the scheduler lets it run on, and no more than its control group's quota pays for.
-  package static var usable: Int { max(1, min(Int(csimd_processors()), quota ?? .max)) }
+  /// At least 1: what the scheduler lets it run on, no more than its control group's quota pays for, nor than `OMP_NUM_THREADS` asks for.
+  package static var usable: Int {
+    let asked = Int(csimd_threads_asked())
+    return max(1, min(Int(csimd_processors()), quota ?? .max, asked > 0 ? asked : .max))
+  }
 
   /// Of cgroup v2's `cpu.max`: quota over period, rounded up. Nil without a limit.
   private static var quota: Int? {

@@ -15,6 +15,7 @@ struct FTF: ParsableCommand {
 
   static func main() {
     Streams.prepare()
+    Streams.explainSignals()
     let code = outcome()
     guard Streams.isPrinted else {
       report("ftf: standard output cannot be written")

@@ -11,6 +11,28 @@ enum Streams {
     }
   }
 
+  /// What ends a program without a word of its own says one line: memory that is not there, which nothing in Swift can be asked for
+  /// beforehand, and a mapped file that became shorter.
+  static func explainSignals() {
+    var limit = rlimit()
+    let isLimited = unsafe getrlimit(__rlimit_resource_t(RLIMIT_AS.rawValue), &limit) == 0 && limit.rlim_cur != rlim_t.max
+    // Only what is safe in a handler: a write and an exit.
+    signal(SIGBUS) { _ in
+      Streams.end("ftf: a file became shorter, or its disk failed, while it was read\n")
+    }
+    guard isLimited else { return }
+    for number in [SIGILL, SIGTRAP, SIGABRT, SIGSEGV] {
+      signal(number) { _ in
+        Streams.end("ftf: there is not enough memory: the limit (ulimit -v) is too low; raise it, or give --threads 1\n")
+      }
+    }
+  }
+
+  private static func end(_ line: StaticString) -> Never {
+    _ = unsafe Foundation.write(2, line.utf8Start, line.utf8CodeUnitCount)
+    _exit(1)
+  }
+
   /// Whether all that was printed was taken.
   static var isPrinted: Bool { fflush(nil) == 0 }
 
