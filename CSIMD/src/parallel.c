@@ -5,7 +5,9 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 int csimd_processors(void) {
@@ -83,8 +85,29 @@ static void *wait_at(void *pointer) {
   return NULL;
 }
 
+// Threads for which a limit of the address space has room: libomp hangs where memory ends while it makes them.
+static int room_for_threads(void) {
+  const double each = 96 << 20, rest = 256 << 20;
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
+    return 4096;
+  long pages = 0;
+  FILE *file = fopen("/proc/self/statm", "r");
+  if (file) {
+    if (fscanf(file, "%ld", &pages) != 1)
+      pages = 0;
+    fclose(file);
+  }
+  const double left = (double)limit.rlim_cur - (double)pages * (double)sysconf(_SC_PAGESIZE) - rest;
+  return left < each ? 0 : left / each > 4096 ? 4096 : (int)(left / each);
+}
+
 // How many threads the system gives beside this one, at most `wanted`: libomp aborts where it gets fewer than it asks for.
 static int spare_threads(int wanted) {
+  const int room = room_for_threads();
+  wanted = wanted < room ? wanted : room;
+  if (wanted <= 0)
+    return 0;
   gate g = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0};
   pthread_t *threads = malloc(sizeof *threads * (size_t)wanted);
   pthread_attr_t attributes;

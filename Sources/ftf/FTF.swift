@@ -89,7 +89,12 @@ struct Machine: ParsableArguments {
     if let threads, !(1...1024).contains(threads) { throw ValidationError("--threads takes 1 to 1024") }
   }
 
-  func engine(_ path: String) throws -> Engine { try Engine(path: path, level: level, pool: ComputePool(threads: threads)) }
+  func engine(_ path: String) throws -> Engine {
+    let size = (try? FileManager.default.attributesOfItem(atPath: path))?[.size] as? Int ?? 0
+    // The file, its weights as the kernels take them, and room to compute in.
+    try Streams.requireRoom(size * 5 / 2 + (8 << 20))
+    return try Engine(path: path, level: level, pool: ComputePool(threads: threads))
+  }
 }
 
 /// One JSON object on stdout.

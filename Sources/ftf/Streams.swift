@@ -28,6 +28,17 @@ enum Streams {
     }
   }
 
+  /// Throws where a limit of the address space leaves no room for so many bytes: some of what is called waits for ever for memory that
+  /// does not come.
+  static func requireRoom(_ bytes: Int) throws {
+    var limit = rlimit()
+    guard unsafe getrlimit(__rlimit_resource_t(RLIMIT_AS.rawValue), &limit) == 0, limit.rlim_cur < rlim_t(Int.max) else { return }
+    let statm = (try? String(contentsOfFile: "/proc/self/statm", encoding: .utf8)) ?? ""
+    let pages = statm.split(separator: " ").first.flatMap { Int($0) } ?? 0
+    guard Int(limit.rlim_cur) - pages * Int(sysconf(Int32(_SC_PAGESIZE))) < bytes else { return }
+    throw Failure("there is not enough memory: the limit of \(limit.rlim_cur >> 10) kB (ulimit -v) is too low")
+  }
+
   private static func end(_ line: StaticString) -> Never {
     _ = unsafe Foundation.write(2, line.utf8Start, line.utf8CodeUnitCount)
     _exit(1)

@@ -20,7 +20,14 @@ private struct Outcome {
 
 private func ftf(_ arguments: String..., input: String = "") throws -> Outcome { try ftf(arguments, input: input) }
 
-private func ftf(_ arguments: [String], input: String = "") throws -> Outcome {
+/// Through a shell, which sets limits, variables and streams; `$ftf` is the command.
+private func shell(_ script: String) throws -> Outcome {
+  try run("/bin/bash", ["-c", "ftf='\(executable)'\n\(script)"], input: "")
+}
+
+private func ftf(_ arguments: [String], input: String = "") throws -> Outcome { try run(executable, arguments, input: input) }
+
+private func run(_ executable: String, _ arguments: [String], input: String) throws -> Outcome {
   let process = Process()
   process.executableURL = URL(fileURLWithPath: executable)
   process.arguments = arguments
@@ -395,5 +402,76 @@ private func ftf(_ arguments: [String], input: String = "") throws -> Outcome {
     #expect(try Data(contentsOf: URL(fileURLWithPath: b)).count == 128 + 2 * 2 * 24 * 4)
     expectFailure(
       try ftf("embed", model, "--image", "\(images)/rgb.jpg", "\(folder.path)/none.jpg", "-o", a), naming: "none.jpg")
+  }
+
+  // MARK: Where it runs
+
+  @Test func whatIsNoRegularFileIsWrittenThroughAndLinksAndModesStay() throws {
+    let out = "\(folder.path)/out"
+    try FileManager.default.createDirectory(atPath: out, withIntermediateDirectories: true)
+    let expected = "\(out)/expected.npy"
+    #expect(try ftf("embed", model, "--text", "x", "-o", expected).code == 0)
+    let done = try shell(
+      """
+      cd '\(out)'; mkfifo pipe; cat pipe > piped & $ftf embed '\(model)' --text x -o pipe || exit 1; wait; test -p pipe || exit 2
+      echo old > real; chmod 640 real; ln -s real link; $ftf embed '\(model)' --text x -o link || exit 3
+      test -L link && test "$(stat -c %a real)" = 640 || exit 4
+      ln -s fresh dangling; $ftf embed '\(model)' --text x -o dangling || exit 5
+      $ftf embed '\(model)' --text x -o /dev/stdout > streamed || exit 6
+      for f in piped real fresh streamed; do cmp $f expected.npy || exit 7; done
+      $ftf embed '\(model)' --text x -o /dev/null && test -c /dev/null || exit 8
+      ls | grep partial && exit 9; exit 0
+      """)
+    #expect(done.code == 0, "\(done.code): \(done.error)")
+    expectFailure(try ftf("embed", model, "--text", "x", "-o", "/dev/full"), naming: "/dev/full", saying: "No space")
+    expectFailure(try ftf("embed", model, "--text", "x", "-o", out), naming: out, saying: "directory")
+  }
+
+  @Test func badVariablesAndNumbersHarmNothing() throws {
+    let index = "\(folder.path)/index"
+    for value in ["", "abc", "-3", "0", "999999999", "1e9", "3,2"] {
+      let done = try shell("rm -rf '\(index)'; OMP_NUM_THREADS='\(value)' timeout 60 $ftf index '\(index)' '\(images)' --model '\(model)' --json")
+      #expect(done.code == 0 && done.objects.first?["indexed"] as? Int == 17, "\(value): \(done.error)")
+    }
+    for variable in ["OMP_STACKSIZE=100G", "OMP_STACKSIZE=x", "OMP_THREAD_LIMIT=1", "KMP_STACKSIZE=1"] {
+      let done = try shell("\(variable) timeout 60 $ftf search '\(index)' --text x --json")
+      #expect(done.code == 0 && done.objects.count == 1, "\(variable): \(done.error)")
+    }
+    for number in ["9223372036854775807", "1000000000"] {
+      let done = try ftf("search", index, "--text", "x", "--top", number, "--candidates", number, "--json")
+      #expect((done.objects.first?["results"] as? [Any])?.count == 17, "\(number): \(done.error)")
+    }
+    let all = try ftf("search", index, "--text", "x", "--top", "17", "--candidates", "5", "--json").objects[0]["results"] as! [[String: Any]]
+    let scores = all.map { $0["score"] as! Double }
+    #expect(scores == scores.sorted(by: >), "a score never rises along the list")
+    for number in ["0", "-1", "9223372036854775808", "x"] {
+      #expect(try ftf("search", index, "--text", "x", "--top", number).code == 2, "\(number)")
+    }
+    let limited = try shell("ulimit -v 110000; timeout 60 $ftf search '\(index)' --text x")
+    #expect([0, 1, 127].contains(limited.code), "\(limited.code): \(limited.error)")
+  }
+
+  @Test func aStreamThatIsFullOrClosedIsAFailureOrNone() throws {
+    let index = "\(folder.path)/index"
+    #expect(try ftf("index", index, images, "--model", model).code == 0)
+    for (streams, code) in [(">/dev/full", 1), (">&-", 1), ("2>/dev/full", 0), ("2>&-", 0), ("<&-", 0)] {
+      let done = try shell("$ftf search '\(index)' --text 'a river' \(streams)")
+      #expect(done.code == code, "\(streams): \(done.code)")
+      let stored = try shell("rm -rf '\(index)2'; $ftf index '\(index)2' '\(images)' --model '\(model)' \(streams); $ftf info '\(index)2' --json")
+      #expect(stored.objects.last?["images"] as? Int == 17, "\(streams): \(stored.error)")
+    }
+  }
+
+  @Test func aModelThatMovedBesideTheIndexIsFoundAndAnotherIsNotTaken() throws {
+    let home = "\(folder.path)/home"
+    try FileManager.default.createDirectory(atPath: home, withIntermediateDirectories: true)
+    let index = "\(home)/index"
+    #expect(try ftf("index", index, images, "--model", model).code == 0)
+    #expect(try ftf("convert", tiny, "-o", "\(home)/a.ftf", "--precision", "fp32").code == 0)
+    try FileManager.default.moveItem(atPath: model, toPath: "\(home)/b.ftf")
+    #expect(try ftf("search", index, "--text", "x").code == 0)
+    #expect(try ftf("index", index, images, "--json").objects.first?["unchanged"] as? Int == 17)
+    try FileManager.default.removeItem(atPath: "\(home)/b.ftf")
+    expectFailure(try ftf("search", index, "--text", "x"), naming: model, saying: "--model")
   }
 }
