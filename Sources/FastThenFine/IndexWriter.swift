@@ -308,8 +308,9 @@ public struct IndexWriter: ~Copyable {
       var summary = Summary()
       try add(found.sources.map { ($0, ImageFiles.stamp(of: $0)) }, &summary, Cancellation(), progress)
       repair.encoded = summary.indexed + (try add(captions: found.captions, progress: progress))
-      let sources = try catalog.catalog.sources()
-      repair.lost = found.sources.filter { sources[$0].map { $0.failure != nil } ?? true }.map(\.description)
+      if !found.captions.isEmpty { try catalog.forgetLostCaptions() }
+      let (sources, empty) = (try catalog.catalog.sources(), Set(try catalog.catalog.emptySources()))
+      repair.lost = found.sources.filter { empty.contains($0) || sources[$0]?.failure != nil }.map(\.description)
       return repair
     } catch {
       throw FastThenFineError(error)

@@ -51,13 +51,13 @@ extension CatalogWriter {
     package var problems: [String] = []
     /// Items that were kept from such segments.
     package var kept = 0
-    /// Sources whose entries are lost, and captions: to be encoded again.
+    /// Sources whose entries are lost, and captions: to be encoded again. Those of a repair that was interrupted are among them.
     package var sources: [FilePath] = []
     package var captions: [String] = []
   }
 
-  /// Drops the segments that are lost or damaged, keeps every item of theirs that is whole in new ones, and forgets what is lost, so that it
-  /// is read again. One transaction: a crash leaves the index as it was.
+  /// Drops the segments that are lost or damaged, keeps every item of theirs that is whole in new ones, and remembers what is lost until it is
+  /// encoded again. One transaction: a crash leaves the index as it was.
   package func repair(progress: (Int) -> Void) throws -> Repair {
     let database = catalog.database
     let rows = try catalog.read { db in
@@ -83,25 +83,56 @@ extension CatalogWriter {
       written.append(whole)
       next += 1
     }
-    guard !bad.isEmpty else { return repair }
     try catalog.write { db in
       for segment in written { try segment.take(db) }
+      var lost: [FilePath] = []
+      var captions = try Self.lostCaptions(db)
       for number in bad {
-        repair.sources += try String.fetchAll(
+        lost += try String.fetchAll(
           db,
           sql: "SELECT DISTINCT path FROM sources JOIN entries ON entries.source = sources.id WHERE segment = ?",
           arguments: [number]
         ).map { FilePath($0) }
-        repair.captions += try String.fetchAll(
+        captions += try String.fetchAll(
           db, sql: "SELECT text FROM captions WHERE segment = ?", arguments: [number])
         try db.execute(sql: "DELETE FROM captions WHERE segment = ?", arguments: [number])
       }
-      for path in repair.sources { try Self.forget(path, db) }
+      for path in lost { try Self.empty(path, db) }
       for number in bad { try db.execute(sql: "DELETE FROM segments WHERE id = ?", arguments: [number]) }
       try Self.forgetDead(db)
+      try Self.remember(lostCaptions: captions, db)
+      (repair.sources, repair.captions) = (try Catalog.emptySources(db), captions)
     }
+    guard !bad.isEmpty else { return repair }
     try Catalog.removeLeftovers(database, catalog.path)
     return repair
+  }
+
+  /// Takes the entries of a source out and keeps the source, with a stamp that no file has: it is encoded the next time.
+  private static func empty(_ path: FilePath, _ db: Database) throws {
+    try db.execute(
+      sql: """
+        INSERT INTO dead SELECT entries.id FROM entries JOIN sources ON sources.id = source WHERE path = ?;
+        DELETE FROM entries WHERE source = (SELECT id FROM sources WHERE path = ?);
+        UPDATE sources SET size = -1 WHERE path = ?;
+        """, arguments: [path.spelling, path.spelling, path.spelling])
+  }
+
+  private static func lostCaptions(_ db: Database) throws -> [String] {
+    let json = try String.fetchOne(db, sql: "SELECT value FROM meta WHERE key = 'lost_captions'")
+    return json.flatMap { try? JSONDecoder().decode([String].self, from: Data($0.utf8)) } ?? []
+  }
+
+  private static func remember(lostCaptions captions: [String], _ db: Database) throws {
+    try db.execute(sql: "DELETE FROM meta WHERE key = 'lost_captions'")
+    guard !captions.isEmpty else { return }
+    let json = String(decoding: try JSONEncoder().encode(captions), as: UTF8.self)
+    try db.execute(sql: "INSERT INTO meta VALUES ('lost_captions', ?)", arguments: [json])
+  }
+
+  /// To be called when the captions that a repair found lost are stored again.
+  package func forgetLostCaptions() throws {
+    try catalog.write { db in try Self.remember(lostCaptions: [], db) }
   }
 
   /// The items of a segment that are whole and still in the index, in a new one; nil where there are none.
@@ -124,6 +155,17 @@ extension CatalogWriter {
   /// The dead of segments that are no longer there are nobody's.
   private static func forgetDead(_ db: Database) throws {
     if try Int.fetchOne(db, sql: "SELECT count(*) FROM segments") == 0 { try db.execute(sql: "DELETE FROM dead") }
+  }
+}
+
+extension Catalog {
+  /// Sources whose entries a repair found lost and that are not encoded again yet.
+  package func emptySources() throws -> [FilePath] { try read(Self.emptySources) }
+
+  static func emptySources(_ db: Database) throws -> [FilePath] {
+    try String.fetchAll(
+      db, sql: "SELECT path FROM sources WHERE failure IS NULL AND id NOT IN (SELECT source FROM entries) ORDER BY path"
+    ).map { FilePath($0) }
   }
 }
 

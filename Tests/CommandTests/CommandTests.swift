@@ -7,7 +7,7 @@ import Weights
 private let executable = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent()
   .appendingPathComponent("ftf").path
 
-private struct Outcome {
+struct Outcome {
   var code: Int32
   var output: String
   var error: String
@@ -18,14 +18,14 @@ private struct Outcome {
   }
 }
 
-private func ftf(_ arguments: String..., input: String = "") throws -> Outcome { try ftf(arguments, input: input) }
+func ftf(_ arguments: String..., input: String = "") throws -> Outcome { try ftf(arguments, input: input) }
 
 /// Through a shell, which sets limits, variables and streams; `$ftf` is the command.
-private func shell(_ script: String) throws -> Outcome {
+func shell(_ script: String) throws -> Outcome {
   try run("/bin/bash", ["-c", "ftf='\(executable)'\n\(script)"], input: "")
 }
 
-private func ftf(_ arguments: [String], input: String = "") throws -> Outcome { try run(executable, arguments, input: input) }
+func ftf(_ arguments: [String], input: String = "") throws -> Outcome { try run(executable, arguments, input: input) }
 
 private func run(_ executable: String, _ arguments: [String], input: String) throws -> Outcome {
   let process = Process()
@@ -448,7 +448,7 @@ private func run(_ executable: String, _ arguments: [String], input: String) thr
       #expect(try ftf("search", index, "--text", "x", "--top", number).code == 2, "\(number)")
     }
     let limited = try shell("ulimit -v 110000; timeout 60 $ftf search '\(index)' --text x")
-    #expect([0, 1, 127].contains(limited.code), "\(limited.code): \(limited.error)")
+    #expect(limited.code != 124, "it waits for memory that does not come")
   }
 
   @Test func aStreamThatIsFullOrClosedIsAFailureOrNone() throws {

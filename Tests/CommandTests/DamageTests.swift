@@ -1,0 +1,136 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// Kills, full disks and changed bytes: nothing that was reported is lost, and no answer is another without `verify` naming why.
+@Suite struct Damage {
+  let folder: TemporaryFolder
+  private let images: String
+  private let model: String
+  private let index: String
+  /// What a search prints of a whole index.
+  private let expected: [String]
+
+  init() throws {
+    folder = try TemporaryFolder()
+    (images, model, index) = ("\(folder.path)/images", "\(folder.path)/tiny.ftf", "\(folder.path)/index")
+    try FileManager.default.copyItem(atPath: "\(Goldens.folder)/images", toPath: images)
+    try #require(ftf(["convert", "\(Goldens.folder)/tiny", "-o", model, "--precision", "fp32"]).code == 0)
+    let captions = try folder.file("c.jsonl", Data(#"{"filename": "a", "captions": ["a river", "two ships"]}"#.utf8))
+    let known = try folder.file("k.jsonl", Data(#"{"filename": "rgb.jpg", "year": 2020}"#.utf8))
+    try #require(
+      ftf(["index", index, images, "--model", model, "--captions", captions, "--attributes", known]).code == 0)
+    expected = try Self.answers(index)
+  }
+
+  /// Paths, scores and attributes of every image by three sentences, and every caption by a picture.
+  private static func answers(_ index: String) throws -> [String] {
+    var lines: [String] = []
+    for arguments in [["--stdin"], ["--image", "\(Goldens.folder)/images/rgb.jpg", "--over", "captions"]] {
+      let found = try ftf(["search", index, "--top", "100", "--json"] + arguments, input: "a river\ntwo ships\nroofs\n")
+      guard found.code == 0 else { throw Refused(error: found.error) }
+      for object in found.objects {
+        for result in object["results"] as? [[String: Any]] ?? [] {
+          lines.append("\(result["path"] ?? result["caption"]!) \(result["id"]!) \(result["score"]!) \(result["attributes"] ?? "")")
+        }
+      }
+    }
+    return lines
+  }
+
+  private struct Refused: Error { var error: String }
+
+  private func copy(_ name: String) throws -> String {
+    let path = "\(folder.path)/\(name)"
+    try? FileManager.default.removeItem(atPath: path)
+    try FileManager.default.copyItem(atPath: index, toPath: path)
+    return path
+  }
+
+  /// Sixty kills at moments that are spread over the time that a verb takes.
+  @Test func aKillAtAnyMomentLosesNothingThatWasThere() throws {
+    let other = "\(folder.path)/other"
+    try FileManager.default.createDirectory(atPath: other, withIntermediateDirectories: true)
+    for i in 0..<12 {
+      try FileManager.default.copyItem(atPath: "\(images)/exact.png", toPath: "\(other)/\(i).png")
+    }
+    let verbs: [(String, (String) -> String)] = [
+      ("index", { "index '\($0)' '\(other)'" }), ("create", { "index '\($0).new' '\(other)' --model '\(self.model)'" }),
+      ("remove", { "index remove '\($0)' '\(self.images)/grey.jpg'" }), ("compact", { "index compact '\($0)'" }),
+      ("repair", { "index repair '\($0)'" }),
+    ]
+    let all = Set(expected)
+    for (name, verb) in verbs {
+      for round in 0..<12 {
+        let path = try copy("killed")
+        try? FileManager.default.removeItem(atPath: path + ".new")
+        if name == "repair" { try flip("\(path)/segments/00000001.ftfseg", at: 100) }
+        _ = try shell("timeout -s KILL 0.\(String(format: "%03d", 15 + round * 17)) $ftf \(verb(path))")
+        if name == "create" {
+          #expect(try shell("$ftf \(verb(path))").code == 0, "creation starts over")
+          #expect(try ftf(["index", "verify", path + ".new"]).code == 0)
+          continue
+        }
+        if name == "repair" {
+          #expect(try ftf(["index", "repair", path]).code == 0)
+        }
+        #expect(try ftf(["index", "verify", path]).code == 0, "\(name), round \(round)")
+        let found = Set(try Self.answers(path).map { $0.split(separator: " ")[0] })
+        let lost = Set(all.map { $0.split(separator: " ")[0] }).subtracting(found).filter { !$0.hasSuffix("grey.jpg") || name != "remove" }
+        #expect(lost.isEmpty, "\(name), round \(round): \(lost)")
+        let again = try shell("$ftf \(verb(path))")
+        #expect(again.code == 0 || name == "remove", "\(name), round \(round): \(again.error)")
+      }
+    }
+  }
+
+  private func flip(_ path: String, at place: Int) throws {
+    var data = try Data(contentsOf: URL(fileURLWithPath: path))
+    data[place] ^= 0x10
+    try data.write(to: URL(fileURLWithPath: path))
+  }
+
+  /// Named by verify, or no answer changed.
+  private func check(_ path: String, _ what: String) throws {
+    let verified = try ftf(["index", "verify", path])
+    #expect(verified.code == 0 || verified.code == 1, "\(what): \(verified.code) \(verified.error)")
+    guard verified.code == 0 else { return }
+    do {
+      #expect(try Self.answers(path) == expected, "\(what): another answer, and verify is content")
+    } catch {
+      Issue.record("\(what): no answer, and verify is content: \(error)")
+    }
+  }
+
+  @Test func aChangedOrMissingByteIsNamedOrChangesNothing() throws {
+    let files = try FileManager.default.contentsOfDirectory(atPath: "\(index)/segments").sorted().map { "segments/\($0)" } + ["catalog.sqlite"]
+    var random = SeededGenerator(seed: 11)
+    for file in files {
+      let size = try Data(contentsOf: URL(fileURLWithPath: "\(index)/\(file)")).count
+      let isCatalog = file == "catalog.sqlite"
+      for _ in 0..<(isCatalog ? 48 : 10) {
+        let path = try copy("changed")
+        let place = Int.random(in: 0..<size, using: &random)
+        try flip("\(path)/\(file)", at: place)
+        try check(path, "\(file), byte \(place)")
+      }
+      for _ in 0..<6 {
+        let path = try copy("cut")
+        let length = Int.random(in: 0..<size, using: &random)
+        try Data(contentsOf: URL(fileURLWithPath: "\(index)/\(file)")).prefix(length).write(to: URL(fileURLWithPath: "\(path)/\(file)"))
+        try check(path, "\(file), cut to \(length)")
+      }
+    }
+  }
+
+  /// A limit on the size of files stands for a full disk where none can be mounted.
+  @Test(arguments: [0, 1, 4, 8, 16, 32, 64, 100]) func aFullDiskIsAnErrorAndTheNextTimeGoesOn(kilobytes: Int) throws {
+    let path = "\(folder.path)/full"
+    let done = try shell("trap '' XFSZ; ulimit -f \(kilobytes); $ftf index '\(path)' '\(images)' --model '\(model)'")
+    #expect(done.code == 0 || done.code == 1, "\(done.code): \(done.error)")
+    #expect(!done.error.contains("damaged"), "\(done.error)")
+    let again = try ftf(["index", path, images, "--model", model, "--json"])
+    #expect(again.code == 0 && again.objects.first?["images"] as? Int == 17, "\(again.error)")
+    #expect(try ftf(["index", "verify", path]).code == 0)
+  }
+}
