@@ -133,4 +133,48 @@ import Testing
     #expect(again.code == 0 && again.objects.first?["images"] as? Int == 17, "\(again.error)")
     #expect(try ftf(["index", "verify", path]).code == 0)
   }
+
+  // MARK: What is no damage
+
+  /// Nobody keeps root out: as root the command runs as another user, where the system has a way to.
+  private func asNobody(_ script: String) throws -> Outcome? {
+    guard getuid() == 0 else { return try shell(script) }
+    let user = "setpriv --reuid 65534 --regid 65534 --clear-groups"
+    guard try shell("\(user) $ftf --version && \(user) test -r '\(model)'").code == 0 else { return nil }
+    return try shell("ftf=\"\(user) $ftf\"; \(script)")
+  }
+
+  @Test func anIndexThatCannotBeWrittenIsReadAsItIs() throws {
+    #expect(try shell("chmod -R a+rX '\(folder.path)'; chmod -R a-w '\(index)'").code == 0)
+    defer { _ = try? shell("chmod -R u+w '\(index)'") }
+    let before = try FileManager.default.contentsOfDirectory(atPath: index).sorted()
+    let found = try asNobody("$ftf search '\(index)' --text 'a river' --json --top 3; $ftf index verify '\(index)' --json")
+    guard let found else { return }
+    #expect(found.code == 0 && found.objects.count == 2, "\(found.error)")
+    #expect(try FileManager.default.contentsOfDirectory(atPath: index).sorted() == before)
+    for verb in ["index '\(index)' '\(images)'", "index remove '\(index)' '\(images)'", "index compact '\(index)'"] {
+      guard let refused = try asNobody("$ftf \(verb)") else { return }
+      #expect(refused.code == 1 && refused.error.contains(index) && !refused.error.contains("damaged"), "\(refused.error)")
+    }
+  }
+
+  @Test func whatIsNotDamagedIsNotCalledSo() throws {
+    let gone = try shell("mkdir '\(folder.path)/d'; cd '\(folder.path)/d'; rmdir ../d; $ftf search '\(index)' --text x --json --top 1; $ftf search index --text x")
+    #expect(gone.objects.count == 1 && gone.code == 1 && gone.error.contains("working directory") && !gone.error.contains("damaged"), "\(gone.error)")
+    // A folder that is searched gets nothing; a creation that was interrupted starts over; of two creators one is told of the other.
+    let plain = try shell("mkdir '\(folder.path)/p'; $ftf search '\(folder.path)/p' --text x; ls -A '\(folder.path)/p' | wc -l")
+    #expect(plain.output.trimmingCharacters(in: .whitespacesAndNewlines) == "0")
+    let started = try shell("mkdir '\(folder.path)/s'; : > '\(folder.path)/s/catalog.sqlite'; $ftf search '\(folder.path)/s' --text x; $ftf index '\(folder.path)/s' '\(images)' --model '\(model)' --json")
+    #expect(started.code == 0 && started.objects.last?["indexed"] as? Int == 17 && !started.error.contains("damaged"), "\(started.error)")
+    let both = try shell("for i in 1 2; do $ftf index '\(folder.path)/b' '\(images)' --model '\(model)' & done; wait; $ftf info '\(folder.path)/b' --json")
+    #expect(both.objects.last?["images"] as? Int == 17 && !both.error.contains("damaged"), "\(both.error)")
+  }
+
+  @Test func linesMayEndAsOnOtherSystemsAndThreadsFollowTheScheduler() throws {
+    let lines = try folder.file("crlf.jsonl", Data("\u{FEFF}{\"filename\": \"rgb.jpg\", \"year\": 7}\r\n{\"filename\": \"grey.jpg\", \"year\": 7}\r\n".utf8))
+    #expect(try ftf(["index", index, images, "--attributes", lines, "--json"]).objects.first?["attributes"] as? Int == 2)
+    #expect(try ftf(["search", index, "--stdin", "--filter", "year = 7", "--json"], input: "a\r\nb\r\n").objects.map { $0["query"] as? String } == ["a", "b"])
+    let one = try shell("command -v taskset > /dev/null || exit 0; taskset -c 0 $ftf info --json")
+    #expect(one.objects.isEmpty || one.objects[0]["threads"] as? Int == 1, "\(one.output)")
+  }
 }
