@@ -84,7 +84,7 @@ struct Search: ParsableCommand {
         try HeatMap.write(answer, name, to: stdin ? "\(explain)/\(number)" : explain, with: engine)
       }
     }
-    if let image { return try answer(.image(image), image) }
+    if let image { return try answer(.image(image), FilePath(image).description) }
     if let text { return try answer(.sentence(text), text) }
     while let line = readLine() { try answer(.sentence(line), line) }
   }
