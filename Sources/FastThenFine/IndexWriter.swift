@@ -100,7 +100,8 @@ public struct IndexWriter: ~Copyable {
       }
       for problem in walk.problems { warn(problem) }
       let known = try catalog.catalog.sources()
-      var gone = known.keys.filter(walk.isGone)
+      let seen = Set(walk.files)
+      var gone = known.keys.filter { !seen.contains($0) && walk.isGone($0) }
       for root in walk.empty {
         let below = known.keys.count { $0.isBelow(root) }
         warn(

@@ -15,11 +15,7 @@ import Weights
 
   init() throws {
     folder = try TemporaryFolder()
-    let model = "\(folder.path)/tiny.ftf"
-    var options = Converter.Options()
-    options.precision = .fp32
-    try Converter.convert("\(Goldens.folder)/tiny", to: model, options)
-    engine = try Engine(path: model, pool: ComputePool(threads: 2))
+    engine = try tinyEngine(in: folder)
     (root, index) = ("\(folder.path)/root", "\(folder.path)/index")
     for (name, image) in [("a.jpg", "rgb.jpg"), ("b.png", "exact.png"), ("sub/c.jpg", "grey.jpg"), ("sub/deep/d.jpg", "cmyk.jpg")] {
       try copy(image, name)

@@ -14,11 +14,7 @@ import Weights
 
   init() throws {
     folder = try TemporaryFolder()
-    let model = "\(folder.path)/tiny.ftf"
-    var options = Converter.Options()
-    options.precision = .fp32
-    try Converter.convert("\(Goldens.folder)/tiny", to: model, options)
-    engine = try Engine(path: model, pool: ComputePool(threads: 2))
+    engine = try tinyEngine(in: folder)
   }
 
   private func index() throws -> IndexWriter {
