@@ -2,14 +2,15 @@ import Kernels
 import Synchronization
 import Weights
 
-/// EfficientNet-Lite: P_j = L2(A_p y_j + b_p), g = L2(A_g mean_j y_j + b_g) for the head's output y.
+/// EfficientNet-Lite: P_j = L2(A_p y_j + b_p), g = L2(A_g mean_j y_j + b_g) for the head's output y; where the model has a detail
+/// block, P_j = L2(A_p y_j + b_p + A_d x_j + b_d) for the positions x_j of that block's output under patch j.
 final class EfficientNetLite: ImageTower {
   private let config: EfficientNetLiteConfig
   private let dimension: Int
   private let precision: Precision
   private let network: any ImageNetwork
   private let projection: LinearLayer
-  private let patchProjection: LinearLayer
+  private let patches: PatchProjections
   private let idle = Mutex<[ImageWorkspace]>([])
 
   init(_ model: Model, _ config: EfficientNetLiteConfig, for kernels: KernelSet) throws {
@@ -20,19 +21,15 @@ final class EfficientNetLite: ImageTower {
     case .int8: network = try QuantizedImageNetwork(model, config, for: kernels)
     }
     projection = try model.linear("vision.projection", outputs: dimension, inputs: config.head, for: kernels)
-    patchProjection = try model.linear("vision.patch_projection", outputs: dimension, inputs: config.head, for: kernels)
-    guard precision != .int8 || patchProjection.takesCodes else {
-      throw WeightsError.badConfig(
-        path: model.path, reason: "has a vision.patch_projection that does not take the int8 codes before it")
-    }
+    patches = try PatchProjections(model, config, for: kernels)
   }
 
   func encode(_ pixels: AlignedBuffer<UInt8>, with kernels: KernelSet, probe: ImageProbe?) -> EncodedImage {
     let workspace = idle.withLock { $0.popLast() } ?? ImageWorkspace(config, dimension: dimension, precision)
     defer { idle.withLock { $0.append(workspace) } }
     let (n, d, head) = (config.grid * config.grid, dimension, config.head)
-    network.run(pixels, workspace, with: kernels, probe: probe, patchProjection: patchProjection)
-    probe?.layer?("vision.patch_projection", n * d * head)
+    network.run(pixels, workspace, with: kernels, probe: probe, patches: patches)
+    probe?.layer?("vision.patch_projection", n * d * (head + (patches.detail?.inputs ?? 0)))
     kernels.linear(
       projection, workspace.mean, rows: 1, quantized: workspace.quantized, into: workspace.global)
     kernels.l2Normalize(workspace.global, rows: 1, columns: d)
@@ -42,11 +39,34 @@ final class EfficientNetLite: ImageTower {
   }
 }
 
+/// What makes the patches' vectors of the head's output and of a finer block's.
+struct PatchProjections: Sendable {
+  let head: LinearLayer
+  let detail: LinearLayer?
+  /// The block that `detail` takes, and the side of its cells.
+  let block: Int?
+  let cell: Int
+
+  init(_ model: Model, _ config: EfficientNetLiteConfig, for kernels: KernelSet) throws {
+    let dimension = model.config.dimension
+    func layer(_ name: String, _ inputs: Int) throws -> LinearLayer {
+      let layer = try model.linear(name, outputs: dimension, inputs: inputs, for: kernels)
+      guard model.precision != .int8 || layer.takesCodes else {
+        throw WeightsError.badConfig(path: model.path, reason: "has a \(name) that does not take the int8 codes before it")
+      }
+      return layer
+    }
+    head = try layer("vision.patch_projection", config.head)
+    detail = try config.detailShape.map { try layer("vision.detail_projection", $0.inputs) }
+    (block, cell) = (config.detail, config.detailShape?.cell ?? 1)
+  }
+}
+
 /// The convolutions of one precision: pixels to `mean` and `projected` (before L2) of the workspace.
 protocol ImageNetwork: Sendable {
   func run(
     _ pixels: AlignedBuffer<UInt8>, _ w: ImageWorkspace, with kernels: KernelSet,
-    probe: ImageProbe?, patchProjection: LinearLayer)
+    probe: ImageProbe?, patches: PatchProjections)
 }
 
 /// One block's shape, worked out once.
@@ -82,6 +102,9 @@ final class ImageWorkspace: @unchecked Sendable {
   /// [N, head].
   let headCodes: AlignedBuffer<UInt8>
   let features: AlignedBuffer<Float>
+  /// [N, cell * cell * channels] of the detail block's output.
+  let detailCodes: AlignedBuffer<UInt8>
+  let detail: AlignedBuffer<Float>
   /// f32[head].
   let mean: AlignedBuffer<Float>
   /// f32[d] and f32[N, d].
@@ -109,10 +132,12 @@ final class ImageWorkspace: @unchecked Sendable {
     (denseFloat, expandedFloat, filteredFloat) = (floats(expansion), floats(expansion), floats(filter))
     headCodes = codes(n * vision.head)
     features = floats(n * vision.head)
+    let cells = n * (vision.detailShape?.inputs ?? 0)
+    (detailCodes, detail) = (codes(cells), floats(cells))
     mean = AlignedBuffer(count: vision.head, repeating: 0)
     global = AlignedBuffer(count: dimension, repeating: 0)
     projected = AlignedBuffer(count: n * dimension, repeating: 0)
-    quantized = QuantizedRows(rows: n, columns: vision.head)
+    quantized = QuantizedRows(rows: n, columns: max(vision.head, vision.detailShape?.inputs ?? 0))
   }
 }
 

@@ -50,7 +50,7 @@ struct FloatImageNetwork: ImageNetwork {
 
   func run(
     _ pixels: AlignedBuffer<UInt8>, _ w: ImageWorkspace, with kernels: KernelSet, probe: ImageProbe?,
-    patchProjection: LinearLayer
+    patches: PatchProjections
   ) {
     normalize(pixels, w)
     kernels.unroll(w.borderedFloat, side: side, kernel: 3, stride: 2, columns: 27, into: w.unrolledFloat)
@@ -82,6 +82,10 @@ struct FloatImageNetwork: ImageNetwork {
         swap(&w.inputFloat, &w.outputFloat)
       }
       probe?.layer?("vision.blocks.\(i).project", rows * shape.inside * shape.block.output)
+      if patches.block == i {
+        kernels.unrollCells(
+          w.inputFloat, side: padding.output, channels: shape.block.output, cell: patches.cell, into: w.detail)
+      }
       probe?.output?("vision.blocks.\(i)", w.inputFloat.array(0..<rows * shape.block.output))
     }
     kernels.linear(head, w.inputFloat, rows: rows, activation: .relu6, quantized: w.quantized, into: w.features)
@@ -89,7 +93,11 @@ struct FloatImageNetwork: ImageNetwork {
     kernels.columnMeans(w.features, rows: rows, columns: head.outputs, into: w.mean)
     probe?.input?("vision.projection", w.mean, 1)
     probe?.input?("vision.patch_projection", w.features, rows)
-    kernels.linear(patchProjection, w.features, rows: rows, quantized: w.quantized, into: w.projected)
+    kernels.linear(patches.head, w.features, rows: rows, quantized: w.quantized, into: w.projected)
+    if let detail = patches.detail {
+      probe?.input?("vision.detail_projection", w.detail, rows)
+      kernels.linear(detail, w.detail, rows: rows, adding: true, quantized: w.quantized, into: w.projected)
+    }
   }
 
   /// (value / 255 - mean) / std inside a border of zeros.

@@ -90,7 +90,7 @@ struct QuantizedImageNetwork: ImageNetwork {
 
   func run(
     _ pixels: AlignedBuffer<UInt8>, _ w: ImageWorkspace, with kernels: KernelSet, probe: ImageProbe?,
-    patchProjection: LinearLayer
+    patches: PatchProjections
   ) {
     kernels.fillBorder(of: w.bordered, side: side, channels: 3, padding: w.stemPadding, byte: UInt8(pixel.zero))
     kernels.copyInside(pixels, side: side, channels: 3, padding: w.stemPadding, into: w.bordered)
@@ -118,6 +118,10 @@ struct QuantizedImageNetwork: ImageNetwork {
       }
       probe?.layer?("vision.blocks.\(i).project", rows * shape.inside * shape.block.output)
       swap(&w.input, &w.output)
+      if patches.block == i {
+        kernels.unrollCells(
+          w.input, side: padding.output, channels: shape.block.output, cell: patches.cell, into: w.detailCodes)
+      }
       if let output = probe?.output { output("vision.blocks.\(i)", values(w.input, rows, block)) }
     }
     kernels.convolve(head, w.input, rows: rows, into: w.headCodes)
@@ -125,8 +129,14 @@ struct QuantizedImageNetwork: ImageNetwork {
     let relu6 = ActivationScale.relu6
     kernels.columnMeans(w.headCodes, rows: rows, columns: head.outputs, scale: relu6.scale, into: w.mean)
     kernels.linear(
-      patchProjection, codes: w.headCodes, scale: relu6.scale, zero: relu6.zero, rows: rows,
+      patches.head, codes: w.headCodes, scale: relu6.scale, zero: relu6.zero, rows: rows,
       quantized: w.quantized, into: w.projected)
+    if let detail = patches.detail, let block = patches.block {
+      let scale = blocks[block].scale
+      kernels.linear(
+        detail, codes: w.detailCodes, scale: scale.scale, zero: scale.zero, rows: rows, adding: true,
+        quantized: w.quantized, into: w.projected)
+    }
   }
 
   /// A block's output as numbers.

@@ -287,6 +287,24 @@ extension KernelSet {
   }
 }
 
+extension KernelSet {
+  /// Lays the positions under every cell of a square image side by side: Y[(side / cell)^2, cell * cell * channels], rows and
+  /// positions row by row.
+  package func unrollCells<Element: BitwiseCopyable>(
+    _ x: AlignedBuffer<Element>, side: Int, channels: Int, cell: Int, into y: AlignedBuffer<Element>
+  ) {
+    let count = side * side * channels
+    precondition(side % cell == 0 && x.count >= count && y.count >= count, "unrollCells: shapes disagree")
+    let run = cell * channels
+    for row in 0..<side {
+      for column in 0..<side / cell {
+        let to = ((row / cell * (side / cell) + column) * cell + row % cell) * run
+        unsafe (y.address + to).update(from: x.address + (row * (side / cell) + column) * run, count: run)
+      }
+    }
+  }
+}
+
 /// Where each pixel of a square image starts inside an image with a border.
 package final class RowStarts: Sendable {
   let starts: AlignedBuffer<UInt32>

@@ -159,14 +159,14 @@ extension KernelSet {
     }
   }
 
-  /// Y = X W^T + bias for an int8 layer whose input is quantised already: x = scale * (codes - zero).
+  /// Y = X W^T + bias, or Y += X W^T + bias, for an int8 layer whose input is quantised already: x = scale * (codes - zero).
   ///
   /// - Parameters:
   ///   - codes: u8[rows, inputs], inputs a multiple of 4.
   ///   - quantized: room for `rows` scales.
   package func linear(
-    _ layer: LinearLayer, codes: AlignedBuffer<UInt8>, scale: Float, zero: Int, rows: Int, quantized: QuantizedRows,
-    into y: AlignedBuffer<Float>
+    _ layer: LinearLayer, codes: AlignedBuffer<UInt8>, scale: Float, zero: Int, rows: Int, adding: Bool = false,
+    quantized: QuantizedRows, into y: AlignedBuffer<Float>
   ) {
     precondition(
       layer.takesCodes && codes.count >= rows * layer.inputs
@@ -175,7 +175,7 @@ extension KernelSet {
     for row in 0..<rows { unsafe quantized.scales.address[row] = scale }
     unsafe gemm(
       layer, codes.address, stride: layer.inputs, zero: zero, quantized.scales.address, rows: rows, .none,
-      adding: false, y.address)
+      adding: adding, y.address)
   }
 
   private func gemm(

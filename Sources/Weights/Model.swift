@@ -15,6 +15,7 @@ import Tokenization
 /// | `vision.blocks.I.depthwise.{weight,bias}` | [channels, kernel, kernel], [channels] |
 /// | `vision.head.{weight,bias}` | [head, inputs], [head] |
 /// | `vision.{projection,patch_projection}.{weight,bias}` | [dimension, head], [dimension] |
+/// | `vision.detail_projection.{weight,bias}` | [dimension, cells * channels of the detail block]; where there is one |
 /// | of a `vit` tower | |
 /// | `vision.patch_embedding.{weight,bias}` | [width, 3 * patch * patch] in the order c, y, x; [width] |
 /// | `vision.class_embedding`, `vision.position_embedding` | [width]; [1 + N, width], the class token first |

@@ -111,10 +111,22 @@ package struct EfficientNetLiteConfig: Codable, Sendable, Equatable {
   package var normEpsilon: Float
   package var activation: String
   package var padding: String
+  /// The block whose output, finer than the grid of patches, is the patches' second source; nil for none.
+  package var detail: Int?
 
   /// Side of the patch grid: N = grid * grid.
-  package var grid: Int {
-    blocks.reduce((imageSize + 1) / 2) { ($0 + $1.stride - 1) / $1.stride }
+  package var grid: Int { side(after: blocks.count - 1) }
+
+  /// Side of a block's output.
+  package func side(after block: Int) -> Int {
+    blocks.prefix(block + 1).reduce((imageSize + 1) / 2) { ($0 + $1.stride - 1) / $1.stride }
+  }
+
+  /// Of the second source: `cell` * `cell` positions lie under a patch; `inputs` are their channels, position by position.
+  package var detailShape: (cell: Int, inputs: Int)? {
+    guard let detail else { return nil }
+    let cell = side(after: detail) / grid
+    return (cell, cell * cell * blocks[detail].output)
   }
 }
 
@@ -367,6 +379,11 @@ extension EfficientNetLiteConfig {
     }
     for channels in [stem, head] + blocks.map(\.output) where channels % 4 != 0 {
       return "has a layer of \(channels) channels; multiples of 4 are computed"
+    }
+    if let detail,
+      !blocks.indices.contains(detail) || self.side(after: detail) % grid != 0 || detailShape!.cell > 4 || detailShape!.inputs > 65536
+    {
+      return "has vision.detail \(detail), which is no block whose output lies evenly over the patches"
     }
     return nil
   }

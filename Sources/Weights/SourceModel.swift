@@ -183,7 +183,7 @@ package struct SourceModel: Sendable {
     try readText(source)
   }
 
-  mutating func set(_ name: String, _ shape: [Int], _ floats: [Float]) {
+  package mutating func set(_ name: String, _ shape: [Int], _ floats: [Float]) {
     tensors[name] = Values(shape: shape) { () throws(WeightsError) -> [Float] in floats }
   }
 
@@ -258,6 +258,10 @@ package struct SourceModel: Sendable {
       as: [vision.head, last])
     for name in ["vision.projection", "vision.patch_projection"] {
       try copy(source, name, to: name, outputs: config.dimension, inputs: vision.head)
+    }
+    if let detail = vision.detailShape {
+      let name = "vision.detail_projection"
+      try copy(source, name, to: name, outputs: config.dimension, inputs: detail.inputs)
     }
   }
 
