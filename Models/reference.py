@@ -50,9 +50,17 @@ class Model:
             y = self.convolution(y, f"{name}.depthwise", stride=block["stride"], groups=y.shape[1])
             y = self.convolution(y, f"{name}.project", relu6=False)
             x = x + y if block["residual"] else y
+            if i == self.config["vision"].get("detail"):
+                detail = x
         y = self.convolution(x, "vision.head").flatten(2).transpose(1, 2)
         g = F.normalize(self.linear(y.mean(1), "vision.projection"), dim=-1)
-        return g, F.normalize(self.linear(y, "vision.patch_projection"), dim=-1)
+        P = self.linear(y, "vision.patch_projection")
+        if "detail" in self.config["vision"]:
+            # The positions under a patch, row by row, each with all its channels.
+            cell = round((detail.shape[2] ** 2 / y.shape[1]) ** 0.5)
+            cells = F.unfold(detail, cell, stride=cell).unflatten(1, (detail.shape[1], cell * cell))
+            P = P + self.linear(cells.permute(0, 3, 2, 1).flatten(2), "vision.detail_projection")
+        return g, F.normalize(P, dim=-1)
 
     def ids(self, sentence):
         ids = self.tokenizer(sentence).input_ids

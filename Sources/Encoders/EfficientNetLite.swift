@@ -70,15 +70,15 @@ protocol ImageNetwork: Sendable {
 }
 
 /// One block's shape, worked out once.
-struct BlockShape: Sendable {
-  let block: EfficientNetLiteConfig.Block
+package struct BlockShape: Sendable {
+  package let block: EfficientNetLiteConfig.Block
   /// Of the input and the output.
-  let side: Int
+  package let side: Int
   let padding: SamePadding
-  var inside: Int { block.input * block.expand }
+  package var inside: Int { block.input * block.expand }
   var bordered: Int { side + padding.before + padding.after }
 
-  static func all(_ vision: EfficientNetLiteConfig) -> [BlockShape] {
+  package static func all(_ vision: EfficientNetLiteConfig) -> [BlockShape] {
     var side = (vision.imageSize + 1) / 2
     return vision.blocks.map { block in
       let padding = SamePadding(size: side, kernel: block.kernel, stride: block.stride)
@@ -143,7 +143,7 @@ final class ImageWorkspace: @unchecked Sendable {
 
 extension Model {
   /// The stem's kernel [outputs, c, y, x] in the order of unrolled windows, [outputs, y, x, c].
-  static func unrolledOrder<Element>(_ kernel: [Element], outputs: Int) -> [Element] {
+  package static func unrolledOrder<Element>(_ kernel: [Element], outputs: Int) -> [Element] {
     (0..<outputs * 27).map { i in
       let (row, y, x, c) = (i / 27, i % 27 / 9, i % 9 / 3, i % 3)
       return kernel[row * 27 + c * 9 + y * 3 + x]

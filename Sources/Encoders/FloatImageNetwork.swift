@@ -55,6 +55,7 @@ struct FloatImageNetwork: ImageNetwork {
     normalize(pixels, w)
     kernels.unroll(w.borderedFloat, side: side, kernel: 3, stride: 2, columns: 27, into: w.unrolledFloat)
     var rows = w.stemPadding.output * w.stemPadding.output
+    probe?.input?("vision.stem", w.unrolledFloat, rows)
     kernels.linear(
       stem, w.unrolledFloat, rows: rows, activation: .relu6, quantized: w.quantized, into: w.inputFloat)
     probe?.layer?("vision.stem", rows * stem.inputs * stem.outputs)
@@ -62,6 +63,7 @@ struct FloatImageNetwork: ImageNetwork {
       let (shape, padding) = (block.shape, block.shape.padding)
       kernels.fillBorder(of: w.expandedFloat, side: shape.side, channels: shape.inside, padding: padding, byte: 0)
       if let expand = block.expand {
+        probe?.input?("vision.blocks.\(i).expand", w.inputFloat, rows)
         kernels.linear(
           expand, w.inputFloat, rows: rows, activation: .relu6, quantized: w.quantized, into: w.denseFloat)
         kernels.copyInside(
@@ -71,9 +73,11 @@ struct FloatImageNetwork: ImageNetwork {
         kernels.copyInside(
           w.inputFloat, side: shape.side, channels: shape.inside, padding: padding, into: w.expandedFloat)
       }
+      probe?.input?("vision.blocks.\(i).depthwise", w.expandedFloat, shape.bordered * shape.bordered)
       kernels.depthwise(block.depthwise, w.expandedFloat, side: shape.side, into: w.filteredFloat)
       rows = padding.output * padding.output
       probe?.layer?("vision.blocks.\(i).depthwise", rows * shape.inside * shape.block.kernel * shape.block.kernel)
+      probe?.input?("vision.blocks.\(i).project", w.filteredFloat, rows)
       if shape.block.residual {
         kernels.linear(
           block.project, w.filteredFloat, rows: rows, adding: true, quantized: w.quantized, into: w.inputFloat)
@@ -88,6 +92,7 @@ struct FloatImageNetwork: ImageNetwork {
       }
       probe?.output?("vision.blocks.\(i)", w.inputFloat.array(0..<rows * shape.block.output))
     }
+    probe?.input?("vision.head", w.inputFloat, rows)
     kernels.linear(head, w.inputFloat, rows: rows, activation: .relu6, quantized: w.quantized, into: w.features)
     probe?.layer?("vision.head", rows * head.inputs * head.outputs)
     kernels.columnMeans(w.features, rows: rows, columns: head.outputs, into: w.mean)

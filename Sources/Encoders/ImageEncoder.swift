@@ -41,7 +41,8 @@ package struct ImageProbe {
   /// The name and multiply-adds of every layer that has just been computed.
   package var layer: ((String, Int) -> Void)?
 
-  /// The projections' inputs; convolutional models in fp32 only. Of transformers `visitLayers` tells.
+  /// The inputs of every layer; convolutional models in fp32 only, a depthwise convolution's with its border. Of transformers
+  /// `visitLayers` tells.
   package var input: LayerProbe?
 
   package init(

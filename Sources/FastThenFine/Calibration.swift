@@ -2,87 +2,173 @@ import Encoders
 import Foundation
 import Imaging
 import Kernels
-import Synchronization
 import Weights
 
-/// Finds the scales of the activations that ReLU6 does not bound, by running images through the model in fp32.
-package struct Calibration: Sendable {
-  /// By layer name, as `SourceModel.write(int8:)` takes them.
-  package let activations: [String: ActivationScale]
-  /// How many images were used.
-  package let images: Int
-  /// The images that could not be read.
-  package let failures: [ImagingError]
+/// What sample images and sentences say of a model in int8: the scales of its activations, and the codes of its weights whose
+/// errors make up for each other.
+package struct Calibration {
+  /// The model that is quantised: of a convolutional one the channels are brought to the ranges of their codes.
+  package private(set) var source: SourceModel
+  /// Of block outputs, by layer name, as `SourceModel.write(int8:)` takes them.
+  package private(set) var activations: [String: ActivationScale] = [:]
+  /// Layers of which enough inputs were seen.
+  package private(set) var rounded: [String: RoundedLayer] = [:]
+  private let precision: Precision
+  private let smooths: Bool
+  private let kernels: KernelSet
 
-  /// A range covers this share of the values on either side: the rare outliers beyond it are clipped, so that the
-  /// others keep a finer step.
-  static let coverage = 0.9999
+  /// Images that the errors of weights are weighed on, at most.
+  private static let weighed = 128
 
-  /// - Parameters:
-  ///   - engine: of an fp32 model.
-  ///   - paths: images like those that will be searched.
-  /// - Throws: where the activations overflow, as those of damaged weights do.
-  package init(_ engine: Engine, imagePaths paths: [String], progress: (Int) -> Void) throws {
-    let single = engine.kernels.singleThreaded
-    let ranges = Mutex([String: [(low: Float, high: Float)]]())
-    let failed = Mutex([ImagingError]())
-    engine.kernels.parallelFor(paths.count) { i in
-      do {
-        let image = try engine.prepared(RGBImage(path: paths[i]))
-        let probe = ImageProbe(output: { name, values in
-          let range = Self.range(of: values)
-          ranges.withLock { $0[name, default: []].append(range) }
-        })
-        _ = engine.images.encode(image.pixels, with: single, probe: probe)
-      } catch {
-        failed.withLock { $0.append(error as! ImagingError) }
+  /// - Throws: where the activations overflow, as those of damaged weights do, or a weight cannot be read.
+  package init(
+    _ source: SourceModel, _ precision: Precision, _ samples: Samples, smooth: Bool, for kernels: KernelSet,
+    progress: (Converter.Event) -> Void
+  ) throws {
+    (self.source, self.precision, smooths, self.kernels) = (source, precision, smooth && precision == .int8, kernels)
+    guard precision != .fp32 else { return }
+    if case .efficientNetLite(let vision) = source.config.vision, !samples.images.isEmpty {
+      try calibrateConvolutions(vision, samples.images, progress)
+    }
+    try roundTransformers(samples)
+  }
+
+  private mutating func calibrateConvolutions(
+    _ vision: EfficientNetLiteConfig, _ images: [AlignedBuffer<UInt8>], _ progress: (Converter.Event) -> Void
+  ) throws {
+    var ranges: [String: RangeHistogram] = [:]
+    if precision == .int8 {
+      progress(.begins("calibration images", images.count))
+      let histograms = try ActivationHistograms.collect(Engine(Model(source), for: kernels), vision, images) { progress(.done($0)) }
+      progress(.ends)
+      for (name, range) in histograms.ranges {
+        guard range.low.isFinite, range.high.isFinite else {
+          throw WeightsError.badValue(path: source.path, tensor: name, reason: "gives outputs that overflow")
+        }
+        ranges[name] = RangeHistogram(range)
       }
-      progress(1)
+      source = try source.equalized(histograms)
     }
-    failures = failed.withLock { $0 }
-    images = paths.count - failures.count
-    let found = ranges.withLock { $0 }
-    for (name, layer) in found where !layer.allSatisfy({ $0.low.isFinite && $0.high.isFinite }) {
-      throw WeightsError.badValue(path: engine.model.path, tensor: name, reason: "gives outputs that overflow")
+    let engine = try Engine(Model(source), for: kernels)
+    var inputs = ConvolutionInputs(vision, source)
+    let some = images.everyFew(Self.weighed)
+    progress(.begins("images to weigh errors", some.count))
+    for pixels in some {
+      let probe = ImageProbe(output: { ranges[$0]?.add($1) }, input: { inputs.add($0, $1, rows: $2, with: engine.kernels) })
+      _ = engine.images.encode(pixels, with: engine.kernels, probe: probe)
+      progress(.done(1))
     }
-    activations = found.mapValues(Self.scale)
+    progress(.ends)
+    activations = ranges.mapValues(\.scale)
+    for name in inputs.names {
+      let step = precision == .int8 ? inputStep(of: name, vision) : 0
+      rounded[name] = try inputs.rounded(name, source.tensors["\(name).weight"]!, noise: step * step / 12, with: kernels)
+    }
   }
 
-  /// The values that leave 1 - coverage of all on either side, at least one value.
-  private static func range(of values: [Float]) -> (low: Float, high: Float) {
-    let sorted = values.sorted()
-    let skipped = Int(Double(sorted.count) * (1 - coverage))
-    return (sorted[skipped], sorted[sorted.count - 1 - skipped])
+  /// Between two codes of what a layer takes; 0 where it takes pixels, or rows that are quantised as they come.
+  private func inputStep(of name: String, _ vision: EfficientNetLiteConfig) -> Float {
+    func output(of block: Int) -> Float { activations["vision.blocks.\(block)"]?.scale ?? 0 }
+    if name == "vision.detail_projection" { return output(of: vision.detail!) }
+    if name == "vision.head" { return output(of: vision.blocks.count - 1) }
+    if name.hasSuffix(".expand") { return output(of: Int(name.split(separator: ".")[2])! - 1) }
+    return ["vision.stem", "vision.projection"].contains(name) ? 0 : ActivationScale.relu6.scale
   }
 
-  /// 256 codes from the least to the greatest value of all images; zero is always one of them.
-  private static func scale(_ ranges: [(low: Float, high: Float)]) -> ActivationScale {
-    let low = min(0, ranges.map(\.low).min()!)
-    let high = max(0, ranges.map(\.high).max()!)
-    let step = max((high - low) / 255, .leastNormalMagnitude)
-    return ActivationScale(scale: step, zero: Int((-low / step).rounded()).clamped(to: 0...255))
+  /// The linear layers of transformers, block by block: the inputs of one are in memory at a time.
+  ///
+  /// Those that follow a norm, whose columns differ most, are smoothed. On all-MiniLM-L6-v2 that takes the median of
+  /// 1 - cosine(int8, fp32) from 0.00256 to 0.00101; the layers after attention and the activation leave it at 0.00258.
+  private mutating func roundTransformers(_ samples: Samples) throws {
+    var seen: [String: (moments: SecondMoments, most: [Float])] = [:]
+    let (model, kernels) = (try Model(source), kernels)
+    var images = samples.images
+    if case .efficientNetLite = source.config.vision { images = [] }
+    try visitLayers(
+      of: model, sentences: samples.sentences, images: images.everyFew(16), with: kernels,
+      finished: {
+        for (name, layer) in seen {
+          let tensor = source.tensors["\(name).weight"]!
+          rounded[name] = try round(name, tensor.load(), rows: tensor.shape[0], layer.moments, layer.most)
+        }
+        seen = [:]
+      },
+      { name, input, rows in
+        guard let columns = model.weights.shape("\(name).weight")?.last else { return }
+        var layer = seen.removeValue(forKey: name) ?? (SecondMoments(columns: columns), [Float](repeating: 0, count: columns))
+        layer.moments.add(input, rows: rows, with: kernels)
+        for i in 0..<rows * columns { layer.most[i % columns] = max(layer.most[i % columns], abs(input[i])) }
+        seen[name] = layer
+      })
+  }
+
+  private func round(
+    _ name: String, _ weights: [Float], rows: Int, _ moments: SecondMoments, _ most: [Float]
+  ) throws -> RoundedLayer {
+    guard moments.isFinite else {
+      throw WeightsError.badValue(path: source.path, tensor: "\(name).weight", reason: "takes inputs that overflow")
+    }
+    guard smooths, name.hasSuffix(".qkv") || name.hasSuffix(".mlp_in") else {
+      let scales = RoundedLayer.scales(of: weights, rows: rows)
+      return RoundedLayer(codes: moments.codes(weights, scales: scales, with: kernels), scales: scales)
+    }
+    let columns = Self.smoothing(weights, most)
+    let divided = weights.indices.map { weights[$0] / columns[$0 % columns.count] }
+    let scales = RoundedLayer.scales(of: divided, rows: rows)
+    let codes = moments.scaled(by: columns).codes(divided, scales: scales, with: kernels)
+    return RoundedLayer(codes: codes, scales: scales, columns: columns)
+  }
+
+  /// What the input of a layer is multiplied by, so that a column that is always large does not take the codes of the others:
+  /// c_j = sqrt(max_n |W_nj| / max |x_j|), which divides the difficulty between the input and the weights, as SmoothQuant does
+  /// (arXiv 2211.10438).
+  private static func smoothing(_ weight: [Float], _ range: [Float]) -> [Float] {
+    precondition(weight.count % range.count == 0, "the range is of another layer")
+    var most = [Float](repeating: 0, count: range.count)
+    for i in weight.indices { most[i % most.count] = max(most[i % most.count], abs(weight[i])) }
+    return zip(most, range).map { w, x in x > 1e-6 && w > 1e-6 ? (w / x).squareRoot() : 1 }
   }
 }
 
-extension Calibration {
-  /// Of the transformer layers that are smoothed, the greatest magnitude of every column of their inputs.
-  ///
-  /// Those are the layers that follow a norm, whose columns differ most. On all-MiniLM-L6-v2 they take the median of
-  /// 1 - cosine(int8, fp32) from 0.00256 to 0.00101; the layers after attention and the activation leave it at 0.00258.
-  package static func inputRanges(_ model: Model, _ samples: Samples, with kernels: KernelSet) throws -> [String:
-    [Float]]
-  {
-    var ranges: [String: [Float]] = [:]
-    try visitLayers(of: model, sentences: samples.sentences, images: samples.images, with: kernels) {
-      name, input, rows in
-      guard name.hasSuffix(".qkv") || name.hasSuffix(".mlp_in"),
-        let columns = model.weights.shape("\(name).weight")?.last
-      else { return }
-      var range = ranges[name] ?? [Float](repeating: 0, count: columns)
-      for i in 0..<rows * columns { range[i % columns] = max(range[i % columns], abs(input[i])) }
-      ranges[name] = range
+/// The second moments of every layer of a convolutional tower.
+private struct ConvolutionInputs {
+  private let shapes: [BlockShape]
+  private let source: SourceModel
+  private var layers: [String: SecondMoments] = [:]
+  private var depthwise: [String: TapMoments] = [:]
+  var names: [String] { Array(layers.keys) + Array(depthwise.keys) }
+
+  init(_ vision: EfficientNetLiteConfig, _ source: SourceModel) { (shapes, self.source) = (BlockShape.all(vision), source) }
+
+  mutating func add(_ name: String, _ input: AlignedBuffer<Float>, rows: Int, with kernels: KernelSet) {
+    guard name.hasSuffix(".depthwise") else {
+      let moments = layers[name] ?? SecondMoments(columns: source.tensors["\(name).weight"]!.shape.dropFirst().reduce(1, *))
+      layers[name] = moments
+      return moments.add(input, rows: rows, with: kernels)
     }
-    return ranges
+    let shape = shapes[Int(name.split(separator: ".")[2])!]
+    let moments =
+      depthwise[name] ?? TapMoments(channels: shape.inside, kernel: shape.block.kernel, stride: shape.block.stride)
+    depthwise[name] = moments
+    moments.add(input, side: shape.side, with: kernels)
+  }
+
+  func rounded(
+    _ name: String, _ tensor: SourceModel.Values, noise: Float, with kernels: KernelSet
+  ) throws -> RoundedLayer {
+    let (weights, rows) = (try tensor.load(), tensor.shape[0])
+    let scales = RoundedLayer.scales(of: weights, rows: rows)
+    if let taps = depthwise[name] {
+      return RoundedLayer(codes: taps.codes(weights, scales: scales, noise: noise), scales: scales)
+    }
+    // The stem's windows lie in another order than its weights do.
+    guard name == "vision.stem" else {
+      return RoundedLayer(codes: layers[name]!.codes(weights, scales: scales, noise: noise, with: kernels), scales: scales)
+    }
+    let unrolled = layers[name]!.codes(Model.unrolledOrder(weights, outputs: rows), scales: scales, with: kernels)
+    var codes = unrolled
+    for (i, from) in Model.unrolledOrder(Array(weights.indices), outputs: rows).enumerated() { codes[from] = unrolled[i] }
+    return RoundedLayer(codes: codes, scales: scales)
   }
 }
 
@@ -90,17 +176,24 @@ extension Calibration {
 package struct Samples {
   package let sentences: [[Int32]]
   package let images: [AlignedBuffer<UInt8>]
+  /// The images that could not be read.
+  package let failures: [ImagingError]
 
-  /// Few images are enough: each has as many rows as a model has patches.
-  private static let images = 16
-
-  /// All sentences, and some of the images, evenly spaced.
-  package init(_ model: Model, sentences: [String], imagePaths paths: [String]) throws {
+  /// All sentences, and the images that can be read.
+  package init(_ model: Model, sentences: [String], imagePaths paths: [String], with kernels: KernelSet) throws {
     let tokenizer = try Engine.tokenizer(of: model)
     self.sentences = sentences.map { tokenizer($0, model.config.text.contextLength) }
-    let count = min(paths.count, Self.images)
-    images = (0..<count).compactMap { i in
-      (try? RGBImage(path: paths[i * paths.count / count])).map { model.config.preprocessing.prepare($0).pixels }
+    let read = kernels.parallelMap(paths.count) { i in
+      Result { () throws(ImagingError) in model.config.preprocessing.prepare(try RGBImage(path: paths[i])).pixels }
     }
+    images = read.compactMap { try? $0.get() }
+    failures = read.compactMap { if case .failure(let error) = $0 { error } else { nil } }
+  }
+}
+
+extension Array {
+  /// At most `count` elements, evenly spaced.
+  func everyFew(_ count: Int) -> [Element] {
+    self.count <= count ? self : (0..<count).map { self[$0 * self.count / count] }
   }
 }

@@ -140,11 +140,9 @@ private struct Conversion {
       progress(.report("smoothing: the text tower alone, by sentences; the image tower takes calibration images"))
     }
     let kernels = try Engine.kernels(level: level, threads: threads)
-    if isCalibrated { progress(.begins("calibration images", images.count)) }
     let quantizer = try Quantizer(
       model, options.precision, imagePaths: images, sentences: options.sentences, smooth: options.smooths, for: kernels,
-      progress: { if isCalibrated { progress(.done($0)) } })
-    if isCalibrated { progress(.ends) }
+      progress: progress)
     for failure in quantizer.failures { progress(.report("\(failure); left out")) }
     guard images.isEmpty || quantizer.failures.count < images.count else {
       throw FastThenFineError(.badInput, "no calibration image could be read, so nothing was calibrated")

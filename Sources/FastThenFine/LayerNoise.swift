@@ -22,11 +22,13 @@ struct LayerNoise {
     exact: Model, quantized: Model, _ samples: Samples, with kernels: KernelSet
   ) throws -> [AccuracyCard.Layer] {
     var noise = LayerNoise(exact, quantized, kernels)
-    try visitLayers(of: exact, sentences: samples.sentences, images: samples.images, with: kernels) {
+    // Few images are enough: each has as many rows as a model has patches.
+    let images = samples.images.everyFew(16)
+    try visitLayers(of: exact, sentences: samples.sentences, images: images, with: kernels) {
       noise.add($0, $1, rows: $2)
     }
     if let failure = noise.failure { throw failure }
-    if case .efficientNetLite = exact.config.vision { try noise.addBlocks(samples.images) }
+    if case .efficientNetLite = exact.config.vision { try noise.addBlocks(images) }
     if quantized.weights.isInt8("text.token_embedding.weight"), !samples.sentences.isEmpty {
       let (a, _) = try TextEmbedding(exact).embed(samples.sentences, with: kernels)
       let (b, _) = try TextEmbedding(quantized).embed(samples.sentences, with: kernels)

@@ -7,62 +7,49 @@ import Weights
 /// Makes a quantised file of a source and measures what that cost.
 package struct Quantizer {
   private let source: SourceModel
-  private let exact: Model
   private let precision: Precision
   private let imagePaths: [String]
   private let sentences: [String]
+  private let samples: Samples
+  private let calibration: Calibration
   private let kernels: KernelSet
-  private var activations: [String: ActivationScale] = [:]
-  private var calibrationImages = 0
-  private var ranges: [String: [Float]] = [:]
   /// The images that could not be read.
-  package private(set) var failures: [ImagingError] = []
+  package var failures: [ImagingError] { samples.failures }
 
-  /// Finds the scales of activations that cannot be found when they come, and what smooths the layers.
+  /// Finds the scales of activations, what smooths the layers, and the codes of their weights.
   ///
   /// - Parameters:
   ///   - imagePaths: images like those that will be searched.
   ///   - sentences: sentences like those that will be asked.
-  ///   - progress: is told how many images are done, from any thread.
+  ///   - progress: is told what is decided and done, from any thread.
   package init(
     _ source: SourceModel, _ precision: Precision, imagePaths: [String], sentences: [String], smooth: Bool,
-    for kernels: KernelSet, progress: (Int) -> Void
+    for kernels: KernelSet, progress: (Converter.Event) -> Void
   ) throws {
     (self.source, self.precision, self.kernels) = (source, precision, kernels)
     (self.imagePaths, self.sentences) = (imagePaths, sentences)
-    exact = try Model(source)
-    guard precision == .int8 else { return }
-    // Transformers quantise each row of activations as it comes; only convolutions need images to find their scales.
-    if case .efficientNetLite = source.config.vision {
-      let calibration = try Calibration(Engine(exact, for: kernels), imagePaths: imagePaths, progress: progress)
-      (activations, calibrationImages) = (calibration.activations, calibration.images)
-      failures = calibration.failures
-    }
-    guard smooth else { return }
-    let samples = try samples()
-    ranges = try Calibration.inputRanges(exact, samples, with: kernels)
-    if case .vit = source.config.vision { calibrationImages = samples.images.count }
-  }
-
-  private func samples() throws -> Samples {
-    try Samples(exact, sentences: sentences, imagePaths: imagePaths)
+    // Weights alone are weighed where there are images to weigh them on.
+    let isWeighed = precision == .int8 || !imagePaths.isEmpty
+    samples = try Samples(Model(source), sentences: isWeighed ? sentences : [], imagePaths: imagePaths, with: kernels)
+    calibration = try Calibration(source, precision, samples, smooth: smooth, for: kernels, progress: progress)
   }
 
   /// - Parameter escapes: layers, or beginnings of their names, to keep in fp32.
   package func write(_ path: String, escapes: [String], card: AccuracyCard? = nil) throws {
-    try source.write(
-      int8: path, precision: precision, activations: activations, calibrationImages: calibrationImages, ranges: ranges,
-      escapes: escapes, card: card?.json())
+    try calibration.source.write(
+      int8: path, precision: precision, activations: calibration.activations, calibrationImages: samples.images.count,
+      rounded: calibration.rounded, escapes: escapes, card: card?.json())
   }
 
   package func exactVectors(progress: (Int) -> Void = { _ in }) throws -> ExactVectors {
-    try ExactVectors(Engine(exact, for: kernels), imagePaths: imagePaths, sentences: sentences, progress: progress)
+    try ExactVectors(Engine(Model(source), for: kernels), imagePaths: imagePaths, sentences: sentences, progress: progress)
   }
 
   /// - Parameter path: of a file that `write` made with the same escapes.
   package func card(of path: String, escapes: [String], against vectors: ExactVectors) throws -> AccuracyCard {
     let quantized = try Engine(Model(path: path), for: kernels)
-    let layers = try LayerNoise.measure(exact: exact, quantized: quantized.model, samples(), with: kernels)
+    let layers = try LayerNoise.measure(
+      exact: Model(calibration.source), quantized: quantized.model, samples, with: kernels)
     return AccuracyCard(exact: vectors, quantized: quantized, layers: layers, escapes: escapes)
   }
 

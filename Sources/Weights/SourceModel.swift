@@ -28,7 +28,7 @@ package struct SourceModel: Sendable {
   package struct Values: Sendable {
     package var shape: [Int]
     /// Read when they are needed and not kept: a model may be larger than memory has room for twice.
-    let load: @Sendable () throws(WeightsError) -> [Float]
+    package let load: @Sendable () throws(WeightsError) -> [Float]
   }
 
   /// What a source may leave open.

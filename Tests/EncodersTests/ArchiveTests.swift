@@ -82,8 +82,8 @@ import Weights
 
   /// A vector as the search quantises it.
   private func code(_ row: [Float]) -> [Double] {
-    let (codes, scales) = quantizedRows(row, rows: 1)
-    return codes.map { Double(scales[0]) * Double($0) }
+    let layer = RoundedLayer(nearest: row, rows: 1)
+    return layer.codes.map { Double(layer.scales[0]) * Double($0) }
   }
 
   @Test func recallIsThatOfAPlainSearchTiesAndCopiesIncluded() throws {

@@ -88,3 +88,35 @@ import Weights
     #expect(throws: WeightsError.self) { try ModelConfig(json: Data(json.utf8), path: "config.json") }
   }
 }
+
+/// What int8 costs the tiny convolutional model, and what its channels are brought to.
+@Suite struct ConvolutionCalibration {
+  @Test func codesThatMakeUpForEachOtherKeepMoreThanTheNearest() throws {
+    let folder = try TemporaryFolder()
+    let images = try Goldens().lists.images.map { "\(Goldens.folder)/images/\($0)" }
+    let source = try SourceModel("\(Goldens.folder)/tiny")
+    let kernels = try Engine.kernels(level: nil, threads: 2)
+    let samples = try Samples(Model(source), sentences: ["a bridge over a river"], imagePaths: images, with: kernels)
+    let calibration = try Calibration(source, .int8, samples, smooth: true, for: kernels, progress: { _ in })
+    let layers = Set(source.tensors.keys.filter { $0.hasPrefix("vision.") && $0.hasSuffix(".weight") }.map { String($0.dropLast(7)) })
+    #expect(layers.isSubset(of: calibration.rounded.keys), "a layer was not weighed")
+    #expect(Set(calibration.activations.keys) == Set((0..<4).map { "vision.blocks.\($0)" }))
+    func patches(_ path: String) throws -> [Float] {
+      try Engine(path: path, pool: ComputePool(threads: 2)).encode(imagePaths: images).flatMap { try $0.get().patches }
+    }
+    let paths = try ["exact", "nearest", "weighed", "equalised"].map { try folder.file("\($0).ftf") }
+    try source.write(fp32: paths[0])
+    try calibration.source.write(fp32: paths[3])
+    for (path, rounded) in [(paths[1], [:]), (paths[2], calibration.rounded)] {
+      try calibration.source.write(
+        int8: path, activations: calibration.activations, calibrationImages: images.count, rounded: rounded)
+    }
+    let exact = try patches(paths[0])
+    func noise(_ path: String) throws -> Double {
+      zip(exact, try patches(path)).reduce(0) { $0 + Double($1.0 - $1.1) * Double($1.0 - $1.1) }
+    }
+    // In fp32 the channels' ranges are no matter but for what lies beyond them.
+    #expect(try noise(paths[3]) < 0.2 * noise(paths[1]))
+    #expect(try noise(paths[2]) < noise(paths[1]))
+  }
+}

@@ -172,9 +172,10 @@ import Weights
   @Test func quantisedRowsAreWithinHalfAStepAndAZeroRowIsZero() {
     var random = SeededGenerator(seed: 3)
     let values = random.floats(5 * 64) + [Float](repeating: 0, count: 64)
-    let (codes, scales) = quantizedRows(values, rows: 6)
+    let layer = RoundedLayer(nearest: values, rows: 6)
+    let (codes, scales) = (layer.codes, layer.scales)
     #expect(
-      quantizedRows([.leastNonzeroMagnitude, 0, -.leastNonzeroMagnitude], rows: 1).codes == [0, 0, 0],
+      RoundedLayer(nearest: [.leastNonzeroMagnitude, 0, -.leastNonzeroMagnitude], rows: 1).codes == [0, 0, 0],
       "a row of the smallest numbers")
     for i in values.indices {
       #expect(abs(values[i] - scales[i / 64] * Float(codes[i])) <= scales[i / 64] * 0.500001)
