@@ -74,9 +74,32 @@ with torch.no_grad():
         output = clip.text_model(input_ids=torch.tensor([tokens]))
         t.append(normal(clip.text_projection(output.pooler_output), dim=-1)[0])
         W.append(normal(clip.text_projection(output.last_hidden_state), dim=-1)[0, 1:-1])
+
+
+def last_block(clip, pixels, source):
+    """P by another last block, as published: `value` puts each token's value in the place of its attention (MaskCLIP, arXiv
+    2112.01071); `self` attends by the likeness of queries and leaves out residual and feed-forward (ClearCLIP, arXiv 2407.12442)."""
+    vision = clip.vision_model
+    x = vision(pixel_values=pixels, output_hidden_states=True).hidden_states[-2]
+    layer = vision.encoder.layers[-1]
+    attention, y = layer.self_attn, layer.layer_norm1(x)
+    q, v = attention.q_proj(y), attention.v_proj(y)
+    if source == "value":
+        x = x + attention.out_proj(v)
+        x = x + layer.mlp(layer.layer_norm2(x))
+    else:
+        split = lambda a: a.unflatten(-1, (attention.num_heads, -1)).transpose(1, 2)
+        likeness = split(q) @ split(q).transpose(2, 3) / attention.head_dim**0.5
+        x = attention.out_proj((likeness.softmax(-1) @ split(v)).transpose(1, 2).flatten(2))
+    return normal(clip.visual_projection(vision.post_layernorm(x)), dim=-1)[:, 1:].contiguous()
+
+
+with torch.no_grad():
+    others = {f"P_{source}": last_block(clip, pixels, source) for source in ("value", "self")}
 longest = max(len(w) for w in W)
 W = torch.stack([torch.cat([w, torch.zeros(longest - len(w), 20)]) for w in W])
-save_file(dict(g=both[:, 0].contiguous(), P=both[:, 1:].contiguous(), t=torch.stack(t), W=W), f"{out}/clip.safetensors")
+save_file(dict(g=both[:, 0].contiguous(), P=both[:, 1:].contiguous(), t=torch.stack(t), W=W, **others),
+          f"{out}/clip.safetensors")
 json.dump(dict(images=names, sentences=sentences, ids=ids), open(f"{out}/clip.json", "w"), indent=1)
 
 # The same weights as PyTorch saves them, wrapped as training scripts do; and a TorchScript archive of a few tensors.

@@ -56,7 +56,7 @@ private func visitVision(
   try finished()
   for i in 0..<shape.layers {
     let block = try Transformer(model, "vision", shape, blocks: i..<i + 1, for: kernels)
-    for x in rows { block.run(x, starts: [0, vision.tokens], memory, with: kernels, probe: probe) }
+    for x in rows { block.run(x, vision, memory, with: kernels, probe: probe) }
     try finished()
   }
   let head = try PatchHead(model, vision, for: kernels)

@@ -86,8 +86,9 @@ struct Transformer: Sendable {
   /// - Parameters:
   ///   - x: f32[rows, width].
   ///   - starts: the first row of each sequence, and after the last the number of rows.
+  ///   - end: the first block that is not run; nil for all.
   func run(
-    _ x: AlignedBuffer<Float>, starts: [Int], _ memory: TransformerMemory, with kernels: KernelSet,
+    _ x: AlignedBuffer<Float>, starts: [Int], _ memory: TransformerMemory, upTo end: Int? = nil, with kernels: KernelSet,
     probe: LayerProbe? = nil
   ) {
     let (rows, width) = (starts.last!, shape.width)
@@ -116,7 +117,7 @@ struct Transformer: Sendable {
       tell(i, "mlp_out", memory.hidden)
       kernels.linear(block.mlpOut, memory.hidden, rows: rows, adding: true, quantized: memory.quantized, into: x)
     }
-    for (i, block) in blocks.enumerated() {
+    for (i, block) in blocks.enumerated().prefix(end ?? blocks.count) {
       if shape.isPreNorm {
         normalize(block.norm1, into: memory.normed)
         attend(i, block, memory.normed)
@@ -129,6 +130,71 @@ struct Transformer: Sendable {
         normalize(block.norm2, into: x)
       }
     }
+  }
+}
+
+extension Transformer {
+  /// All blocks over one image, the last one as the model's patches ask for.
+  func run(
+    _ x: AlignedBuffer<Float>, _ vision: ViTConfig, _ memory: TransformerMemory, with kernels: KernelSet,
+    probe: LayerProbe? = nil
+  ) {
+    let (source, rows) = (vision.patches ?? .token, vision.tokens)
+    guard source != .token, first + blocks.count == shape.layers else {
+      return run(x, starts: [0, rows], memory, with: kernels, probe: probe)
+    }
+    run(x, starts: [0, rows], memory, upTo: blocks.count - 1, with: kernels, probe: probe)
+    finish(x, rows: rows, source, memory, with: kernels, probe: probe)
+  }
+
+  /// Runs the last block of an image tower over one image, in place: the class token as it was trained, the patches by another
+  /// source.
+  ///
+  /// - Parameter x: f32[rows, width], the class token first.
+  private func finish(
+    _ x: AlignedBuffer<Float>, rows: Int, _ source: PatchSource, _ memory: TransformerMemory, with kernels: KernelSet,
+    probe: LayerProbe? = nil
+  ) {
+    let (block, name, width) = (blocks.last!, "\(tower).blocks.\(shape.layers - 1)", shape.width)
+    func normalize(_ norm: Norm, _ count: Int) {
+      kernels.layerNorm(x, rows: count, weight: norm.weight, bias: norm.bias, epsilon: shape.epsilon, into: memory.normed)
+    }
+    func feed(_ count: Int) {
+      normalize(block.norm2, count)
+      probe?("\(name).mlp_in", memory.normed, count)
+      kernels.linear(
+        block.mlpIn, memory.normed, rows: count, activation: shape.activation, quantized: memory.quantized, into: memory.hidden)
+      probe?("\(name).mlp_out", memory.hidden, count)
+      kernels.linear(block.mlpOut, memory.hidden, rows: count, adding: true, quantized: memory.quantized, into: x)
+    }
+    func leave(_ count: Int, adding: Bool) {
+      probe?("\(name).attention_out", memory.attended, count)
+      kernels.linear(
+        block.attentionOut, memory.attended, rows: count, adding: adding, quantized: memory.quantized, into: x)
+    }
+    func attend() {
+      kernels.attention(
+        qkv: memory.qkv, starts: [0, rows], heads: shape.heads, width: width, causal: false, scratch: memory.scratch,
+        into: memory.attended)
+    }
+    normalize(block.norm1, rows)
+    probe?("\(name).qkv", memory.normed, rows)
+    kernels.linear(block.qkv, memory.normed, rows: rows, quantized: memory.quantized, into: memory.qkv)
+    attend()
+    leave(1, adding: true)
+    feed(1)
+    let classToken = x.array(0..<width)
+    if source == .value {
+      for i in 0..<rows * width { memory.attended[i] = memory.qkv[i / width * 3 * width + 2 * width + i % width] }
+      leave(rows, adding: true)
+      feed(rows)
+    } else {
+      // Queries in the place of keys.
+      for row in 0..<rows { for i in 0..<width { memory.qkv[(3 * row + 1) * width + i] = memory.qkv[3 * row * width + i] } }
+      attend()
+      leave(rows, adding: false)
+    }
+    for i in 0..<width { x[i] = classToken[i] }
   }
 }
 

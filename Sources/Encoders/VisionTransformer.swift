@@ -4,7 +4,7 @@ import Weights
 
 /// A vision transformer: u8 pixels to (g, P). Patches are embedded by one product, the class token comes first; after the
 /// final norm g = L2(projection of the class token, or of its pooler's tanh(A x + b)) and P_j = L2(the same projection of patch
-/// j).
+/// j), whose last block may be another than the class token's (`PatchSource`).
 final class VisionTransformer: ImageTower {
   private let config: ViTConfig
   private let dimension: Int
@@ -36,7 +36,7 @@ final class VisionTransformer: ImageTower {
     let w = (isPooled ? idle.withLock { $0.popLast() } : nil) ?? Workspace(config, for: kernels)
     defer { if isPooled { idle.withLock { $0.append(w) } } }
     embedding.embed(pixels, w.memory, with: kernels, into: w.tokens)
-    transformer.run(w.tokens, starts: [0, config.tokens], w.memory, with: kernels)
+    transformer.run(w.tokens, config, w.memory, with: kernels)
     let image = head.project(w.tokens, w.memory, with: kernels)
     probe?.layer?("vision", operations)
     return image

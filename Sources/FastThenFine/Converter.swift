@@ -1,6 +1,9 @@
 import Foundation
 import Weights
 
+/// What the last block of a vision transformer makes of its patches.
+public typealias PatchSource = Weights.PatchSource
+
 /// How the numbers of a model are held: `fp32`, `int8` (weights and activations), `int8-weights` (a small file, fp32 arithmetic).
 public typealias Precision = Weights.Precision
 
@@ -18,6 +21,8 @@ public enum Converter {
     public var architecture: String?
     /// Side of the images to encode, where it is not that of the training.
     public var imageSize: Int?
+    /// What the patches of a vision transformer are made of; nil takes what the literature found to point at things.
+    public var patches: PatchSource?
     /// Where the weights come from, in a sentence; it travels with the model.
     public var origin = ""
     /// Image files like those to be searched: int8 takes the ranges of its activations from them.
@@ -33,6 +38,8 @@ public enum Converter {
     /// The least median cosine with fp32 that g and t may have, and P where it is another.
     public var budget: Double?
     public var patchBudget: Double?
+    /// Captioned images, on which the rerank's settings are chosen and the meaning of a score is found; none for leaving both.
+    public var tuning: [CaptionedImages] = []
     /// Vectors that another program made, f32[rows, d], a row for each of `images` or, where that is nil, of the sentences; and where
     /// they are from. They say which activation a silent source has.
     public var expected: (path: String, rows: Int, values: [Float], images: [String]?)?
@@ -116,14 +123,40 @@ private struct Conversion {
       throw FastThenFineError(
         .badInput, "\(source): has no use for \(model.unused.sorted().joined(separator: " and ")): it says itself what it is")
     }
+    try choosePatches(&model)
     if options.expected != nil { try ReferenceVectors(options).check(&model, level, threads) { progress(.report($0)) } }
     for decision in model.decisions { progress(.report(decision)) }
     if !options.origin.isEmpty { model.origin = options.origin }
     var card: AccuracyCard?
     if options.precision == .fp32 { try model.write(fp32: output) } else { card = try quantize(model) }
+    if !options.tuning.isEmpty { try tune() }
     let bytes = try FileManager.default.attributesOfItem(atPath: output)[.size] as? Int ?? 0
     return Converter.Outcome(
       name: model.config.name, bytes: bytes, decisions: model.decisions, card: try card?.json(), accuracy: card)
+  }
+
+  /// Of the file that was written, in its own precision.
+  private func tune() throws {
+    let engine = try Engine(Model(path: output), for: Engine.kernels(level: level, threads: threads))
+    var config = engine.model.config
+    (config.interaction, config.probability) = try Tuner(engine, options.tuning, progress: progress).tuned { progress(.report($0)) }
+    try engine.model.write(config, to: output)
+  }
+
+  /// A CLIP's tokens point at the background. The likeness of queries in the last block (ClearCLIP) finds things better than its values
+  /// do (MaskCLIP), which find them better than its tokens; both without training. Where a pooler stands behind the class token, no
+  /// projection was trained for what a block makes of patches, and the tokens stay.
+  private func choosePatches(_ model: inout SourceModel) throws {
+    guard case .vit(var vision) = model.config.vision else {
+      if options.patches != nil { throw FastThenFineError(.badInput, "\(model.path): only a vision transformer has a choice of patches") }
+      return
+    }
+    let hasPooler = model.tensors["vision.pooler.weight"] != nil
+    vision.patches = options.patches ?? vision.patches ?? (hasPooler ? .token : .selfAttention)
+    if options.patches == nil, vision.patches == .selfAttention {
+      model.decisions.append("patches: by the likeness of queries in the last block, which points at things; --patches token for the model's own")
+    }
+    model.config.vision = .vit(vision)
   }
 
   /// The card is measured where it is asked for, or a budget needs it.

@@ -30,6 +30,25 @@ extension Engine {
     return (evaluation.scores(nil), evaluation.scores(settings))
   }
 
+  /// How far the model's probabilities are from what is true of captioned images, by tenths; nil where it states none.
+  ///
+  /// - Parameter captions: of each image, in the order of `texts`.
+  package func reliability(
+    _ images: [EncodedImage], _ texts: [EncodedText], captions: [[String]], precision: Precision, _ interaction: Interaction
+  ) throws(FastThenFineError) -> Reliability? {
+    guard let probability = model.config.probability else { return nil }
+    let settings = try interaction.resolved(model.config.interaction)
+    let evaluation = Evaluation(
+      globals: images.map(\.global), patches: images.map(\.patches), sentences: texts.map(\.sentence),
+      words: texts.map(\.words), owner: captions.indices.flatMap { i in captions[i].map { _ in i } }, dimension: dimension,
+      precision: precision, with: kernels)
+    let (all, owned) = (captions.flatMap { $0 }, captions.map { Set($0) })
+    let answers = RerankTrials(evaluation, limit: max(10, settings.candidates)).answers(settings.mode == .none ? nil : settings) {
+      owned[$1].contains(all[$0])
+    }
+    return Reliability(probability, answers)
+  }
+
   /// How many of recall's best are reranked.
   package func candidates(_ interaction: Interaction) throws(FastThenFineError) -> Int {
     try interaction.resolved(model.config.interaction).candidates

@@ -54,11 +54,15 @@ public struct Query: Sendable, Equatable {
   public var interaction: Interaction
   /// Leaves the rerank out.
   public var recallOnly: Bool
+  /// Leaves out images that are less likely what the sentence asks for, 0 to 1; the model has to know (see ``Answer/Result/probability``).
+  public var minimumProbability: Double
 
   public init(
-    _ content: Content, top: Int = 10, interaction: Interaction = Interaction(), recallOnly: Bool = false
+    _ content: Content, top: Int = 10, interaction: Interaction = Interaction(), recallOnly: Bool = false,
+    minimumProbability: Double = 0
   ) {
     (self.content, self.top, self.interaction, self.recallOnly) = (content, top, interaction, recallOnly)
+    self.minimumProbability = minimumProbability
   }
 }
 
@@ -73,6 +77,9 @@ public struct Answer: Sendable, Equatable {
     /// The path of an image as the system has it, where it is not UTF-8.
     public var pathBytes: [UInt8]?
     public var score: Float
+    /// The chance that a person who wrote the sentence meant this image, as found on captioned images: from the score, and from the
+    /// other candidates' scores. Nil where a picture was asked for, captions are searched, or the model was not tuned.
+    public var probability: Double?
     /// s_c, and its place in recall's order, from 1.
     public var recallScore: Float
     public var recallRank: Int

@@ -109,6 +109,13 @@ public final class Searcher: Sendable {
 
   private func prepared(_ query: Query) throws(FastThenFineError) -> (Input, InteractionConfig?) {
     guard query.top >= 1 else { throw FastThenFineError(.badInput, "a query asks for at least 1 result") }
+    guard (0...1).contains(query.minimumProbability) else {
+      throw FastThenFineError(.badInput, "the least probability lies in 0...1")
+    }
+    guard query.minimumProbability == 0 || probability(query) != nil else {
+      throw FastThenFineError(
+        .badInput, "probabilities are known for sentences that find images, with a model that was tuned on captions (ftf convert --tune)")
+    }
     var interaction: InteractionConfig? = try query.interaction.resolved(engine.model.config.interaction)
     let input: Input
     switch query.content {
@@ -123,6 +130,12 @@ public final class Searcher: Sendable {
     return (input, interaction)
   }
 
+  /// What a score means to this query; nil where that is not known.
+  private func probability(_ query: Query) -> ProbabilityConfig? {
+    guard target == .images, case .sentence = query.content else { return nil }
+    return engine.model.config.probability
+  }
+
   private func answer(
     _ input: Input, _ query: Query, _ interaction: InteractionConfig?, _ cancellation: Cancellation, threads: Int
   ) throws -> Answer {
@@ -131,16 +144,22 @@ public final class Searcher: Sendable {
     var clock = Stopwatch()
     let encoded = encode(input, kernels)
     var answer = Answer(results: [], encodeMilliseconds: clock.lap(), recallMilliseconds: 0, rerankMilliseconds: 0)
+    // An image's chance depends on the other candidates', which are as many as the model was tuned with.
+    let candidates = interaction?.candidates ?? engine.model.config.interaction.candidates
+    let needsAll = interaction != nil || probability(query) != nil
     var found = try pipeline.recall(
-      encoded, limit: interaction.map { max(query.top, $0.candidates) } ?? query.top, with: kernels,
-      check: cancellation.check)
+      encoded, limit: needsAll ? max(query.top, candidates) : query.top, with: kernels, check: cancellation.check)
     answer.recallMilliseconds = clock.lap()
     try cancellation.check()
     if let interaction {
       found = pipeline.reranked(found, for: encoded, interaction, with: kernels)
       answer.rerankMilliseconds = clock.lap()
     }
-    answer.results = try results(found.prefix(query.top), encoded, interaction, kernels)
+    let chances = probability(query)?.probabilities(found.map(\.score), candidates: candidates)
+    // Along the list both fall together.
+    let count = min(query.top, chances?.prefix { $0 >= query.minimumProbability }.count ?? query.top)
+    answer.results = try results(found.prefix(count), encoded, interaction, kernels)
+    if let chances { for i in answer.results.indices { answer.results[i].probability = chances[i] } }
     return answer
   }
 

@@ -13,13 +13,13 @@ package struct RetrievalScores: Sendable, Equatable {
 
 /// A set of images and captions in memory, in one representation, searched both ways.
 package struct Evaluation: Sendable {
-  private let images: Pipeline<ItemSet>
-  private let captions: Pipeline<ItemSet>
-  private let imageQueries: [EncodedQuery]
-  private let captionQueries: [EncodedQuery]
+  let images: Pipeline<ItemSet>
+  let captions: Pipeline<ItemSet>
+  let imageQueries: [EncodedQuery]
+  let captionQueries: [EncodedQuery]
   /// The image of each caption.
-  private let owner: [Int]
-  private let kernels: KernelSet
+  let owner: [Int]
+  let kernels: KernelSet
 
   /// - Parameters:
   ///   - patches: f32[N, d] of each image; `globals` f32[d].

@@ -65,16 +65,7 @@ package final class Pipeline<Source: ItemSource>: Sendable {
   ) -> [Candidate] {
     guard interaction.mode != .none else { return candidates }
     let count = min(interaction.candidates, candidates.count)
-    let single = kernels.singleThreaded
-    let fine = withMemory { memory in
-      let scores = memory.fine(count)
-      // A run of candidates for each thread, so that each reads ahead.
-      kernels.parallelFor(min(kernels.threads, count)) { thread in
-        let run = count * thread / kernels.threads..<count * (thread + 1) / kernels.threads
-        score(candidates, run, query, interaction, single, into: scores)
-      }
-      return (0..<count).map { scores[$0] }
-    }
+    let fine = fineScores(candidates, count, for: query, interaction, with: kernels)
     let best = fused(Array(candidates.prefix(count)), fine: fine, interaction)
     // What lies beyond is no better than the last of them: a score never rises along the list.
     let least = best.last?.score ?? 0
@@ -84,6 +75,22 @@ package final class Pipeline<Source: ItemSource>: Sendable {
         candidate.score = min(candidate.score, least)
         return candidate
       }
+  }
+
+  /// s_f of the first `count` candidates.
+  func fineScores(
+    _ candidates: [Candidate], _ count: Int, for query: EncodedQuery, _ interaction: InteractionConfig, with kernels: KernelSet
+  ) -> [Float] {
+    let single = kernels.singleThreaded
+    return withMemory { memory in
+      let scores = memory.fine(count)
+      // A run of candidates for each thread, so that each reads ahead.
+      kernels.parallelFor(min(kernels.threads, count)) { thread in
+        let run = count * thread / kernels.threads..<count * (thread + 1) / kernels.threads
+        score(candidates, run, query, interaction, single, into: scores)
+      }
+      return (0..<count).map { scores[$0] }
+    }
   }
 
   private func score(

@@ -137,6 +137,21 @@ package final class Model: Sendable {
 }
 
 extension Model {
+  /// Writes the same weights with another config, to the same file or to another: whole, or not at all.
+  package func write(_ config: ModelConfig, to path: String) throws(WeightsError) {
+    let parts = weights.names.map { [weights] name in
+      let (shape, type) = (weights.shape(name)!, weights.isInt8(name) ? ElementType.i8 : .f32)
+      return LazyTensors([TensorPlan(name, type, shape)]) { () throws(WeightsError) in
+        let values: StoredTensor.Values =
+          type == .i8 ? .i8(try weights.codes(name, shape: shape)) : .f32(try weights.floats(name, shape: shape))
+        return [StoredTensor(name, shape: shape, values)]
+      }
+    }
+    var metadata = metadata
+    metadata["config"] = config.json()
+    try SafeTensors.write(parts, metadata: metadata, to: path)
+  }
+
   /// What the columns of a layer's input are multiplied by before they are quantised; nil where the file has none.
   package func columns(_ name: String, count: Int) throws(WeightsError) -> [Float]? {
     guard weights.shape("\(name).columns") != nil else { return nil }

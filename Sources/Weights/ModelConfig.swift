@@ -16,6 +16,8 @@ package struct ModelConfig: Codable, Sendable, Equatable {
   package var text: TextConfig
   package var preprocessing: PreprocessingConfig
   package var interaction: InteractionConfig
+  /// What a score means; nil where nobody has found out.
+  package var probability: ProbabilityConfig?
   /// What the weights of a `.ftf` file hold; absent in a source.
   package var precision: Precision?
   /// Scales of the block outputs that ReLU6 does not bound, by layer name; for int8.
@@ -147,10 +149,22 @@ package struct ViTConfig: Codable, Sendable, Equatable {
   package var hidden: Int
   package var activation: String
   package var normEpsilon: Float
+  /// What the patches' vectors are made of; nil for the tokens themselves.
+  package var patches: PatchSource?
 
   package var grid: Int { imageSize / max(patchSize, 1) }
   /// The class token and N patches.
   package var tokens: Int { grid * grid + 1 }
+}
+
+/// What the last block of a vision transformer makes of its patches.
+public enum PatchSource: String, Codable, Sendable, CaseIterable {
+  /// What comes out of it, as the model was trained: in a CLIP, which trained the class token alone, it points at the background.
+  case token
+  /// With each token's value in the place of its attention (MaskCLIP, arXiv 2112.01071).
+  case value
+  /// Its attention by the likeness of queries, without residual and feed-forward (ClearCLIP, arXiv 2407.12442).
+  case selfAttention = "self"
 }
 
 /// The text tower: `bert` (bidirectional, post-norm, pooled by the mean over all tokens, at [CLS], or by a layer and tanh
@@ -222,6 +236,22 @@ public struct InteractionConfig: Codable, Sendable, Equatable {
     (self.mode, self.candidates, self.tau) = (mode, candidates, tau)
     (self.beta, self.lambda, self.fusion) = (beta, lambda, fusion)
   }
+}
+
+/// From a result's score to the chance that it is what was asked for; see `Retrieval`.
+package struct ProbabilityConfig: Codable, Sendable, Equatable {
+  package var bias: Double
+  /// Of the score itself.
+  package var score: Double
+  /// Of the logarithm of its share among the candidates, at a temperature.
+  package var share: Double
+  package var temperature: Double
+
+  package init(bias: Double, score: Double, share: Double, temperature: Double) {
+    (self.bias, self.score, self.share, self.temperature) = (bias, score, share, temperature)
+  }
+
+  package var isUsable: Bool { [bias, score, share].allSatisfy(\.isFinite) && temperature > 0 && temperature.isFinite }
 }
 
 extension ModelConfig {
@@ -313,6 +343,7 @@ extension ModelConfig {
       return "needs three means and three positive stds"
     }
     if !Self.isEpsilon(text.normEpsilon) { return bad("text.norm_epsilon", text.normEpsilon) }
+    if let probability, !probability.isUsable { return "has a probability that is none: numbers, and a temperature above 0" }
     if !interaction.isUsable { return "has an interaction outside its ranges: tau > 0, beta and lambda in 0...1" }
     return switch vision {
     case .efficientNetLite(let config): config.contradiction

@@ -51,6 +51,10 @@ struct Convert: ParsableCommand {
   @Option(help: "Side of the images to encode, where it is not that of the training: positions are resized.")
   var imageSize: Int?
 
+  @Option(
+    help: "What the patches of a CLIP are made of: token (as trained), value or self (which point at things; self by default).")
+  var patches: PatchSource?
+
   enum Activation: String, ExpressibleByArgument, CaseIterable { case gelu, quickgelu }
 
   @Option(parsing: .upToNextOption, help: "Layers, or beginnings of their names, to keep in fp32.")
@@ -82,6 +86,15 @@ struct Convert: ParsableCommand {
   @Option(help: ArgumentHelp("The same for the patches, where it is not that of --budget.", valueName: "cosine"))
   var patchBudget: Double?
 
+  @Option(
+    help: ArgumentHelp(
+      "With --images: captions (JSON lines of filename, split and captions) on which the rerank's settings are chosen, and what a score means is found. Lines of the split val, or all where there are none.",
+      valueName: "captions.jsonl"))
+  var tune: String?
+
+  @Option(help: "With --tune: the folder of its images.")
+  var images: String?
+
   @Flag(help: "What was made, and the card of --verify, as JSON on stdout.")
   var json = false
 
@@ -104,6 +117,7 @@ struct Convert: ParsableCommand {
     if let budget, !(-1...1).contains(budget) || !(-1...1).contains(patchBudget ?? 0) {
       throw ValidationError("--budget and --patch-budget take cosines")
     }
+    if (tune == nil) != (images == nil) { throw ValidationError("--tune FILE and --images DIR go together") }
     if calibrationImages < 1 { throw ValidationError("--calibration-images takes 1 or more") }
   }
 
@@ -143,13 +157,22 @@ struct Convert: ParsableCommand {
     (options.architecture, options.imageSize, options.origin) = (arch, imageSize, origin)
     (options.keepFP32, options.smooths) = (keepFp32, smooth)
     (options.verifies, options.budget, options.patchBudget) = (verify, budget, patchBudget)
+    options.patches = patches
     options.sentences = try questions()
     if let expect {
       let (rows, values) = try NPY.read(expect)
       options.expected = (expect, rows, values, try calibrate.map { folder in try ImageFiles.below([folder]) })
     }
     if let calibrate { options.calibrationImages = try sample(calibrate) }
+    if let tune, let images { options.tuning = try captioned(tune, images) }
     return options
+  }
+
+  private func captioned(_ path: String, _ folder: String) throws -> [CaptionedImages] {
+    let file = try CaptionsFile(path: path)
+    if let problem = file.problems.first { throw Failure(problem) }
+    let val = file.lines.filter { $0.split == "val" }
+    return (val.isEmpty ? file.lines : val).map { CaptionedImages(path: "\(folder)/\($0.filename)", captions: $0.captions) }
   }
 
   private func questions() throws -> [String] {
@@ -187,3 +210,4 @@ private final class ConvertProgress: Sendable {
 }
 
 extension Precision: ExpressibleByArgument {}
+extension PatchSource: ExpressibleByArgument {}

@@ -50,11 +50,20 @@ struct Eval: ParsableCommand {
     let candidates = try engine.candidates(interaction)
     let (recall, reranked) = try engine.evaluate(
       encoded, texts, owner: owner, precision: precision, interaction)
+    let reliability = try engine.reliability(
+      encoded, texts, captions: lines.map(\.captions), precision: precision, interaction)
     if json {
-      return try printJSON([
+      var facts: [String: Any] = [
         "images": lines.count, "captions": sentences.count, "precision": precision.rawValue,
         "candidates": candidates, "recall": object(recall), "rerank": object(reranked),
-      ])
+      ]
+      facts["probability"] = reliability.map { reliability in
+        [
+          "expected_calibration_error": reliability.expectedError,
+          "bins": reliability.bins.map { ["results": Double($0.count), "stated": $0.meanStated, "right": $0.shareRight] },
+        ] as [String: Any]
+      }
+      return try printJSON(facts)
     }
     print(
       "\(lines.count) images, \(sentences.count) captions, \(precision.rawValue), \(candidates) candidates")
@@ -63,6 +72,11 @@ struct Eval: ParsableCommand {
       let columns = (scores.imageToText + scores.textToImage + [scores.meanRecall]).map { String(format: "%6.2f", $0) }
       let time = String(format: "%9.3f", scores.millisecondsPerQuery)
       print(name.padding(toLength: 12, withPad: " ", startingAt: 0) + columns.joined(separator: " ") + time)
+    }
+    guard let reliability else { return }
+    print(String(format: "probabilities of the first ten: expected calibration error %.3f", reliability.expectedError))
+    for bin in reliability.bins where bin.count > 0 {
+      print(String(format: "  stated %5.1f %%, right %5.1f %% of %d", 100 * bin.meanStated, 100 * bin.shareRight, bin.count))
     }
   }
 

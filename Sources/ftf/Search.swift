@@ -40,6 +40,9 @@ struct Search: ParsableCommand {
   @Option(help: "Folder to write a heat map and its grid to for every result: where the sentence was found.")
   var explain: String?
 
+  @Option(help: "Leave out results that are less likely what the sentence asks for, 0 to 1.")
+  var minProbability = 0.0
+
   @Flag(help: "Leave the rerank out.")
   var recallOnly = false
 
@@ -59,6 +62,7 @@ struct Search: ParsableCommand {
     if filter != nil && over == .captions {
       throw ValidationError("--filter is for images; captions have no attributes")
     }
+    if !(0...1).contains(minProbability) { throw ValidationError("--min-probability lies in 0...1") }
     if top < 1 { throw ValidationError("--top takes 1 or more") }
     if explain != nil && (image != nil || over == .captions || recallOnly) {
       throw ValidationError(
@@ -78,7 +82,7 @@ struct Search: ParsableCommand {
     func answer(_ content: Query.Content, _ name: String) throws {
       number += 1
       let answer = try searcher.answer(
-        Query(content, top: top, interaction: rerank.settings, recallOnly: recallOnly))
+        Query(content, top: top, interaction: rerank.settings, recallOnly: recallOnly, minimumProbability: minProbability))
       try show(name, answer)
       if let explain {
         try HeatMap.write(answer, name, to: stdin ? "\(explain)/\(number)" : explain, with: engine)
@@ -98,7 +102,8 @@ struct Search: ParsableCommand {
       let numbers = String(
         format: "%3d  %7.4f  (recall %.4f, rank %d)  ", result.rank, result.score, result.recallScore, result.recallRank
       )
-      print(numbers + result.name + (result.attributes.map { "  \($0)" } ?? ""))
+      let chance = result.probability.map { String(format: "%5.1f %%  ", 100 * $0) } ?? ""
+      print(numbers + chance + result.name + (result.attributes.map { "  \($0)" } ?? ""))
     }
     print(
       String(
@@ -119,6 +124,7 @@ extension Answer {
           "score": result.score, "recall_score": result.recallScore, "recall_rank": result.recallRank,
           "attributes": result.attributes.flatMap { try? JSONSerialization.jsonObject(with: Data($0.utf8)) } ?? [:],
         ]
+        object["probability"] = result.probability
         object["path_bytes"] = result.pathBytes.map { Data($0).base64EncodedString() }
         return object
       },

@@ -230,6 +230,34 @@ private func run(_ executable: String, _ arguments: [String], input: String) thr
     #expect(try ftf("convert", clip, "-o", out, "--verify").code == 2)
   }
 
+  @Test func aModelIsTunedOnCaptionsAndStatesWhatAScoreMeans() throws {
+    let names = try FileManager.default.contentsOfDirectory(atPath: images).sorted()
+    // Every image's own caption, and one that all share; one file is none, and costs no other its place.
+    let lines = names.map { #"{"filename": "\#($0)", "split": "val", "captions": ["a \#($0)", "a picture"]}"# }
+    let captions = try folder.file("captions.jsonl", Data((lines + [#"{"filename": "none.png", "split": "val", "captions": ["x"]}"#]).joined(separator: "\n").utf8))
+    let (out, index) = ("\(folder.path)/tuned.ftf", "\(folder.path)/tuned")
+    let made = try ftf("convert", tiny, "-o", out, "--calibrate", images, "--tune", captions, "--images", images)
+    #expect(made.code == 0 && made.error.contains("recall alone") && made.error.contains("none.png"), "\(made.error)")
+    #expect(made.error.contains("taken: ") || made.error.contains("the default is no rerank"))
+    let eval = try ftf("eval", out, "--images", images, "--captions", captions, "--split", "val")
+    #expect(eval.code == 1 && eval.error.contains("none.png"))
+    #expect(try ftf("index", index, images, "--model", out).code == 0)
+    func results(_ more: String...) throws -> [[String: Any]] {
+      let found = try ftf(["search", index, "--text", "a picture", "--json", "--top", "17"] + more)
+      return try #require(found.objects.first?["results"] as? [[String: Any]], "\(found.error)")
+    }
+    let all = try results().map { $0["probability"] as! Double }
+    #expect(all.count == 17 && all == all.sorted(by: >) && all.allSatisfy { (0...1).contains($0) })
+    let some = try results("--min-probability", "\((all[4] + all[5]) / 2)")
+    #expect(some.count == all.count { $0 >= (all[4] + all[5]) / 2 })
+    let image = try ftf("search", index, "--image", "\(images)/rgb.jpg", "--json").objects[0]["results"] as! [[String: Any]]
+    #expect(image.allSatisfy { $0["probability"] == nil })
+    expectFailure(
+      try ftf("search", index, "--image", "\(images)/rgb.jpg", "--min-probability", "0.5"), naming: "--tune")
+    #expect(try ftf("search", index, "--text", "x", "--min-probability", "2").code == 2)
+    #expect(try ftf("convert", tiny, "-o", out, "--precision", "fp32", "--tune", captions).code == 2)
+  }
+
   @Test func aReferenceSaysWhichActivationASilentFileHas() throws {
     let bare = "\(folder.path)/bare.safetensors"
     try FileManager.default.copyItem(atPath: "\(Goldens.folder)/open_clip/open_clip_model.safetensors", toPath: bare)

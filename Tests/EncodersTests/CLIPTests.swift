@@ -48,6 +48,23 @@ import Weights
     #expect(engine.encode(text: goldens.lists.sentences[2]) == texts[2], "a sentence alone differs from one of many")
   }
 
+  @Test(arguments: Level.available) func otherPatchesMatchPyTorch(level: Level) throws {
+    var model = try SourceModel(source)
+    guard case .vit(var vision) = model.config.vision else { fatalError("the tiny CLIP is no ViT") }
+    for patches in [PatchSource.value, .selfAttention] {
+      vision.patches = patches
+      model.config.vision = .vit(vision)
+      let path = "\(folder.path)/\(patches).ftf"
+      try model.write(fp32: path)
+      let engine = try Engine(path: path, level: level.rawValue, pool: ComputePool(threads: 2))
+      let images = try images(engine)
+      for (name, values) in [("g", images.flatMap(\.global)), ("P_\(patches.rawValue)", images.flatMap(\.patches))] {
+        let (worst, cosine) = distance(values, try goldens.floats(name), width: engine.dimension)
+        #expect(worst <= 4e-4 && cosine >= 0.999999, "\(name): \(worst), \(cosine)")
+      }
+    }
+  }
+
   @Test func pairsOfHardStringsMatchTransformers() throws {
     let engine = try Engine(path: model(.fp32), pool: ComputePool(threads: 1))
     for (sentence, ids) in zip(goldens.lists.sentences, goldens.lists.ids) {

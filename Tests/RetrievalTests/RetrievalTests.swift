@@ -250,3 +250,83 @@ private func oracle(_ p: [[Double]], _ g: [Double], _ t: [Double], tau: Double, 
     }
   }
 }
+
+@Suite struct Probabilities {
+  /// Answers whose right images were drawn with the chances of a known model: the fit states those chances again.
+  @Test func aFitFindsTheChancesThatAnswersWereDrawnWith() throws {
+    var random = SeededGenerator(seed: 4)
+    let truth = ProbabilityConfig(bias: -1, score: 4, share: 0.7, temperature: 0.05)
+    let answers = (0..<3000).map { _ -> (scores: [Float], isRight: [Bool]) in
+      let level = Float.random(in: 0.1...0.6, using: &random)
+      let scores = (0..<20).map { _ in level + Float.random(in: -0.1...0.1, using: &random) }.sorted(by: >)
+      let chances = truth.probabilities(scores, candidates: scores.count)
+      return (scores, chances.map { Double.random(in: 0...1, using: &random) < $0 })
+    }
+    let found = try #require(ProbabilityConfig(answers))
+    #expect(found.temperature == truth.temperature)
+    let differences = answers.prefix(200).flatMap { answer in
+      zip(truth.probabilities(answer.scores, candidates: 20), found.probabilities(answer.scores, candidates: 20)).map { abs($0 - $1) }
+    }
+    #expect(differences.max()! < 0.05)
+    let reliability = Reliability(found, answers)
+    #expect(reliability.expectedError < 0.02)
+    #expect(reliability.bins.reduce(0) { $0 + $1.count } == 30_000)
+    let wrong = ProbabilityConfig(bias: truth.bias + 2, score: truth.score, share: truth.share, temperature: truth.temperature)
+    #expect(Reliability(wrong, answers).expectedError > 0.1, "a measure that finds no fault says nothing")
+  }
+
+  @Test func aChanceNeverFallsWhereTheScoreRises() throws {
+    // Right is what has the lowest score.
+    var answers: [(scores: [Float], isRight: [Bool])] = []
+    for i in 0..<50 { answers.append(([0.5, 0.4, 0.3 - Float(i) / 1000], [false, i % 10 == 0, true])) }
+    let config = try #require(ProbabilityConfig(answers))
+    #expect(config.score >= 0 && config.share >= 0)
+  }
+
+  @Test func nothingToLearnFromIsNoFit() {
+    #expect(ProbabilityConfig([]) == nil)
+    #expect(ProbabilityConfig([(scores: [0.5, 0.2], isRight: [false, false])]) == nil)
+  }
+
+  @Test func chancesFallAlongTheListAndWithEveryScore() {
+    let config = ProbabilityConfig(bias: -3, score: 5, share: 1, temperature: 0.05)
+    let high = config.probabilities([0.5, 0.4, 0.3], candidates: 3)
+    #expect(high == high.sorted(by: >))
+    let low = config.probabilities([0.2, 0.1, 0], candidates: 3)
+    #expect(zip(high, low).allSatisfy { $0 > $1 })
+    #expect(config.probabilities([0.5, 0.5, 0.5], candidates: 3)[0] < high[0], "others fit as well")
+  }
+}
+
+@Suite struct Tuning {
+  /// Images whose global vectors are noise and whose patches are not: a rerank can only help.
+  @Test func trialsCountAsTheEvaluationDoesAndSeeWhatARerankGives() throws {
+    var random = SeededGenerator(seed: 6)
+    let (n, d, patches) = (40, 16, 4)
+    func unit(_ x: [Float]) -> [Float] {
+      let norm = x.reduce(0) { $0 + $1 * $1 }.squareRoot()
+      return x.map { $0 / norm }
+    }
+    let topics = (0..<n).map { _ in unit(random.floats(d)) }
+    let globals = topics.map { topic in unit(zip(topic, random.floats(d)).map { $0 + 0.7 * $1 }) }
+    let fine = topics.map { topic in (0..<patches).flatMap { $0 == 0 ? topic : unit(random.floats(d)) } }
+    let owner = (0..<2 * n).map { $0 / 2 }
+    let sentences = owner.map { i in unit(zip(topics[i], random.floats(d)).map { $0 + 0.2 * $1 }) }
+    let kernels = try KernelSet(threads: 2)
+    let evaluation = Evaluation(
+      globals: globals, patches: fine, sentences: sentences, words: sentences, owner: owner, dimension: d, precision: .fp32,
+      with: kernels)
+    let trials = RerankTrials(evaluation, limit: 80)
+    let settings = [Float(0.3), 1].flatMap { lambda in
+      [15, 80].map { InteractionConfig(mode: .balanced, candidates: $0, tau: 0.05, beta: 0.9, lambda: lambda, fusion: .z) }
+    }
+    let parts = trials.parts([nil] + settings)
+    for (setting, part) in zip([nil] + settings, parts) {
+      let mean = part.reduce(0, +) / Double(n)
+      #expect(abs(mean - evaluation.scores(setting).meanRecall) < 1e-9)
+    }
+    let gain = Interval(zip(parts[4], parts[0]).map { $0 - $1 })
+    #expect(gain.low > 0 && gain.low < gain.mean && gain.mean < gain.high)
+    #expect(Interval([Double](repeating: 2, count: 5)) == Interval([Double](repeating: 2, count: 5)))
+  }
+}
