@@ -55,6 +55,7 @@ extension Engine {
   }
 
   package var precision: Precision { model.precision }
+  package var defaultMode: InteractionMode { model.config.interaction.mode }
   package var modelName: String { model.config.name }
   package var level: String { kernels.level.rawValue }
   package var patches: Int { images.patches }

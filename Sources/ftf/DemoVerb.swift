@@ -40,7 +40,8 @@ struct DemoVerb: ParsableCommand {
   func run() throws {
     let engine = try machine.engine(try model ?? defaultModel())
     try FileManager.default.createDirectory(atPath: output, withIntermediateDirectories: true)
-    let folder = try images ?? drawScenes(engine)
+    let drawn = images == nil ? try drawScenes(engine) : [:]
+    let folder = images ?? "\(output)/scenes"
     var writer = try IndexWriter(path: "\(output)/index", engine: engine)
     // The index may hold the images of another run: the demo answers from these alone.
     try writer.keep(only: ImageFiles.below([folder]))
@@ -57,7 +58,11 @@ struct DemoVerb: ParsableCommand {
       if json { try printJSON(after.object(question)) } else { show(question, after) }
       try page.add(question, before: before, after: after)
     }
-    if images == nil { page.precision = try precision(archive) }
+    if images == nil {
+      page.precision = try precision(archive)
+      let game = try PointingGame(archive, drawn)
+      if json { try printJSON(["pointing_game": game.object]) } else { game.show() }
+    }
     try page.write(title: images.map { "FastThenFine on \($0)" } ?? "FastThenFine on \(archive.count) drawn scenes")
     report("\nOpen \(URL(fileURLWithPath: output).appendingPathComponent("index.html").path)")
   }
@@ -77,14 +82,15 @@ struct DemoVerb: ParsableCommand {
         format: "     encode %.2f ms, recall %.2f ms, rerank %.2f ms", milliseconds.0, milliseconds.1, milliseconds.2))
   }
 
-  /// Draws the scenes, their captions and their boxes; returns their folder.
-  private func drawScenes(_ engine: Engine) throws -> String {
+  /// Draws the scenes, their captions and their boxes; returns what is in each, by its file's name.
+  private func drawScenes(_ engine: Engine) throws -> [String: [DrawnObject]] {
     let folder = "\(output)/scenes"
     try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
     let each = 15
     let total = SceneKind.allCases.count * each
     let progress = Progress("scenes drawn", total: total)
     let lines = Mutex([String](repeating: "", count: total))
+    let objects = Mutex([String: [DrawnObject]]())
     let failure = Mutex<(any Error)?>(nil)
     engine.parallelFor(total) { i in
       let scene = SceneKind.allCases[i / each].scene(i % each)
@@ -92,6 +98,7 @@ struct DemoVerb: ParsableCommand {
         try scene.image.write(jpeg: "\(folder)/\(scene.name)", quality: 92)
         let line = try Self.captionLine(scene)
         lines.withLock { $0[i] = line }
+        objects.withLock { $0[scene.name] = scene.objects }
       } catch {
         failure.withLock { $0 = error }
       }
@@ -101,7 +108,7 @@ struct DemoVerb: ParsableCommand {
     if let error = failure.withLock({ $0 }) { throw error }
     let text = lines.withLock { $0.joined(separator: "\n") + "\n" }
     try writeOutput(Data(text.utf8), to: "\(output)/captions.jsonl")
-    return folder
+    return objects.withLock { $0 }
   }
 
   private static func captionLine(_ scene: Demo.Scene) throws -> String {
