@@ -1,7 +1,6 @@
 """Writes a trained model as the folder that `ftf convert` takes: config.json, model.safetensors, vocab.txt, tokenizer.json."""
 import json
 import os
-import shutil
 
 import torch
 from safetensors.torch import save_file
@@ -44,10 +43,34 @@ def tensors(model):
     return {k: (v.half() if v.ndim > 1 else v.float()).contiguous() for k, v in state.items()}
 
 
-def write(model, recipe, text_folder, out):
+def cut(words, used, common):
+    """Which ids of a vocabulary stay: special tokens, every single character with and without ##, so that an unknown word falls to
+    pieces and never to nothing, what the captions use, and the first `common` tokens: BERT's list is in order of frequency."""
+    first = next(i for i, w in enumerate(words) if not (w.startswith("[") and w.endswith("]")) and i > 0)
+    special = {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"}
+    return [i for i, w in enumerate(words)
+            if w in special or len(w.removeprefix("##")) == 1 or i in used or (i >= first and i < common and not w.startswith("[unused"))]
+
+
+def write_tokenizer(source, words, out):
+    """vocab.txt, and tokenizer.json of the same words."""
+    with open(os.path.join(out, "vocab.txt"), "w", encoding="utf-8") as file: file.write("\n".join(words) + "\n")
+    with open(os.path.join(source, "tokenizer.json"), encoding="utf-8") as file: tokenizer = json.load(file)
+    ids = {w: i for i, w in enumerate(words)}
+    tokenizer["model"]["vocab"] = ids
+    for token in tokenizer["added_tokens"]: token["id"] = ids[token["content"]]
+    for name, token in tokenizer["post_processor"].get("special_tokens", {}).items(): token["ids"] = [ids[name]]
+    with open(os.path.join(out, "tokenizer.json"), "w", encoding="utf-8") as file: json.dump(tokenizer, file, ensure_ascii=False)
+
+
+def write(model, recipe, text_folder, out, used):
+    """used: ids of the tokens in the train captions, which stay in the vocabulary."""
     os.makedirs(out, exist_ok=True)
+    with open(os.path.join(text_folder, "vocab.txt"), encoding="utf-8") as file: words = file.read().splitlines()
+    kept = cut(words, used, recipe["common_words"])
     state = tensors(model)
+    name = "text.embeddings.word_embeddings.weight"
+    state[name] = state[name][torch.tensor(kept)].contiguous()
     save_file(state, os.path.join(out, "model.safetensors"))
-    with open(os.path.join(out, "config.json"), "w") as file:
-        json.dump(config(recipe, len(state["text.embeddings.word_embeddings.weight"])), file, indent=1)
-    for name in ("vocab.txt", "tokenizer.json"): shutil.copy(os.path.join(text_folder, name), out)
+    with open(os.path.join(out, "config.json"), "w") as file: json.dump(config(recipe, len(kept)), file, indent=1)
+    write_tokenizer(text_folder, [words[i] for i in kept], out)

@@ -128,6 +128,14 @@ class RetrievalTest(unittest.TestCase):
         self.assertAlmostEqual(high - low, 2 * 1.96 * values.std().item() / 20, delta=0.03)
 
 
+class VocabularyTest(unittest.TestCase):
+    def test_a_cut_keeps_what_unknown_words_fall_to(self):
+        import export
+        words = ["[PAD]", "[unused0]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "##a", "the", "river", "##er", "rare", "##北", "late"]
+        kept = [words[i] for i in export.cut(words, used={13}, common=10)]
+        self.assertEqual(kept, ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "##a", "the", "river", "##北", "late"])
+
+
 class ViewsTest(unittest.TestCase):
     def test_a_fixed_image_keeps_its_sides_and_others_take_eight(self):
         import data

@@ -163,7 +163,8 @@ class Training:
             with open(log, "a") as lines: lines.write(json.dumps(row) + "\n")
             self.save(); curve.draw(log, os.path.join(self.out, "curve.svg"))
         self.model.load_state_dict(self.average.state)
-        export.write(self.model, self.recipe, self.text_folder, os.path.join(self.out, "model"))
+        export.write(self.model, self.recipe, self.text_folder, os.path.join(self.out, "model"),
+                     {i for own in self.train.all_captions for c in own for i in self.captions.ids[c]})
 
 
 if __name__ == "__main__":

@@ -27,6 +27,8 @@ public enum Converter {
     public var origin = ""
     /// Image files like those to be searched: int8 takes the ranges of its activations from them.
     public var calibrationImages: [String] = []
+    /// Others like them, on which what quantisation cost is measured; none for measuring on the calibration images.
+    public var verificationImages: [String] = []
     /// Sentences like those to be asked.
     public var sentences = commonSentences
     /// Layers, or beginnings of their names, that stay fp32.
@@ -39,7 +41,9 @@ public enum Converter {
     public var budget: Double?
     public var patchBudget: Double?
     /// Captioned images, on which the rerank's settings are chosen and the meaning of a score is found; none for leaving both.
-    public var tuning: [CaptionedImages] = []
+    public var tuning: [CaptionedImage] = []
+    /// Others like them, which show what is near to whatever is asked; where there are none, `tuning` does.
+    public var tuningBank: [CaptionedImage] = []
     /// Vectors that another program made, f32[rows, d], a row for each of `images` or, where that is nil, of the sentences; and where
     /// they are from. They say which activation a silent source has.
     public var expected: (path: String, rows: Int, values: [Float], images: [String]?)?
@@ -138,9 +142,9 @@ private struct Conversion {
   /// Of the file that was written, in its own precision.
   private func tune() throws {
     let engine = try Engine(Model(path: output), for: Engine.kernels(level: level, threads: threads))
-    var config = engine.model.config
-    (config.interaction, config.probability) = try Tuner(engine, options.tuning, progress: progress).tuned { progress(.report($0)) }
-    try engine.model.write(config, to: output)
+    let tuner = try Tuner(engine, options.tuning, others: options.tuningBank, progress: progress)
+    let (config, banks) = try tuner.tuned { progress(.report($0)) }
+    try engine.model.write(config, adding: banks, to: output)
   }
 
   /// A CLIP's tokens point at the background. The likeness of queries in the last block (ClearCLIP) finds things better than its values
@@ -184,18 +188,19 @@ private struct Conversion {
       try quantizer.write(output, escapes: options.keepFP32)
       return nil
     }
-    return try measure(quantizer, images.count)
+    return try measure(quantizer)
   }
 
   /// Writes the file only when it keeps the budget, if there is one.
-  private func measure(_ quantizer: Quantizer, _ images: Int) throws -> AccuracyCard {
+  private func measure(_ quantizer: Quantizer) throws -> AccuracyCard {
+    let images = options.verificationImages.isEmpty ? options.calibrationImages : options.verificationImages
     let trial = Converter.trial(of: output)
     defer { try? FileManager.default.removeItem(atPath: trial) }
-    progress(.begins("images in fp32", images))
-    let vectors = try quantizer.exactVectors { progress(.done($0)) }
+    progress(.begins("images in fp32", images.count))
+    let vectors = try quantizer.exactVectors(of: images) { progress(.done($0)) }
     progress(.ends)
     guard !vectors.images.isEmpty else {
-      throw FastThenFineError(.badInput, "no calibration image could be read, so nothing was measured")
+      throw FastThenFineError(.badInput, "no image could be read, so nothing was measured")
     }
     var escapes = options.keepFP32
     try quantizer.write(trial, escapes: escapes)

@@ -3,6 +3,7 @@ import Foundation
 import Imaging
 import Index
 import Kernels
+import Retrieval
 import Tokenization
 import Weights
 
@@ -14,6 +15,8 @@ public final class Engine: Sendable {
   package let kernels: KernelSet
   package let images: ImageEncoder
   package let texts: TextEncoder
+  /// What images and captions have for every query; nil where the model was not tuned.
+  let hubness: (images: Hubness, captions: Hubness)?
   /// Where it computes; engines and searchers may share one.
   public let pool: ComputePool
   /// The ids of a sentence, cut to a number of them.
@@ -52,6 +55,23 @@ public final class Engine: Sendable {
     tokenizer = try Self.tokenizer(of: model)
     images = try ImageEncoder(model, for: kernels)
     texts = try TextEncoder(model, for: kernels)
+    hubness = try Self.hubness(model, .int8, with: kernels.singleThreaded)
+  }
+
+  /// - Parameter precision: of the vectors that are searched.
+  static func hubness(
+    _ model: Model, _ precision: Precision, with kernels: KernelSet
+  ) throws -> (images: Hubness, captions: Hubness)? {
+    guard let config = model.config.hubness else { return nil }
+    func hubness(_ bank: String, _ rows: Int, _ level: Float) throws -> Hubness {
+      Hubness(
+        bank: try model.bank(bank, rows: rows), temperature: config.temperature, level: level,
+        dimension: model.config.dimension, precision: precision, with: kernels)
+    }
+    return (
+      try hubness("bank.sentences", config.sentences, config.imageLevel),
+      try hubness("bank.images", config.images, config.captionLevel)
+    )
   }
 
   /// The ids of a sentence, cut to a number of them.

@@ -14,39 +14,43 @@ package typealias FilePath = Kernels.FilePath
 package typealias IndexEntry = Catalog.Entry
 package typealias RetrievalScores = Retrieval.RetrievalScores
 
+package struct RetrievalReport: Sendable {
+  package var recall: RetrievalScores
+  package var reranked: RetrievalScores
+  /// What the rerank adds to recall's mR, by drawing images anew; nil of fewer than ten candidates or none.
+  package var gain: Interval?
+  /// How far the model's probabilities are from what is true, by tenths; nil where it states none.
+  package var reliability: Reliability?
+}
+
 extension Engine {
   /// Retrieval among images and their captions in memory, recall only and reranked.
   ///
   /// - Parameters:
-  ///   - owner: the image of each caption.
+  ///   - texts: of the captions, image by image.
   ///   - precision: fp32 searches the vectors as they are, int8 their codes.
   package func evaluate(
-    _ images: [EncodedImage], _ captions: [EncodedText], owner: [Int], precision: Precision, _ interaction: Interaction
-  ) throws(FastThenFineError) -> (recall: RetrievalScores, reranked: RetrievalScores) {
-    let settings = try interaction.resolved(model.config.interaction)
-    let evaluation = Evaluation(
-      globals: images.map(\.global), patches: images.map(\.patches), sentences: captions.map(\.sentence),
-      words: captions.map(\.words), owner: owner, dimension: dimension, precision: precision, with: kernels)
-    return (evaluation.scores(nil), evaluation.scores(settings))
-  }
-
-  /// How far the model's probabilities are from what is true of captioned images, by tenths; nil where it states none.
-  ///
-  /// - Parameter captions: of each image, in the order of `texts`.
-  package func reliability(
     _ images: [EncodedImage], _ texts: [EncodedText], captions: [[String]], precision: Precision, _ interaction: Interaction
-  ) throws(FastThenFineError) -> Reliability? {
-    guard let probability = model.config.probability else { return nil }
+  ) throws -> RetrievalReport {
     let settings = try interaction.resolved(model.config.interaction)
-    let evaluation = Evaluation(
+    let reranks = settings.mode != .none
+    let evaluation = try Evaluation(
       globals: images.map(\.global), patches: images.map(\.patches), sentences: texts.map(\.sentence),
       words: texts.map(\.words), owner: captions.indices.flatMap { i in captions[i].map { _ in i } }, dimension: dimension,
-      precision: precision, with: kernels)
-    let (all, owned) = (captions.flatMap { $0 }, captions.map { Set($0) })
-    let answers = RerankTrials(evaluation, limit: max(10, settings.candidates)).answers(settings.mode == .none ? nil : settings) {
-      owned[$1].contains(all[$0])
+      precision: precision, hubness: Self.hubness(model, precision, with: kernels.singleThreaded), with: kernels)
+    var report = RetrievalReport(recall: evaluation.scores(nil), reranked: evaluation.scores(settings))
+    // Of fewer candidates the rerank does not reach the tenth place.
+    guard settings.candidates >= 10 else { return report }
+    let trials = RerankTrials(evaluation, limit: settings.candidates)
+    if reranks {
+      let parts = trials.parts([nil, settings])
+      report.gain = Interval(zip(parts[1], parts[0]).map { $0 - $1 })
     }
-    return Reliability(probability, answers)
+    guard let probability = model.config.probability else { return report }
+    let (all, owned) = (captions.flatMap { $0 }, captions.map { Set($0) })
+    report.reliability = Reliability(
+      probability, trials.answers(reranks ? settings : nil) { owned[$1].contains(all[$0]) })
+    return report
   }
 
   /// How many of recall's best are reranked.

@@ -8,7 +8,6 @@ import Weights
 package struct Quantizer {
   private let source: SourceModel
   private let precision: Precision
-  private let imagePaths: [String]
   private let sentences: [String]
   private let samples: Samples
   private let calibration: Calibration
@@ -27,7 +26,7 @@ package struct Quantizer {
     for kernels: KernelSet, progress: (Converter.Event) -> Void
   ) throws {
     (self.source, self.precision, self.kernels) = (source, precision, kernels)
-    (self.imagePaths, self.sentences) = (imagePaths, sentences)
+    self.sentences = sentences
     // Weights alone are weighed where there are images to weigh them on.
     let isWeighed = precision == .int8 || !imagePaths.isEmpty
     samples = try Samples(Model(source), sentences: isWeighed ? sentences : [], imagePaths: imagePaths, with: kernels)
@@ -41,7 +40,7 @@ package struct Quantizer {
       rounded: calibration.rounded, escapes: escapes, card: card?.json())
   }
 
-  package func exactVectors(progress: (Int) -> Void = { _ in }) throws -> ExactVectors {
+  package func exactVectors(of imagePaths: [String], progress: (Int) -> Void = { _ in }) throws -> ExactVectors {
     try ExactVectors(Engine(Model(source), for: kernels), imagePaths: imagePaths, sentences: sentences, progress: progress)
   }
 

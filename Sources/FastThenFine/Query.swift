@@ -8,7 +8,7 @@ public typealias ScoreFusion = InteractionConfig.Fusion
 /// The rerank's settings; what is nil is as the model file says.
 ///
 /// With a_j = <p_j, t>: w = softmax(a / tau), v = sum_j w_j p_j, u = (1 - beta) g + beta v / |v|, s_f = <u, t> / |u|, and the score is
-/// (1 - lambda) s_c + lambda s_f, where s_c = <g, t> is recall's.
+/// (1 - lambda) s_c + lambda s_f, where s_c = <g, t> is recall's; less a share of what the item has for every query.
 public struct Interaction: Sendable, Equatable {
   public var mode: InteractionMode?
   /// How many of recall's best are reranked, at least 1.
@@ -20,11 +20,14 @@ public struct Interaction: Sendable, Equatable {
   /// In 0...1.
   public var lambda: Float?
   public var fusion: ScoreFusion?
+  /// In 0...2: the share of what an item has for every query that is taken off its score, where the model was tuned.
+  public var hubness: Float?
 
   public init(
     mode: InteractionMode? = nil, candidates: Int? = nil, tau: Float? = nil, beta: Float? = nil, lambda: Float? = nil,
-    fusion: ScoreFusion? = nil
+    fusion: ScoreFusion? = nil, hubness: Float? = nil
   ) {
+    self.hubness = hubness
     (self.mode, self.candidates, self.tau) = (mode, candidates, tau)
     (self.beta, self.lambda, self.fusion) = (beta, lambda, fusion)
   }
@@ -32,9 +35,10 @@ public struct Interaction: Sendable, Equatable {
   package func resolved(_ defaults: InteractionConfig) throws(FastThenFineError) -> InteractionConfig {
     let result = InteractionConfig(
       mode: mode ?? defaults.mode, candidates: candidates ?? defaults.candidates, tau: tau ?? defaults.tau,
-      beta: beta ?? defaults.beta, lambda: lambda ?? defaults.lambda, fusion: fusion ?? defaults.fusion)
+      beta: beta ?? defaults.beta, lambda: lambda ?? defaults.lambda, fusion: fusion ?? defaults.fusion,
+      hubness: hubness ?? defaults.hubness)
     guard result.isUsable else {
-      throw FastThenFineError(.badInput, "tau must be positive, beta and lambda lie in 0...1, candidates are at least 1")
+      throw FastThenFineError(.badInput, "tau must be positive, beta and lambda lie in 0...1, hubness in 0...2, candidates are at least 1")
     }
     return result
   }

@@ -57,14 +57,15 @@ public final class Searcher: Sendable {
     }
     let (segments, dead) = try catalog.segments(target.kind)
     let matching = try condition.map { try catalog.ids(matching: $0) }
-    guard !dead.isEmpty || matching != nil else { return Pipeline(segments) }
+    let hubness = target == .images ? engine.hubness?.images : engine.hubness?.captions
+    guard !dead.isEmpty || matching != nil else { return Pipeline(segments, hubness: hubness) }
     let live = segments.flatMap { segment in
       (0..<segment.count).map { i in
         let id = segment.id(i)
         return !dead.contains(id) && matching?.contains(id) ?? true
       }
     }
-    return Pipeline(segments, live: live)
+    return Pipeline(segments, live: live, hubness: hubness)
   }
 
   /// Items that are searched.

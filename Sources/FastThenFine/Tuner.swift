@@ -1,68 +1,145 @@
 import Encoders
 import Foundation
 import Imaging
+import Kernels
 import Retrieval
 import Weights
 
-/// Images and the sentences that are true of them.
-public struct CaptionedImages: Sendable {
+/// An image and the sentences that are true of it.
+public struct CaptionedImage: Sendable {
   public var path: String
   public var captions: [String]
 
   public init(path: String, captions: [String]) { (self.path, self.captions) = (path, captions) }
 }
 
-/// Finds the rerank that suits a model on captioned images, and what its scores mean there.
+/// Finds the rerank that suits a model on captioned images, what images and captions have for every query, and what a score means.
 struct Tuner {
-  private let trials: RerankTrials
-  /// By number, whether a sentence is among an image's.
-  private let captions: [String]
-  private let owned: [Set<String>]
-  private let fusion: InteractionConfig.Fusion
+  /// Images and captions in the model's vectors.
+  private struct Encoded {
+    var captions: [String] = []
+    /// Of each image.
+    var owned: [Set<String>] = []
+    /// The image of each caption.
+    var owner: [Int] = []
+    var images: [EncodedImage] = []
+    var texts: [EncodedText] = []
+  }
 
-  /// Interactions that are tried: their guides, sharpness and balance cost a computation each, the others none.
-  private static let taus: [Float] = [0.02, 0.05, 0.07, 0.1, 0.2]
-  private static let betas: [Float] = [0.25, 0.5, 0.75, 1]
-  private static let lambdas: [Float] = [0.15, 0.3, 0.5, 0.7, 1]
-  private static let candidates = [20, 50, 100]
+  private let engine: Engine
+  private let encoded: Encoded
+  private let sentenceBank: [Float]
+  private let imageBank: [Float]
 
-  init(_ engine: Engine, _ images: [CaptionedImages], progress: (Converter.Event) -> Void) throws {
+  /// Interactions that are tried: a guide, its sharpness and its balance cost a computation each, the others none.
+  private static let taus: [Float] = [0.05, 0.07, 0.1]
+  private static let betas: [Float] = [0.3, 0.5, 0.75]
+  private static let lambdas: [Float] = [0, 0.15, 0.3, 0.5, 0.7, 1]
+  private static let candidates = [50, 100]
+  private static let shares: [Float] = [0, 0.25, 0.5, 0.75, 1]
+  private static let temperatures: [Float] = [0.05, 0.1]
+  /// Rows of a bank, at most: hubs are a matter of near neighbours, so that few rows do not show them.
+  private static let bank = 2048
+
+  /// - Parameter others: captioned images for the banks, none of which is tuned on; where there are none, the tuned ones serve.
+  init(
+    _ engine: Engine, _ images: [CaptionedImage], others: [CaptionedImage], progress: (Converter.Event) -> Void
+  ) throws {
+    self.engine = engine
     progress(.begins("images to tune on", images.count))
-    let encoded = engine.encode(imagePaths: images.map(\.path)) { progress(.done($0)) }
+    let vectors = engine.encode(imagePaths: images.map(\.path)) { progress(.done($0)) }
     progress(.ends)
-    var kept: [(image: EncodedImage, captions: [String])] = []
-    for (result, image) in zip(encoded, images) where !image.captions.isEmpty {
+    var encoded = Encoded()
+    for (result, image) in zip(vectors, images) where !image.captions.isEmpty {
       switch result {
-      case .success(let vectors): kept.append((vectors, image.captions))
+      case .success(let vectors):
+        encoded.images.append(vectors)
+        encoded.owner += image.captions.map { _ in encoded.images.count - 1 }
+        encoded.captions += image.captions
+        encoded.owned.append(Set(image.captions))
       case .failure(let error): progress(.report("\(error); left out"))
       }
     }
-    guard kept.count >= 10 else {
-      throw FastThenFineError(.badInput, "tuning takes at least 10 captioned images, there are \(kept.count)")
+    guard encoded.images.count >= 10 else {
+      throw FastThenFineError(.badInput, "tuning takes at least 10 captioned images, there are \(encoded.images.count)")
     }
-    captions = kept.flatMap(\.captions)
-    owned = kept.map { Set($0.captions) }
-    let texts = engine.encode(texts: captions)
-    let evaluation = Evaluation(
-      globals: kept.map(\.image.global), patches: kept.map(\.image.patches), sentences: texts.map(\.sentence),
-      words: texts.map(\.words), owner: kept.indices.flatMap { i in kept[i].captions.map { _ in i } },
-      dimension: engine.dimension, precision: engine.precision, with: engine.kernels)
-    trials = RerankTrials(evaluation, limit: Self.candidates.last!)
-    fusion = engine.model.config.interaction.fusion
+    encoded.texts = engine.encode(texts: encoded.captions)
+    self.encoded = encoded
+    let sentences = Set((others.isEmpty ? images : others).flatMap(\.captions)).sorted().everyFew(Self.bank)
+    sentenceBank = engine.encode(texts: sentences).flatMap(\.sentence)
+    guard !others.isEmpty else {
+      imageBank = encoded.images.everyFew(Self.bank).flatMap(\.global)
+      return
+    }
+    let paths = others.map(\.path).everyFew(Self.bank)
+    progress(.begins("images of the bank", paths.count))
+    imageBank = engine.encode(imagePaths: paths) { progress(.done($0)) }.flatMap { (try? $0.get().global) ?? [] }
+    progress(.ends)
+    guard !imageBank.isEmpty else { throw FastThenFineError(.badInput, "no image of the bank could be read") }
   }
 
-  /// The interaction with the best mR, `none` where no rerank betters recall; what a score means with it.
-  func tuned(report: (String) -> Void) -> (interaction: InteractionConfig, probability: ProbabilityConfig?) {
-    let recall = trials.parts([nil])[0]
-    let base = recall.reduce(0, +) / Double(recall.count)
-    report(String(format: "recall alone: mR %.2f over %d images, %d captions", base, recall.count, captions.count))
-    var best: (setting: InteractionConfig, gain: Interval)?
-    for (mode, tau) in Self.guides {
+  /// The config with the interaction of the best mR, `none` where no rerank betters recall, and the banks that go with it.
+  func tuned(report: (String) -> Void) throws -> (config: ModelConfig, banks: [String: RoundedLayer]) {
+    var best: (setting: InteractionConfig, gain: Interval, hubness: HubnessConfig)?
+    var base = 0.0
+    for temperature in Self.temperatures {
+      let hubness = level(temperature)
+      let trials = trials(hubness)
+      let recall = trials.parts([nil])[0]
+      if base == 0 {
+        base = recall.reduce(0, +) / Double(recall.count)
+        report(
+          String(format: "recall alone: mR %.2f over %d images, %d captions", base, recall.count, encoded.captions.count))
+      }
+      report(String(format: "hubness at temperature %g:", temperature))
+      for (setting, gain) in bests(trials, recall, report) where gain.mean > best?.gain.mean ?? 0 {
+        best = (setting, gain, hubness)
+      }
+    }
+    var config = engine.model.config
+    config.interaction = best?.setting ?? .recallOnly
+    config.interaction.fusion = engine.model.config.interaction.fusion
+    config.hubness = best?.hubness ?? level(Self.temperatures[0])
+    if let best {
+      report("taken: \(Self.line(best.setting, best.gain))" + (best.gain.low > 0 ? "" : "; no more than chance may give"))
+    } else {
+      report("recall alone is better than every rerank that was tried: the default is no rerank")
+    }
+    // A sentence is right for every image that has it.
+    let chosen = config.interaction.mode == .none ? nil : config.interaction
+    let answers = trials(config.hubness!).answers(chosen) { encoded.owned[$1].contains(encoded.captions[$0]) }
+    config.probability = ProbabilityConfig(answers)
+    if let probability = config.probability {
+      report(String(format: "probabilities: expected calibration error %.3f", Reliability(probability, answers).expectedError))
+    }
+    let rows = (sentences: sentenceBank.count / engine.dimension, images: imageBank.count / engine.dimension)
+    return (
+      config,
+      [
+        "bank.sentences": RoundedLayer(nearest: sentenceBank, rows: rows.sentences),
+        "bank.images": RoundedLayer(nearest: imageBank, rows: rows.images),
+      ]
+    )
+  }
+
+  /// The best setting of every guide and sharpness.
+  private func bests(
+    _ trials: RerankTrials, _ recall: [Double], _ report: (String) -> Void
+  ) -> [(InteractionConfig, Interval)] {
+    let guides: [(InteractionConfig.Mode, Float)] =
+      Self.taus.map { (.balanced, $0) } + Self.taus.map { (.words, $0) } + [(.maxsim, Self.taus[0])]
+    return guides.compactMap { mode, tau in
       var local: (setting: InteractionConfig, gain: [Double], mean: Double)?
       for beta in mode == .maxsim ? [0] : Self.betas {
-        let settings = Self.lambdas.flatMap { lambda in
-          Self.candidates.map {
-            InteractionConfig(mode: mode, candidates: $0, tau: tau, beta: beta, lambda: lambda, fusion: fusion)
+        var settings: [InteractionConfig] = []
+        for lambda in Self.lambdas {
+          for candidates in Self.candidates {
+            for share in Self.shares {
+              settings.append(
+                InteractionConfig(
+                  mode: mode, candidates: candidates, tau: tau, beta: beta, lambda: lambda,
+                  fusion: engine.model.config.interaction.fusion, hubness: share))
+            }
           }
         }
         for (setting, parts) in zip(settings, trials.parts(settings)) {
@@ -71,40 +148,50 @@ struct Tuner {
           if mean > local?.mean ?? -.infinity { local = (setting, gain, mean) }
         }
       }
-      guard let local else { continue }
+      guard let local else { return nil }
       let gain = Interval(local.gain)
-      report(Self.line(local.setting, gain))
-      if gain.mean > best?.gain.mean ?? 0 { best = (local.setting, gain) }
+      report("  \(Self.line(local.setting, gain))")
+      return (local.setting, gain)
     }
-    var chosen = InteractionConfig(mode: .none, candidates: 50, tau: 0.1, beta: 0.5, lambda: 0.5, fusion: fusion)
-    if let best {
-      chosen = best.setting
-      report("taken: \(Self.line(best.setting, best.gain))" + (best.gain.low > 0 ? "" : "; no more than chance may give"))
-    } else {
-      report("recall alone is better than every rerank that was tried: the default is no rerank")
-    }
-    let answers = answers(chosen)
-    let probability = ProbabilityConfig(answers)
-    if let probability {
-      report(String(format: "probabilities: expected calibration error %.3f", Reliability(probability, answers).expectedError))
-    }
-    return (chosen, probability)
   }
 
-  private static var guides: [(InteractionConfig.Mode, Float)] {
-    taus.map { (.balanced, $0) } + taus.map { (.words, $0) } + [(.maxsim, taus[0])]
+  private func trials(_ config: HubnessConfig) -> RerankTrials {
+    let (d, precision, kernels) = (engine.dimension, engine.precision, engine.kernels)
+    func hubness(_ bank: [Float], _ level: Float) -> Hubness {
+      Hubness(
+        bank: bank, temperature: config.temperature, level: level, dimension: d, precision: precision,
+        with: kernels.singleThreaded)
+    }
+    let evaluation = Evaluation(
+      globals: encoded.images.map(\.global), patches: encoded.images.map(\.patches),
+      sentences: encoded.texts.map(\.sentence), words: encoded.texts.map(\.words),
+      owner: encoded.owner, dimension: d, precision: precision,
+      hubness: (hubness(sentenceBank, config.imageLevel), hubness(imageBank, config.captionLevel)), with: kernels)
+    return RerankTrials(evaluation, limit: Self.candidates.last!)
   }
 
-  /// A sentence is right for every image that has it.
-  private func answers(_ interaction: InteractionConfig) -> [(scores: [Float], isRight: [Bool])] {
-    trials.answers(interaction.mode == .none ? nil : interaction) { owned[$1].contains(captions[$0]) }
+  /// The levels of images and captions at a temperature.
+  private func level(_ temperature: Float) -> HubnessConfig {
+    let (d, single) = (engine.dimension, engine.kernels.singleThreaded)
+    func mean(_ vectors: [[Float]], _ bank: [Float]) -> Float {
+      let hubness = Hubness(bank: bank, temperature: temperature, level: 0, dimension: d, precision: .int8, with: single)
+      let some = vectors.everyFew(256)
+      let values = engine.kernels.parallelMap(some.count) { i in
+        hubness.value(of: VectorSet(some[i], .int8, dimension: d, with: single).view, with: single)
+      }
+      return values.reduce(0, +) / Float(max(values.count, 1))
+    }
+    return HubnessConfig(
+      sentences: sentenceBank.count / d, images: imageBank.count / d, temperature: temperature,
+      imageLevel: mean(encoded.images.map(\.global), sentenceBank),
+      captionLevel: mean(encoded.texts.map(\.sentence), imageBank))
   }
 
   private static func line(_ setting: InteractionConfig, _ gain: Interval) -> String {
     let numbers = setting.mode == .maxsim ? "" : String(format: " tau %g, beta %g,", setting.tau, setting.beta)
     return "\(setting.mode.rawValue),\(numbers)"
       + String(
-        format: " lambda %g, %d candidates: %+.2f (%+.2f to %+.2f)", setting.lambda, setting.candidates, gain.mean, gain.low,
-        gain.high)
+        format: " lambda %g, %d candidates, hubness %g: %+.2f (%+.2f to %+.2f)", setting.lambda, setting.candidates,
+        setting.hubness, gain.mean, gain.low, gain.high)
   }
 }

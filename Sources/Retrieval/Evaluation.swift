@@ -26,15 +26,16 @@ package struct Evaluation: Sendable {
   ///   - words: f32[M, d] of each caption; `sentences` f32[d].
   ///   - owner: the image of each caption.
   ///   - precision: int8 searches codes, as an index does.
+  ///   - hubness: of images and of captions; nil for none.
   package init(
     globals: [[Float]], patches: [[Float]], sentences: [[Float]], words: [[Float]], owner: [Int], dimension: Int,
-    precision: Precision, with kernels: KernelSet
+    precision: Precision, hubness: (images: Hubness, captions: Hubness)? = nil, with kernels: KernelSet
   ) {
     let single = kernels.singleThreaded
     func pipeline(_ coarse: [[Float]], _ fine: [[Float]], areImages: Bool) -> Pipeline<ItemSet> {
       let set = ItemSet(
         coarse: coarse, fine: fine, dimension: dimension, areImages: areImages, precision: precision, with: single)
-      return Pipeline([set])
+      return Pipeline([set], hubness: areImages ? hubness?.images : hubness?.captions)
     }
     images = pipeline(globals, patches, areImages: true)
     captions = pipeline(sentences, words, areImages: false)

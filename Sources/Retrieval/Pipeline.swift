@@ -11,16 +11,19 @@ package final class Pipeline<Source: ItemSource>: Sendable {
   private let offsets: [Int]
   /// Whether each item is searched; nil where all are.
   private let live: [Bool]?
+  /// Nil where nothing is known of how near items are to whatever is asked.
+  private let hubness: HubnessCache?
   private let idle = Mutex<[SearchMemory]>([])
 
   /// Items that are searched.
   package let count: Int
 
   /// - Parameter live: whether each item, counted through all sources, is searched; nil for all.
-  package init(_ sources: [Source], live: [Bool]? = nil) {
+  package init(_ sources: [Source], live: [Bool]? = nil, hubness: Hubness? = nil) {
     offsets = sources.reduce(into: [0]) { $0.append($0.last! + $1.count) }
     precondition(live?.count ?? offsets.last! == offsets.last!, "Pipeline: a filter of another length")
     (self.sources, self.live) = (sources, live)
+    self.hubness = hubness.map { [offsets] in HubnessCache($0, items: offsets.last!) }
     count = live?.count { $0 } ?? offsets.last!
   }
 
@@ -65,8 +68,10 @@ package final class Pipeline<Source: ItemSource>: Sendable {
   ) -> [Candidate] {
     guard interaction.mode != .none else { return candidates }
     let count = min(interaction.candidates, candidates.count)
+    let single = kernels.singleThreaded
     let fine = fineScores(candidates, count, for: query, interaction, with: kernels)
-    let best = fused(Array(candidates.prefix(count)), fine: fine, interaction)
+    let first = Array(candidates.prefix(count))
+    let best = fused(first, fine: fine, hubness: hubs(first, interaction, with: single), interaction)
     // What lies beyond is no better than the last of them: a score never rises along the list.
     let least = best.last?.score ?? 0
     return best
@@ -75,6 +80,15 @@ package final class Pipeline<Source: ItemSource>: Sendable {
         candidate.score = min(candidate.score, least)
         return candidate
       }
+  }
+
+  /// What is taken off each candidate's score, whatever is asked; nil for nothing.
+  func hubs(_ candidates: [Candidate], _ interaction: InteractionConfig, with kernels: KernelSet) -> [Float]? {
+    guard interaction.hubness > 0, let hubness else { return nil }
+    return hubness.values(candidates.map(\.item)) { hubness, item in
+      let (source, index) = place(item)
+      return hubness.value(of: source.item(index).coarse, with: kernels)
+    }
   }
 
   /// s_f of the first `count` candidates.

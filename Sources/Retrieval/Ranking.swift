@@ -89,14 +89,18 @@ package func recall(_ scores: Span<Float>, limit: Int) -> [Candidate] {
   return list.candidates()
 }
 
-/// Stage 2: s = (1 - lambda) s_c + lambda s_f over the candidates, best first, ties by the lower item.
+/// Stage 2: s = (1 - lambda) s_c + lambda s_f - eta h over the candidates, best first, ties by the lower item.
 ///
 /// With `fusion` z the fine scores are brought to the mean and deviation (n - 1) that recall's have over these candidates: the order
 /// is that of both normalised, and s stays on the scale of s_c, which means the same from query to query.
 ///
-/// - Parameter fine: s_f of each candidate.
-package func fused(_ candidates: [Candidate], fine: [Float], _ interaction: InteractionConfig) -> [Candidate] {
-  precondition(candidates.count == fine.count)
+/// - Parameters:
+///   - fine: s_f of each candidate.
+///   - hubness: of each candidate, of which the interaction's share is taken off; nil for none.
+package func fused(
+  _ candidates: [Candidate], fine: [Float], hubness: [Float]? = nil, _ interaction: InteractionConfig
+) -> [Candidate] {
+  precondition(candidates.count == fine.count && hubness?.count ?? fine.count == fine.count)
   var fine = fine
   if interaction.fusion == .z {
     let (own, other) = (Moments(candidates.map(\.recall)), Moments(fine))
@@ -107,6 +111,7 @@ package func fused(_ candidates: [Candidate], fine: [Float], _ interaction: Inte
   var result = candidates
   for i in result.indices {
     result[i].score = (1 - interaction.lambda) * candidates[i].recall + interaction.lambda * fine[i]
+    if let hubness { result[i].score -= interaction.hubness * hubness[i] }
   }
   return result.sorted { $0.score > $1.score || ($0.score == $1.score && $0.item < $1.item) }
 }

@@ -62,12 +62,17 @@ package struct RerankTrials: Sendable {
       fine = pipeline.fineScores(
         query.candidates, min(most, query.candidates.count), for: encoded, any, with: evaluation.kernels.singleThreaded)
     }
+    let hubs = pipeline.hubs(
+      Array(query.candidates.prefix(most)), settings.compactMap { $0 }.max { $0.hubness < $1.hubness } ?? .recallOnly,
+      with: evaluation.kernels.singleThreaded)
     let places = Dictionary(uniqueKeysWithValues: query.candidates.indices.map { (query.candidates[$0].item, $0) })
     return settings.map { setting in
       var keys = query.candidates.map { RankKey(isCandidate: false, score: $0.score) }
       if let setting {
         let count = min(setting.candidates, query.candidates.count)
-        for candidate in fused(Array(query.candidates.prefix(count)), fine: Array(fine.prefix(count)), setting) {
+        let hubness = setting.hubness > 0 ? hubs.map { Array($0.prefix(count)) } : nil
+        let candidates = Array(query.candidates.prefix(count))
+        for candidate in fused(candidates, fine: Array(fine.prefix(count)), hubness: hubness, setting) {
           keys[places[candidate.item]!] = RankKey(isCandidate: true, score: candidate.score)
         }
       }

@@ -36,6 +36,9 @@ import Tokenization
 /// | `text.{projection,word_projection}.{weight,bias}` | [dimension, width], [dimension]; one may serve both, |
 /// | | and a tower of width = dimension may have none |
 ///
+/// | of a tuned model | |
+/// | `bank.{sentences,images}.weight` | [rows, dimension], I8: sentences and images like those to be asked and searched |
+///
 /// Batch norms are folded. In an int8 file a matrix `T.weight` is I8 with `T.weight_scale` F32, one a row; where `T.columns`
 /// is there too, F32 [inputs], the matrix is scale * code * columns, and the input is multiplied by it before it is quantised.
 package final class Model: Sendable {
@@ -138,8 +141,13 @@ package final class Model: Sendable {
 
 extension Model {
   /// Writes the same weights with another config, to the same file or to another: whole, or not at all.
-  package func write(_ config: ModelConfig, to path: String) throws(WeightsError) {
-    let parts = weights.names.map { [weights] name in
+  ///
+  /// - Parameter more: layers by name, in the place of those that have their names.
+  package func write(
+    _ config: ModelConfig, adding more: [String: RoundedLayer] = [:], to path: String
+  ) throws(WeightsError) {
+    let names = weights.names.filter { name in !more.keys.contains { name.hasPrefix("\($0).") } }
+    var parts = names.map { [weights] name in
       let (shape, type) = (weights.shape(name)!, weights.isInt8(name) ? ElementType.i8 : .f32)
       return LazyTensors([TensorPlan(name, type, shape)]) { () throws(WeightsError) in
         let values: StoredTensor.Values =
@@ -147,9 +155,26 @@ extension Model {
         return [StoredTensor(name, shape: shape, values)]
       }
     }
+    for (name, layer) in more {
+      let rows = layer.scales.count
+      let shape = [rows, layer.codes.count / rows]
+      let plans = [TensorPlan("\(name).weight", .i8, shape), TensorPlan("\(name).weight_scale", .f32, [rows])]
+      parts.append(
+        LazyTensors(plans) { () throws(WeightsError) in
+          [StoredTensor("\(name).weight", shape: shape, .i8(layer.codes)), StoredTensor("\(name).weight_scale", shape: [rows], .f32(layer.scales))]
+        })
+    }
     var metadata = metadata
     metadata["config"] = config.json()
     try SafeTensors.write(parts, metadata: metadata, to: path)
+  }
+
+  /// A bank of vectors, f32[rows, dimension].
+  package func bank(_ name: String, rows: Int) throws(WeightsError) -> [Float] {
+    let shape = [rows, config.dimension]
+    let codes = try weights.codes("\(name).weight", shape: shape)
+    let scales = try weights.floats("\(name).weight_scale", shape: [rows])
+    return codes.indices.map { scales[$0 / config.dimension] * Float(codes[$0]) }
   }
 
   /// What the columns of a layer's input are multiplied by before they are quantised; nil where the file has none.

@@ -18,6 +18,8 @@ package struct ModelConfig: Codable, Sendable, Equatable {
   package var interaction: InteractionConfig
   /// What a score means; nil where nobody has found out.
   package var probability: ProbabilityConfig?
+  /// Of the banks that tell hubs, where the file has them.
+  package var hubness: HubnessConfig?
   /// What the weights of a `.ftf` file hold; absent in a source.
   package var precision: Precision?
   /// Scales of the block outputs that ReLU6 does not bound, by layer name; for int8.
@@ -231,10 +233,49 @@ public struct InteractionConfig: Codable, Sendable, Equatable {
   public var beta: Float
   public var lambda: Float
   public var fusion: Fusion
+  /// The share of an item's nearness to whatever is asked that is taken off its score, at least 0; for models that know of it.
+  public var hubness: Float
 
-  public init(mode: Mode, candidates: Int, tau: Float, beta: Float, lambda: Float, fusion: Fusion) {
+  public init(
+    mode: Mode, candidates: Int, tau: Float, beta: Float, lambda: Float, fusion: Fusion, hubness: Float = 0
+  ) {
     (self.mode, self.candidates, self.tau) = (mode, candidates, tau)
-    (self.beta, self.lambda, self.fusion) = (beta, lambda, fusion)
+    (self.beta, self.lambda, self.fusion, self.hubness) = (beta, lambda, fusion, hubness)
+  }
+
+  public init(from decoder: any Decoder) throws {
+    let values = try decoder.container(keyedBy: CodingKeys.self)
+    mode = try values.decode(Mode.self, forKey: .mode)
+    candidates = try values.decode(Int.self, forKey: .candidates)
+    tau = try values.decode(Float.self, forKey: .tau)
+    beta = try values.decode(Float.self, forKey: .beta)
+    lambda = try values.decode(Float.self, forKey: .lambda)
+    fusion = try values.decode(Fusion.self, forKey: .fusion)
+    hubness = try values.decodeIfPresent(Float.self, forKey: .hubness) ?? 0
+  }
+
+  /// Leaves recall's order as it is.
+  package static let recallOnly = InteractionConfig(mode: .none, candidates: 50, tau: 0.1, beta: 0.5, lambda: 0.5, fusion: .z)
+}
+
+/// How a model's banks `bank.sentences` and `bank.images` tell what is near to whatever is asked; see `Retrieval`.
+package struct HubnessConfig: Codable, Sendable, Equatable {
+  /// Rows of either bank.
+  package var sentences: Int
+  package var images: Int
+  package var temperature: Float
+  /// The mean hubness of images and of captions.
+  package var imageLevel: Float
+  package var captionLevel: Float
+
+  package init(sentences: Int, images: Int, temperature: Float, imageLevel: Float, captionLevel: Float) {
+    (self.sentences, self.images, self.temperature) = (sentences, images, temperature)
+    (self.imageLevel, self.captionLevel) = (imageLevel, captionLevel)
+  }
+
+  package var isUsable: Bool {
+    (1...1 << 20).contains(sentences) && (1...1 << 20).contains(images) && temperature > 0 && temperature.isFinite
+      && imageLevel.isFinite && captionLevel.isFinite
   }
 }
 
@@ -343,8 +384,9 @@ extension ModelConfig {
       return "needs three means and three positive stds"
     }
     if !Self.isEpsilon(text.normEpsilon) { return bad("text.norm_epsilon", text.normEpsilon) }
+    if let hubness, !hubness.isUsable { return "has a hubness that is none: rows, a temperature above 0, and levels" }
     if let probability, !probability.isUsable { return "has a probability that is none: numbers, and a temperature above 0" }
-    if !interaction.isUsable { return "has an interaction outside its ranges: tau > 0, beta and lambda in 0...1" }
+    if !interaction.isUsable { return "has an interaction outside its ranges: tau > 0, beta and lambda in 0...1, hubness in 0...2" }
     return switch vision {
     case .efficientNetLite(let config): config.contradiction
     case .vit(let config): config.contradiction
@@ -421,8 +463,8 @@ extension EfficientNetLiteConfig {
 }
 
 extension InteractionConfig {
-  /// tau > 0 and finite, beta and lambda in 0...1, candidates at least 1.
+  /// tau > 0 and finite, beta and lambda in 0...1, candidates at least 1, hubness in 0...2.
   package var isUsable: Bool {
-    tau > 0 && tau.isFinite && (0...1).contains(beta) && (0...1).contains(lambda) && candidates >= 1
+    tau > 0 && tau.isFinite && (0...1).contains(beta) && (0...1).contains(lambda) && candidates >= 1 && (0...2).contains(hubness)
   }
 }

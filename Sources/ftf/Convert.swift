@@ -65,7 +65,7 @@ struct Convert: ParsableCommand {
     help: "Divide the difficulty of large activations between them and the weights, in int8 transformers.")
   var smooth = true
 
-  @Flag(help: "Measure what quantisation cost on the images of --calibrate, print it and keep it in the file.")
+  @Flag(help: "Measure what quantisation cost on images of --calibrate that it was not calibrated with, if there are more; print it and keep it in the file.")
   var verify = false
 
   @Option(
@@ -88,7 +88,7 @@ struct Convert: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "With --images: captions (JSON lines of filename, split and captions) on which the rerank's settings are chosen, and what a score means is found. Lines of the split val, or all where there are none.",
+      "With --images: captions (JSON lines of filename, split and captions) on which the rerank's settings are chosen, and what a score means is found. Lines of the split val are tuned on, or all where there are none; those of the split train show what is near to whatever is asked.",
       valueName: "captions.jsonl"))
   var tune: String?
 
@@ -163,16 +163,20 @@ struct Convert: ParsableCommand {
       let (rows, values) = try NPY.read(expect)
       options.expected = (expect, rows, values, try calibrate.map { folder in try ImageFiles.below([folder]) })
     }
-    if let calibrate { options.calibrationImages = try sample(calibrate) }
-    if let tune, let images { options.tuning = try captioned(tune, images) }
+    if let calibrate { (options.calibrationImages, options.verificationImages) = try sample(calibrate) }
+    if let tune, let images { (options.tuning, options.tuningBank) = try captioned(tune, images) }
     return options
   }
 
-  private func captioned(_ path: String, _ folder: String) throws -> [CaptionedImages] {
+  /// Lines to tune on, and lines of the split train.
+  private func captioned(_ path: String, _ folder: String) throws -> (val: [CaptionedImage], train: [CaptionedImage]) {
     let file = try CaptionsFile(path: path)
     if let problem = file.problems.first { throw Failure(problem) }
+    func images(_ lines: [CaptionsFile.Line]) -> [CaptionedImage] {
+      lines.map { CaptionedImage(path: "\(folder)/\($0.filename)", captions: $0.captions) }
+    }
     let val = file.lines.filter { $0.split == "val" }
-    return (val.isEmpty ? file.lines : val).map { CaptionedImages(path: "\(folder)/\($0.filename)", captions: $0.captions) }
+    return val.isEmpty ? (images(file.lines), []) : (images(val), images(file.lines.filter { $0.split == "train" }))
   }
 
   private func questions() throws -> [String] {
@@ -188,10 +192,16 @@ struct Convert: ParsableCommand {
     return lines
   }
 
-  private func sample(_ folder: String) throws -> [String] {
+  /// Images to calibrate with, and as many others to measure with, where the folder has them; both evenly spaced.
+  private func sample(_ folder: String) throws -> (used: [String], others: [String]) {
+    func spaced(_ all: [String]) -> [String] {
+      let count = min(calibrationImages, all.count)
+      return (0..<count).map { all[$0 * all.count / count] }
+    }
     let all = try ImageFiles.below([folder])
-    let count = min(calibrationImages, all.count)
-    return (0..<count).map { all[$0 * all.count / count] }
+    let used = spaced(all)
+    let taken = Set(used)
+    return (used, spaced(all.filter { !taken.contains($0) }))
   }
 }
 

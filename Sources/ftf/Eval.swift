@@ -41,23 +41,20 @@ struct Eval: ParsableCommand {
       .map { try $0.get() }
     progress.finish()
     let sentences = lines.flatMap(\.captions)
-    let owner = lines.enumerated().flatMap { i, line in line.captions.map { _ in i } }
     let textProgress = Progress("captions", total: sentences.count)
     let texts = engine.encode(texts: sentences, progress: textProgress.add)
     textProgress.finish()
 
     let precision = precision ?? engine.precision
     let candidates = try engine.candidates(interaction)
-    let (recall, reranked) = try engine.evaluate(
-      encoded, texts, owner: owner, precision: precision, interaction)
-    let reliability = try engine.reliability(
-      encoded, texts, captions: lines.map(\.captions), precision: precision, interaction)
+    let found = try engine.evaluate(encoded, texts, captions: lines.map(\.captions), precision: precision, interaction)
     if json {
       var facts: [String: Any] = [
         "images": lines.count, "captions": sentences.count, "precision": precision.rawValue,
-        "candidates": candidates, "recall": object(recall), "rerank": object(reranked),
+        "candidates": candidates, "recall": object(found.recall), "rerank": object(found.reranked),
       ]
-      facts["probability"] = reliability.map { reliability in
+      facts["gain"] = found.gain.map { ["mean": $0.mean, "low": $0.low, "high": $0.high] }
+      facts["probability"] = found.reliability.map { reliability in
         [
           "expected_calibration_error": reliability.expectedError,
           "bins": reliability.bins.map { ["results": Double($0.count), "stated": $0.meanStated, "right": $0.shareRight] },
@@ -68,12 +65,15 @@ struct Eval: ParsableCommand {
     print(
       "\(lines.count) images, \(sentences.count) captions, \(precision.rawValue), \(candidates) candidates")
     print("            i2t R@1   R@5  R@10  t2i R@1   R@5  R@10     mR  ms/query")
-    for (name, scores) in [("recall only", recall), ("reranked", reranked)] {
+    for (name, scores) in [("recall only", found.recall), ("reranked", found.reranked)] {
       let columns = (scores.imageToText + scores.textToImage + [scores.meanRecall]).map { String(format: "%6.2f", $0) }
       let time = String(format: "%9.3f", scores.millisecondsPerQuery)
       print(name.padding(toLength: 12, withPad: " ", startingAt: 0) + columns.joined(separator: " ") + time)
     }
-    guard let reliability else { return }
+    if let gain = found.gain {
+      print(String(format: "the rerank adds %+.2f mR (%+.2f to %+.2f, drawing images anew)", gain.mean, gain.low, gain.high))
+    }
+    guard let reliability = found.reliability else { return }
     print(String(format: "probabilities of the first ten: expected calibration error %.3f", reliability.expectedError))
     for bin in reliability.bins where bin.count > 0 {
       print(String(format: "  stated %5.1f %%, right %5.1f %% of %d", 100 * bin.meanStated, 100 * bin.shareRight, bin.count))
@@ -102,6 +102,9 @@ struct RerankOptions: ParsableArguments {
   @Option(help: "The share of the fine score, 0 to 1.")
   var lambda: Float?
 
+  @Option(help: "The share of what an item has for every query that is taken off its score, 0 to 2, where the model was tuned.")
+  var hubness: Float?
+
   @Option(help: "balanced, words, maxsim or none.")
   var interaction: InteractionMode?
 
@@ -111,15 +114,16 @@ struct RerankOptions: ParsableArguments {
   func validate() throws {
     let isUsable =
       tau.map { $0 > 0 && $0.isFinite } ?? true && beta.map { (0...1).contains($0) } ?? true
-      && lambda.map { (0...1).contains($0) } ?? true && candidates.map { $0 >= 1 } ?? true
+      && lambda.map { (0...1).contains($0) } ?? true && candidates.map { $0 >= 1 } ?? true && hubness.map { (0...2).contains($0) } ?? true
     guard isUsable else {
-      throw ValidationError("--tau must be positive, --beta and --lambda lie in 0...1, --candidates is at least 1")
+      throw ValidationError("--tau must be positive, --beta and --lambda lie in 0...1, --hubness in 0...2, --candidates is at least 1")
     }
   }
 
   var settings: Interaction {
     Interaction(
-      mode: interaction, candidates: candidates, tau: tau, beta: beta, lambda: lambda, fusion: fusion)
+      mode: interaction, candidates: candidates, tau: tau, beta: beta, lambda: lambda, fusion: fusion,
+      hubness: hubness)
   }
 }
 

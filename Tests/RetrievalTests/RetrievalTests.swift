@@ -330,3 +330,60 @@ private func oracle(_ p: [[Double]], _ g: [Double], _ t: [Double], tau: Double, 
     #expect(Interval([Double](repeating: 2, count: 5)) == Interval([Double](repeating: 2, count: 5)))
   }
 }
+
+@Suite struct Hubs {
+  private let d = 16
+
+  private func unit(_ x: [Float]) -> [Float] {
+    let norm = x.reduce(0) { $0 + $1 * $1 }.squareRoot()
+    return x.map { $0 / norm }
+  }
+
+  @Test(arguments: [Precision.fp32, .int8]) func hubnessIsItsFormula(precision: Precision) throws {
+    var random = SeededGenerator(seed: 12)
+    let kernels = try KernelSet(threads: 1)
+    let rows = (0..<50).map { _ in unit(random.floats(d)) }
+    let item = unit(random.floats(d))
+    let hubness = Hubness(
+      bank: rows.flatMap { $0 }, temperature: 0.1, level: 0.2, dimension: d, precision: precision, with: kernels)
+    let mean = rows.reduce(0.0) { sum, row in
+      sum + exp(zip(row, item).reduce(0.0) { $0 + Double($1.0) * Double($1.1) } / 0.1) / 50
+    }
+    let value = hubness.value(of: VectorSet(item, precision, dimension: d, with: kernels).view, with: kernels)
+    #expect(abs(Double(value) - (0.1 * log(mean) - 0.2)) < (precision == .fp32 ? 1e-5 : 0.01))
+  }
+
+  /// One image lies where all sentences are: it comes first for every sentence until its hubness is taken off.
+  @Test(arguments: [Precision.fp32, .int8]) func aHubComesFirstNoLonger(precision: Precision) throws {
+    var random = SeededGenerator(seed: 13)
+    let kernels = try KernelSet(threads: 2)
+    let n = 12
+    let middle = unit(random.floats(d))
+    let topics = (0..<n).map { _ in unit(zip(middle, random.floats(d)).map { $0 + 0.5 * $1 }) }
+    // The hub, and images a little beside their sentences.
+    let globals = [middle] + topics.map { unit(zip($0, random.floats(d)).map { $0 - 0.45 * $1 }) }
+    let sentences = [middle] + topics
+    func firsts(_ share: Float) -> Int {
+      let evaluation = Evaluation(
+        globals: globals, patches: globals, sentences: sentences, words: sentences, owner: Array(0...n), dimension: d,
+        precision: precision,
+        hubness: (
+          Hubness(
+            bank: topics.flatMap { $0 }, temperature: 0.05, level: 0, dimension: d, precision: precision, with: kernels),
+          Hubness(
+            bank: topics.flatMap { $0 }, temperature: 0.05, level: 0, dimension: d, precision: precision, with: kernels)
+        ), with: kernels)
+      let setting = InteractionConfig(
+        mode: .balanced, candidates: n + 1, tau: 0.1, beta: 0.5, lambda: 0, fusion: .raw, hubness: share)
+      return Int((evaluation.scores(setting).textToImage[0] * Double(n + 1) / 100).rounded())
+    }
+    #expect(firsts(1) > firsts(0))
+  }
+
+  @Test func aShareOfNothingChangesNothing() {
+    let setting = InteractionConfig(mode: .balanced, candidates: 3, tau: 0.1, beta: 0.5, lambda: 0.5, fusion: .raw, hubness: 0.5)
+    let candidates = [Float(0.5), 0.4, 0.3].enumerated().map { Candidate(item: $0, recall: $1, recallRank: $0, score: $1) }
+    #expect(fused(candidates, fine: [0.5, 0.4, 0.3], setting).map(\.item) == [0, 1, 2])
+    #expect(fused(candidates, fine: [0.5, 0.4, 0.3], hubness: [0.5, 0, 0], setting).map(\.item) == [1, 2, 0])
+  }
+}

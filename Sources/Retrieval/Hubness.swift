@@ -1,0 +1,57 @@
+import Foundation
+import Kernels
+import Synchronization
+import Weights
+
+/// How near an item lies to whatever is asked: h = T log mean_b exp(<item, b> / T) over a bank of sentences, for images, or of images,
+/// for captions, less its level.
+///
+/// Some vectors are near to every query and come up where they are not meant (hubs; Radovanovic et al., JMLR 2010). Taking off what
+/// an item has for every query, as inverted softmax (arXiv 1702.03859), CSLS (arXiv 1710.04087) and QB-Norm (arXiv 2112.12777) do,
+/// leaves what it has for this one. It does not depend on the query, so that it is computed once an item.
+package struct Hubness: Sendable {
+  private let bank: VectorSet
+  private let temperature: Float
+  private let level: Float
+
+  /// - Parameters:
+  ///   - bank: f32[rows, dimension], rows of unit norm.
+  ///   - level: the mean over items, so that scores keep their scale.
+  package init(
+    bank: [Float], temperature: Float, level: Float, dimension: Int, precision: Precision, with kernels: KernelSet
+  ) {
+    self.bank = VectorSet(bank, precision, dimension: dimension, with: kernels)
+    (self.temperature, self.level) = (temperature, level)
+  }
+
+  /// - Parameter item: the coarse vector of one item, in the bank's representation.
+  package func value(of item: Rows, with kernels: KernelSet) -> Float {
+    let scores = AlignedBuffer<Float>(uninitialised: bank.count)
+    kernels.dots(bank.view, item, into: scores)
+    var most = -Float.infinity
+    for i in 0..<bank.count { most = max(most, scores[i]) }
+    var sum: Float = 0
+    for i in 0..<bank.count { sum += exp((scores[i] - most) / temperature) }
+    return most + temperature * log(sum / Float(bank.count)) - level
+  }
+}
+
+/// What was computed of each item's hubness; NaN where nothing was.
+final class HubnessCache: Sendable {
+  private let hubness: Hubness
+  private let known: Mutex<[Float]>
+
+  init(_ hubness: Hubness, items: Int) {
+    self.hubness = hubness
+    known = Mutex([Float](repeating: .nan, count: items))
+  }
+
+  func values(_ items: [Int], compute: (Hubness, Int) -> Float) -> [Float] {
+    var values = known.withLock { known in items.map { known[$0] } }
+    let missing = values.indices.filter { values[$0].isNaN }
+    guard !missing.isEmpty else { return values }
+    for i in missing { values[i] = compute(hubness, items[i]) }
+    known.withLock { for i in missing { $0[items[i]] = values[i] } }
+    return values
+  }
+}
