@@ -50,7 +50,8 @@ check: release .venv
 	FTF_CHECK=$(abspath $(CHECK)) FTF_CHECK_IMAGES=$(abspath $(DATA))/data/rsicd/images $(SWIFT) test --filter CheckTests
 
 goldens: .venv .venv/open_clip
-	$(PYTHON) Models/goldens.py Tests/Goldens $(DATA)/weights/ftf-lite2
+	$(PYTHON) Models/goldens.py Tests/Goldens
+	$(PYTHON) Models/default_goldens.py Tests/Goldens .build/training/model
 	$(PYTHON) Models/clip_goldens.py Tests/Goldens
 	$(PYTHON) Models/source_goldens.py Tests/Goldens
 

@@ -1,8 +1,7 @@
-"""Writes the fixtures of the tests: python goldens.py ../Tests/Goldens MODEL_DIR
+"""Writes the fixtures of the tests: python goldens.py ../Tests/Goldens
 
 A tiny random model (`tiny/`: its weights say nothing of retrieval), images of every kind that people have, and in
-`expected.safetensors` what PyTorch, Pillow and transformers make of them. `default.safetensors` holds what the weights
-behind the default model (MODEL_DIR, in fp32) make of some of the images and sentences.
+`expected.safetensors` what PyTorch, Pillow and transformers make of them.
 """
 import json
 import sys
@@ -159,12 +158,3 @@ save_file(dict(
     grey16=torch.from_numpy((grey16 >> 8).astype(np.float16))), f"{out}/expected.safetensors")
 json.dump(dict(images=names, sentences=sentences, ids=[model.ids(s) for s in sentences]),
           open(f"{out}/expected.json", "w"), indent=1)
-
-full = Model(sys.argv[2])
-chosen = ["rgb.jpg", "exact.png", "grey.jpg", "exif6.jpg"]
-described = ["many planes are parked in an airport", "a bridge over a wide river", "white storage tanks", "dense forest"]
-save_file(dict(
-    g=full.images(np.stack([full.pixels(f"{out}/images/{name}") for name in chosen]))[0],
-    t=torch.stack([full.text(s)[0] for s in described])), f"{out}/default.safetensors")
-json.dump(dict(images=chosen, sentences=described + HARD, ids=[full.ids(s) for s in described + HARD]),
-          open(f"{out}/default.json", "w"), indent=1)

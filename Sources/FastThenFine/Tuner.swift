@@ -79,35 +79,43 @@ struct Tuner {
   }
 
   /// The config with the interaction of the best mR, `none` where no rerank betters recall, and the banks that go with it.
+  ///
+  /// First the sharpness and balance of every guide, then, with the best of each, all shares.
   func tuned(report: (String) -> Void) throws -> (config: ModelConfig, banks: [String: RoundedLayer]) {
-    var best: (setting: InteractionConfig, gain: Interval, hubness: HubnessConfig)?
-    var base = 0.0
-    for temperature in Self.temperatures {
-      let hubness = level(temperature)
-      let trials = trials(hubness)
-      let recall = trials.parts([nil])[0]
-      if base == 0 {
-        base = recall.reduce(0, +) / Double(recall.count)
-        report(
-          String(format: "recall alone: mR %.2f over %d images, %d captions", base, recall.count, encoded.captions.count))
-      }
-      report(String(format: "hubness at temperature %g:", temperature))
-      for (setting, gain) in bests(trials, recall, report) where gain.mean > best?.gain.mean ?? 0 {
-        best = (setting, gain, hubness)
+    let levels = Self.temperatures.map(level)
+    let all = levels.map(trials)
+    let recall = all[0].parts([nil])[0]
+    let base = recall.reduce(0, +) / Double(recall.count)
+    report(String(format: "recall alone: mR %.2f over %d images, %d captions", base, recall.count, encoded.captions.count))
+    var best: (trial: Trial, level: Int)?
+    for mode in [InteractionConfig.Mode.balanced, .words, .maxsim] {
+      let guide = guide(mode, all[0], recall)
+      for level in levels.indices {
+        let trials = trial(settings(guide, lambdas: Self.lambdas, shares: Self.shares, candidates: Self.candidates), all[level], recall)
+        report(String(format: "%@, tau %g, beta %g, hubs at temperature %g:", mode.rawValue, guide.tau, guide.beta, levels[level].temperature))
+        for (name, some) in [
+          ("without hubness", trials.filter { $0.setting.hubness == 0 && $0.setting.lambda > 0 }),
+          ("hubness alone", trials.filter { $0.setting.lambda == 0 }), ("both", trials.filter { $0.setting.lambda > 0 }),
+        ] {
+          let first = some.max { $0.mean < $1.mean }!
+          report("  \(name): \(first.line)")
+          if first.mean > best?.trial.mean ?? 0 { best = (first, level) }
+        }
       }
     }
     var config = engine.model.config
-    config.interaction = best?.setting ?? .recallOnly
+    config.interaction = best?.trial.setting ?? .recallOnly
     config.interaction.fusion = engine.model.config.interaction.fusion
-    config.hubness = best?.hubness ?? level(Self.temperatures[0])
+    config.hubness = levels[best?.level ?? 0]
     if let best {
-      report("taken: \(Self.line(best.setting, best.gain))" + (best.gain.low > 0 ? "" : "; no more than chance may give"))
+      let isChance = Interval(best.trial.gain).low <= 0
+      report("taken: \(config.interaction.mode.rawValue), \(best.trial.line)" + (isChance ? "; no more than chance may give" : ""))
     } else {
       report("recall alone is better than every rerank that was tried: the default is no rerank")
     }
     // A sentence is right for every image that has it.
     let chosen = config.interaction.mode == .none ? nil : config.interaction
-    let answers = trials(config.hubness!).answers(chosen) { encoded.owned[$1].contains(encoded.captions[$0]) }
+    let answers = all[best?.level ?? 0].answers(chosen) { encoded.owned[$1].contains(encoded.captions[$0]) }
     config.probability = ProbabilityConfig(answers)
     if let probability = config.probability {
       report(String(format: "probabilities: expected calibration error %.3f", Reliability(probability, answers).expectedError))
@@ -122,37 +130,52 @@ struct Tuner {
     )
   }
 
-  /// The best setting of every guide and sharpness.
-  private func bests(
-    _ trials: RerankTrials, _ recall: [Double], _ report: (String) -> Void
-  ) -> [(InteractionConfig, Interval)] {
-    let guides: [(InteractionConfig.Mode, Float)] =
-      Self.taus.map { (.balanced, $0) } + Self.taus.map { (.words, $0) } + [(.maxsim, Self.taus[0])]
-    return guides.compactMap { mode, tau in
-      var local: (setting: InteractionConfig, gain: [Double], mean: Double)?
+  /// What a setting adds to each image's part in mR.
+  private struct Trial {
+    var setting: InteractionConfig
+    var gain: [Double]
+    var mean: Double { gain.reduce(0, +) / Double(max(gain.count, 1)) }
+
+    var line: String {
+      let interval = Interval(gain)
+      return String(
+        format: "lambda %g, %d candidates, hubness %g: %+.2f (%+.2f to %+.2f)", setting.lambda, setting.candidates,
+        setting.hubness, interval.mean, interval.low, interval.high)
+    }
+  }
+
+  private func trial(_ settings: [InteractionConfig], _ trials: RerankTrials, _ recall: [Double]) -> [Trial] {
+    zip(settings, trials.parts(settings)).map { Trial(setting: $0, gain: zip($1, recall).map { $0 - $1 }) }
+  }
+
+  /// The best sharpness and balance of a guide.
+  private func guide(_ mode: InteractionConfig.Mode, _ trials: RerankTrials, _ recall: [Double]) -> InteractionConfig {
+    var best: Trial?
+    for tau in mode == .maxsim ? [Self.taus[0]] : Self.taus {
       for beta in mode == .maxsim ? [0] : Self.betas {
-        var settings: [InteractionConfig] = []
-        for lambda in Self.lambdas {
-          for candidates in Self.candidates {
-            for share in Self.shares {
-              settings.append(
-                InteractionConfig(
-                  mode: mode, candidates: candidates, tau: tau, beta: beta, lambda: lambda,
-                  fusion: engine.model.config.interaction.fusion, hubness: share))
-            }
-          }
-        }
-        for (setting, parts) in zip(settings, trials.parts(settings)) {
-          let gain = zip(parts, recall).map { $0 - $1 }
-          let mean = gain.reduce(0, +) / Double(gain.count)
-          if mean > local?.mean ?? -.infinity { local = (setting, gain, mean) }
+        let guide = InteractionConfig(
+          mode: mode, candidates: 50, tau: tau, beta: beta, lambda: 1, fusion: engine.model.config.interaction.fusion)
+        for one in trial(settings(guide, lambdas: Array(Self.lambdas.dropFirst()), shares: [0], candidates: [50]), trials, recall)
+        where one.mean > best?.mean ?? -.infinity { best = one }
+      }
+    }
+    return best!.setting
+  }
+
+  private func settings(
+    _ guide: InteractionConfig, lambdas: [Float], shares: [Float], candidates: [Int]
+  ) -> [InteractionConfig] {
+    var settings: [InteractionConfig] = []
+    for lambda in lambdas {
+      for share in shares {
+        for count in candidates {
+          var setting = guide
+          (setting.lambda, setting.hubness, setting.candidates) = (lambda, share, count)
+          settings.append(setting)
         }
       }
-      guard let local else { return nil }
-      let gain = Interval(local.gain)
-      report("  \(Self.line(local.setting, gain))")
-      return (local.setting, gain)
     }
+    return settings
   }
 
   private func trials(_ config: HubnessConfig) -> RerankTrials {
@@ -185,13 +208,5 @@ struct Tuner {
       sentences: sentenceBank.count / d, images: imageBank.count / d, temperature: temperature,
       imageLevel: mean(encoded.images.map(\.global), sentenceBank),
       captionLevel: mean(encoded.texts.map(\.sentence), imageBank))
-  }
-
-  private static func line(_ setting: InteractionConfig, _ gain: Interval) -> String {
-    let numbers = setting.mode == .maxsim ? "" : String(format: " tau %g, beta %g,", setting.tau, setting.beta)
-    return "\(setting.mode.rawValue),\(numbers)"
-      + String(
-        format: " lambda %g, %d candidates, hubness %g: %+.2f (%+.2f to %+.2f)", setting.lambda, setting.candidates,
-        setting.hubness, gain.mean, gain.low, gain.high)
   }
 }
