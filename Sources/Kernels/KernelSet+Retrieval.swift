@@ -1,4 +1,5 @@
 import CSIMD
+import Foundation
 
 extension KernelSet {
   /// scores[j, i] = <rows[i], queries[j]>; of codes the sum is exact, times (queryScales[j] * scales[i]).
@@ -140,5 +141,26 @@ package struct GramMatrix: Sendable {
         ? Gram(codes: unsafe _overrideLifetime(codes.span, borrowing: self), least: least, step: step, ownSquare: ownSquare)
         : Gram(unsafe _overrideLifetime(floats.span, borrowing: self), ownSquare: ownSquare)
     }
+  }
+}
+
+extension KernelSet {
+  /// T log((1 / n) sum_i exp(x_i / T)): near the mean of x for a large T, near its maximum for a small one. The same bits on every level.
+  ///
+  /// - Parameter x: f32[count], at least one.
+  package static func logMeanExp(_ x: AlignedBuffer<Float>, count: Int, temperature: Float) -> Float {
+    precondition(count > 0 && x.count >= count, "logMeanExp: shapes disagree")
+    let p = unsafe UnsafePointer(x.address)
+    var most = unsafe p[0]
+    for i in 1..<max(count, 2) where i < count { most = unsafe max(most, p[i]) }
+    var sums = SIMD16<Float>()
+    let (top, scale) = (SIMD16(repeating: most), 1 / temperature)
+    for i in stride(from: 0, to: count, by: 16) {
+      let lanes = min(16, count - i)
+      let values = unsafe SIMD16<Float>.load(p + i, count: lanes).filled(from: lanes, with: -Float.greatestFiniteMagnitude)
+      // What lies 87 temperatures below the greatest is clamped there: 1e-38 of it, and so is what fills up.
+      sums += ((values - top) * scale).exponential()
+    }
+    return most + temperature * log(sums.sum() / Float(count))
   }
 }

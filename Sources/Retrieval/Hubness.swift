@@ -1,4 +1,3 @@
-import Foundation
 import Kernels
 import Synchronization
 import Weights
@@ -28,11 +27,7 @@ package struct Hubness: Sendable {
   package func value(of item: Rows, with kernels: KernelSet) -> Float {
     let scores = AlignedBuffer<Float>(uninitialised: bank.count)
     kernels.dots(bank.view, item, into: scores)
-    var most = -Float.infinity
-    for i in 0..<bank.count { most = max(most, scores[i]) }
-    var sum: Float = 0
-    for i in 0..<bank.count { sum += exp((scores[i] - most) / temperature) }
-    return most + temperature * log(sum / Float(bank.count)) - level
+    return KernelSet.logMeanExp(scores, count: bank.count, temperature: temperature) - level
   }
 }
 
@@ -46,11 +41,12 @@ final class HubnessCache: Sendable {
     known = Mutex([Float](repeating: .nan, count: items))
   }
 
-  func values(_ items: [Int], compute: (Hubness, Int) -> Float) -> [Float] {
+  func values(_ items: [Int], with kernels: KernelSet, compute: (Hubness, Int) -> Float) -> [Float] {
     var values = known.withLock { known in items.map { known[$0] } }
     let missing = values.indices.filter { values[$0].isNaN }
     guard !missing.isEmpty else { return values }
-    for i in missing { values[i] = compute(hubness, items[i]) }
+    let found = kernels.parallelMap(missing.count) { compute(hubness, items[missing[$0]]) }
+    for (i, value) in zip(missing, found) { values[i] = value }
     known.withLock { for i in missing { $0[items[i]] = values[i] } }
     return values
   }

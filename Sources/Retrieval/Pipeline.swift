@@ -68,10 +68,9 @@ package final class Pipeline<Source: ItemSource>: Sendable {
   ) -> [Candidate] {
     guard interaction.mode != .none else { return candidates }
     let count = min(interaction.candidates, candidates.count)
-    let single = kernels.singleThreaded
     let fine = fineScores(candidates, count, for: query, interaction, with: kernels)
     let first = Array(candidates.prefix(count))
-    let best = fused(first, fine: fine, hubness: hubs(first, interaction, with: single), interaction)
+    let best = fused(first, fine: fine, hubness: hubs(first, interaction, with: kernels), interaction)
     // What lies beyond is no better than the last of them: a score never rises along the list.
     let least = best.last?.score ?? 0
     return best
@@ -85,9 +84,10 @@ package final class Pipeline<Source: ItemSource>: Sendable {
   /// What is taken off each candidate's score, whatever is asked; nil for nothing.
   func hubs(_ candidates: [Candidate], _ interaction: InteractionConfig, with kernels: KernelSet) -> [Float]? {
     guard interaction.hubness > 0, let hubness else { return nil }
-    return hubness.values(candidates.map(\.item)) { hubness, item in
+    let single = kernels.singleThreaded
+    return hubness.values(candidates.map(\.item), with: kernels) { hubness, item in
       let (source, index) = place(item)
-      return hubness.value(of: source.item(index).coarse, with: kernels)
+      return hubness.value(of: source.item(index).coarse, with: single)
     }
   }
 
