@@ -87,7 +87,12 @@ package enum Facts {
       Fact(key: "beta", value: Double("\(config.interaction.beta)")!),
       Fact(key: "lambda", value: Double("\(config.interaction.lambda)")!),
       Fact(key: "fusion", value: config.interaction.fusion.rawValue),
+      Fact(key: "hubness", value: Double("\(config.interaction.hubness)")!),
     ]
+    if let hubness = config.hubness {
+      facts.append(Fact(key: "bank", value: "\(hubness.sentences) sentences, \(hubness.images) images"))
+    }
+    facts.append(Fact(key: "states_probabilities", value: config.probability != nil))
     if let origin = model.metadata["origin"], !origin.isEmpty {
       facts.append(Fact(key: "origin", value: origin))
     }
