@@ -28,14 +28,21 @@ let package = Package(
     .target(name: "Weights", dependencies: ["Kernels", "Tokenization"], swiftSettings: settings),
     // libjpeg-turbo and libpng behind functions that never longjmp into Swift.
     .target(name: "CImage", linkerSettings: [.linkedLibrary("jpeg"), .linkedLibrary("png"), .linkedLibrary("z")]),
+    // libgdal, opened at run time and never linked.
+    .target(name: "CGDAL"),
+    .target(name: "Geography", swiftSettings: settings),
     .target(name: "Imaging", dependencies: ["Kernels", "CImage"], swiftSettings: settings),
+    .target(name: "Scenes", dependencies: ["CGDAL", "CImage", "Geography", "Imaging", "Kernels"], swiftSettings: settings),
     .target(name: "Encoders", dependencies: ["Kernels", "Weights"], swiftSettings: settings),
     .target(name: "Retrieval", dependencies: ["Kernels", "Weights"], swiftSettings: settings),
     .target(
-      name: "Index", dependencies: ["Kernels", .product(name: "GRDB", package: "GRDB.swift")], swiftSettings: settings),
+      name: "Index", dependencies: ["Geography", "Kernels", .product(name: "GRDB", package: "GRDB.swift")],
+      swiftSettings: settings),
     .target(
       name: "FastThenFine",
-      dependencies: ["Kernels", "Weights", "Imaging", "Tokenization", "Encoders", "Retrieval", "Index"],
+      dependencies: [
+        "Kernels", "Weights", "Imaging", "Geography", "Scenes", "Tokenization", "Encoders", "Retrieval", "Index",
+      ],
       swiftSettings: settings),
     .target(name: "Demo", dependencies: ["FastThenFine"], swiftSettings: settings),
     .target(
@@ -56,8 +63,10 @@ let package = Package(
     .testTarget(
       name: "EncodersTests", dependencies: ["FastThenFine", "Index", "Tokenization", "Weights", "TestSupport"],
       swiftSettings: settings),
+    .testTarget(name: "GeographyTests", dependencies: ["Geography"], swiftSettings: settings),
+    .testTarget(name: "ScenesTests", dependencies: ["Scenes", "TestSupport"], swiftSettings: settings),
     .testTarget(name: "RetrievalTests", dependencies: ["Retrieval", "TestSupport"], swiftSettings: settings),
-    .testTarget(name: "IndexTests", dependencies: ["Index", "TestSupport"], swiftSettings: settings),
+    .testTarget(name: "IndexTests", dependencies: ["Geography", "Index", "TestSupport"], swiftSettings: settings),
     .testTarget(
       name: "FastThenFineTests", dependencies: ["FastThenFine", "Index", "Weights", "TestSupport"],
       swiftSettings: settings),

@@ -27,7 +27,7 @@ public final class ComputePool: Sendable {
   }
 
   /// `body(n)` in this thread once there are threads for it, n of them.
-  package func run<R: ~Copyable>(_ body: (Int) throws -> R) rethrows -> R {
+  package func run<R: ~Copyable, E: Error>(_ body: (Int) throws(E) -> R) throws(E) -> R {
     let (semaphore, granted) = (DispatchSemaphore(value: 0), Granted())
     acquire {
       granted.set($0)

@@ -102,12 +102,13 @@ public final class Engine: Sendable {
     pool.run { texts.encode([tokens(text)], with: kernels.with(threads: $0))[0].sentence }
   }
 
-  /// g of a picture: f32[dimension], unit norm. JPEG and PNG files are read, by what they hold and not by their names.
+  /// g of a picture: f32[dimension], unit norm. JPEG and PNG files are read, by what they hold and not by their names, and where GDAL
+  /// is installed also GeoTIFF, JPEG 2000, VRT and WebP.
   ///
   /// - Throws: `unusableFile`.
   public func embed(imageAt path: String) throws(FastThenFineError) -> [Float] {
     try FastThenFineError.wrapping {
-      let image = try RGBImage(path: path)
+      let image = try picture(at: path)
       return pool.run { images.encode(prepared(image).pixels, with: kernels.with(threads: $0)).global }
     }
   }
@@ -167,7 +168,7 @@ public final class Engine: Sendable {
     return kernels.parallelMap(paths.count) { i in
       defer { progress(1) }
       return Result { () throws(ImagingError) in
-        encode(try RGBImage(path: paths[i]), with: single)
+        encode(try picture(at: paths[i]), with: single)
       }
     }
   }

@@ -1,6 +1,7 @@
 import Foundation
 import Imaging
 import Kernels
+import Scenes
 
 /// The image files below some paths, as far as they could be seen, and what could not.
 ///
@@ -13,6 +14,8 @@ struct FolderWalk {
   private(set) var problems: [String] = []
   /// How many files were left out, by their ending.
   private(set) var leftOut: [String: Int] = [:]
+  /// How many of them GDAL would read, if it were there.
+  private(set) var scenesLeftOut = 0
   /// The folders whose every entry was seen.
   private var read: Set<FilePath> = []
   private var entered: Set<[UInt64]> = []
@@ -20,7 +23,7 @@ struct FolderWalk {
 
   /// Endings of other formats: a file with one of these, or with none, is looked into, since what it is its content says.
   private static let pictures: Set<String> = [
-    "", "tif", "tiff", "webp", "gif", "bmp", "img", "jp2", "j2k", "jxl", "heic", "heif", "avif", "dat", "bin", "pic", "image",
+    "", "vrt", "tif", "tiff", "webp", "gif", "bmp", "img", "jp2", "j2k", "jxl", "heic", "heif", "avif", "dat", "bin", "pic", "image",
   ]
 
   init(_ paths: [String]) {
@@ -164,11 +167,12 @@ struct FolderWalk {
       found.insert(path)
     } else {
       leftOut[path.ending, default: 0] += 1
+      if GDAL.absence != nil, Self.pictures.contains(path.ending), Scene.isOne(at: path) { scenesLeftOut += 1 }
     }
   }
 
   private static func isImage(_ path: FilePath) -> Bool {
     if RGBImage.endings.contains(path.ending) { return true }
-    return pictures.contains(path.ending) && RGBImage.isImage(at: path)
+    return pictures.contains(path.ending) && (RGBImage.isImage(at: path) || GDAL.absence == nil && Scene.isOne(at: path))
   }
 }

@@ -1,11 +1,13 @@
 import Foundation
 import Imaging
 import Kernels
+import Scenes
 
 /// Pictures of where the interaction looked: the weights over the patch grid laid over the image.
 public enum HeatMap {
   /// Writes `FOLDER/<rank>.png`, the picture with the attention over it, and `FOLDER/<rank>.json` (path, query, score and the grid of
-  /// attention) for every result that was reranked.
+  /// attention) for every result that was reranked; for a part of a scene with a place on the ground also `FOLDER/<rank>.tif`, the grid as
+  /// a GeoTIFF in the scene's reference system.
   ///
   /// - Throws: `unusableFile`.
   public static func write(
@@ -23,12 +25,21 @@ public enum HeatMap {
     let side = engine.model.config.vision.grid
     for result in answer.results {
       guard let weights = result.attention else { continue }
-      let image = engine.prepared(try RGBImage(path: result.pathBytes.map { FilePath(bytes: $0).spelling } ?? result.name))
+      let image = engine.prepared(try engine.picture(of: result))
       try overlay(weights, side: side, on: image).write(png: "\(folder)/\(result.rank).png")
       let grid = (0..<side).map { row in weights[row * side..<(row + 1) * side].map(Double.init) }
-      let object: [String: Any] = [
+      var object: [String: Any] = [
         "rank": result.rank, "path": result.name, "query": query, "score": Double(result.score), "grid": grid,
       ]
+      if let window = result.window { object["window"] = [window.x, window.y, window.width, window.height] }
+      if let stored = StoredScene(result.scene), stored.reference != nil {
+        let scene = try Scene(result.filePath, bands: stored.cutting.bands)
+        if scene.ground?.transform != nil {
+          let output = try OutputFile("\(folder)/\(result.rank).tif")
+          try scene.write(grid: weights, side: side, over: result.pixels, to: output.partial)
+          try output.commit()
+        }
+      }
       let json = try JSONSerialization.data(withJSONObject: object, options: [.sortedKeys, .withoutEscapingSlashes])
       try OutputFile.write(json, to: "\(folder)/\(result.rank).json")
     }

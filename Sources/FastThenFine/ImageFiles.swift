@@ -2,6 +2,7 @@ import Foundation
 import Imaging
 import Index
 import Kernels
+import Scenes
 
 /// Image files as folders hold them.
 package enum ImageFiles {
@@ -29,6 +30,24 @@ package enum ImageFiles {
     return FileStamp(size: Int64(status.st_size), modified: Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec))
   }
 
+  /// What a file is known by where it was moved; nil where it cannot be read.
+  static func content(of path: FilePath) -> Int64? {
+    if Scene.isOne(at: path) { return sceneContent(of: path) }
+    return (try? RGBImage.bytes(path.spelling)).map(content)
+  }
+
+  /// Of a scene, which may have more bytes than one wants to read twice: its first and its last four megabytes.
+  static func sceneContent(of path: FilePath) -> Int64? {
+    guard let file = FileHandle(forReadingAtPath: path.spelling) else { return nil }
+    defer { try? file.close() }
+    let part: UInt64 = 4 << 20
+    guard let size = try? file.seekToEnd(), (try? file.seek(toOffset: 0)) != nil,
+      var bytes = try? file.read(upToCount: Int(min(part, size)))
+    else { return nil }
+    if size > part, (try? file.seek(toOffset: max(part, size - part))) != nil, let last = try? file.readToEnd() { bytes += last }
+    return content(bytes)
+  }
+
   /// What a file is known by where it was moved: the CRC-32C and the CRC-32 of its bytes.
   static func content(_ bytes: Data) -> Int64 {
     Int64(bitPattern: UInt64(KernelSet.checksum(bytes.bytes)) << 32 | UInt64(RGBImage.crc32(bytes)))
@@ -39,7 +58,7 @@ extension FolderWalk {
   /// Why there is nothing to index.
   func nothing(in paths: [String]) -> String {
     let others = leftOut.isEmpty ? "" : " (\(counts))"
-    return paths.map { FilePath($0).description }.joined(separator: ", ") + ": holds no JPEG or PNG file" + others
+    return paths.map { FilePath($0).description }.joined(separator: ", ") + ": holds no image" + others + (scenesLeftOut > 0 ? "; " + (GDAL.absence ?? "") : "")
   }
 
   /// What was left out, the most frequent endings first: `.tif 12, .webp 3`.

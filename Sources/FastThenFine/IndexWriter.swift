@@ -2,6 +2,7 @@ import Foundation
 import Imaging
 import Index
 import Kernels
+import Scenes
 
 /// Writes an index. Holding one keeps every other writer away, in other processes too; searches go on beside it.
 ///
@@ -10,14 +11,14 @@ import Kernels
 ///
 /// What a method reports as stored survives a crash at any later instant.
 public struct IndexWriter: ~Copyable {
-  private let engine: Engine
-  private var catalog: CatalogWriter
+  let engine: Engine
+  var catalog: CatalogWriter
 
   /// Images that are encoded side by side before the next look at a cancellation.
   private static let batch = 64
   /// Images, or seconds, after which what came is made part of the index.
-  private static let segmentItems = 4096
-  private static let segmentSeconds = 5.0
+  static let segmentItems = 4096
+  static let segmentSeconds = 5.0
 
   /// Opens an index, or makes one where there is none.
   ///
@@ -49,6 +50,9 @@ public struct IndexWriter: ~Copyable {
     public var failed = 0
     /// Files whose content could not be read before and did not change.
     public var knownBad = 0
+    /// Windows of scenes that were encoded and stored, and windows that were left out: most of them is nothing.
+    public var windows = 0
+    public var emptyWindows = 0
     /// Images that are found under another path; they keep their ids and what is known of them.
     public var moved = 0
     /// Images whose files are gone from the folders that were given.
@@ -65,7 +69,7 @@ public struct IndexWriter: ~Copyable {
 
   /// What `add` tells while it works, from any thread.
   public enum Event: Sendable {
-    /// How many files will be encoded.
+    /// How many images, or windows of scenes, will be encoded.
     case begins(Int)
     case encoded(Int)
     /// One line that names a file and why it is left out.
@@ -85,12 +89,16 @@ public struct IndexWriter: ~Copyable {
 
   /// Indexes image files, and folders with all images below them: new and changed files are encoded, unchanged ones left alone. A file
   /// that cannot be read is told of and costs no other its result. An image that was moved is known by its content; one whose file is
-  /// gone from a folder that was read leaves the index.
+  /// gone from a folder that was read leaves the index. Scenes (GeoTIFF, JPEG 2000, VRT, where GDAL is installed) are cut into windows;
+  /// one that is interrupted goes on where its last windows were stored.
+  ///
+  /// - Parameter cutting: of scenes; one that is cut otherwise already is read again.
   public mutating func add(
-    _ paths: [String], rereading: Rereading = .changed, cancellation: Cancellation = Cancellation(),
+    _ paths: [String], rereading: Rereading = .changed, cutting: SceneCutting = SceneCutting(), cancellation: Cancellation = Cancellation(),
     progress: (Event) -> Void = { _ in }
   ) throws(FastThenFineError) -> Summary {
     do {
+      let cutting = try cutting.checked()
       let walk = FolderWalk(paths)
       var summary = Summary()
       summary.leftOut = walk.leftOut
@@ -106,31 +114,34 @@ public struct IndexWriter: ~Copyable {
         let below = known.keys.count { $0.isBelow(root) }
         warn(
           below == 0
-            ? "\(root): holds no JPEG or PNG file"
+            ? "\(root): holds no image"
             : "\(root): holds none of the \(below) images that the index has of it; if it is no mount that is away, remove them by name")
         gone.removeAll { $0.isBelow(root) }
       }
+      if walk.scenesLeftOut > 0, let absence = GDAL.absence { warn("\(walk.scenesLeftOut) scenes are left out: \(absence)") }
       if !walk.leftOut.isEmpty { progress(.warned("left out by what they are: \(walk.counts)")) }
-      var todo = changed(walk.files, known, rereading, &summary)
+      var todo = changed(walk.files, known, rereading, cutting, &summary)
       if rereading != .all { try move(&todo, from: &gone, known, &summary) }
       if !gone.isEmpty { try catalog.remove(sources: gone) }
       summary.removed = gone.count
-      try add(todo, &summary, cancellation, progress)
+      try add(todo, known, cutting, &summary, cancellation, progress)
       return summary
     } catch {
       throw FastThenFineError(error)
     }
   }
 
-  private typealias Stamped = (path: FilePath, stamp: FileStamp)
+  typealias Stamped = (path: FilePath, stamp: FileStamp)
 
   private func changed(
-    _ files: [FilePath], _ known: [FilePath: Catalog.Source], _ rereading: Rereading, _ summary: inout Summary
+    _ files: [FilePath], _ known: [FilePath: Catalog.Source], _ rereading: Rereading, _ cutting: Cutting, _ summary: inout Summary
   ) -> [Stamped] {
     var todo: [Stamped] = []
     for path in files {
       let stamp = ImageFiles.stamp(of: path)
-      guard let old = known[path], old.stamp == stamp, rereading != .all, rereading != .failed || old.failure == nil else {
+      guard let old = known[path], old.stamp == stamp, rereading != .all, rereading != .failed || old.failure == nil,
+        old.done == nil, !Self.isCutOtherwise(old, path, cutting)
+      else {
         todo.append((path, stamp))
         continue
       }
@@ -148,15 +159,15 @@ public struct IndexWriter: ~Copyable {
     let left = Set(gone + todo.map(\.path))
     let sizes = Set(todo.map(\.stamp.size))
     var candidates: [Int64: [FilePath]] = [:]
-    for (path, source) in known where source.content != nil && source.failure == nil && sizes.contains(source.stamp.size) {
+    for (path, source) in known
+    where source.content != nil && source.failure == nil && source.done == nil && sizes.contains(source.stamp.size) {
       if left.contains(path) || Self.isMissing(path) { candidates[source.stamp.size, default: []].append(path) }
     }
     guard !candidates.isEmpty else { return }
     candidates = candidates.mapValues { $0.sorted() }
     var moves: [(from: FilePath, to: FilePath, stamp: FileStamp)] = []
     todo.removeAll { file in
-      guard let olds = candidates[file.stamp.size], let bytes = try? RGBImage.bytes(file.path.spelling) else { return false }
-      let content = ImageFiles.content(bytes)
+      guard let olds = candidates[file.stamp.size], let content = ImageFiles.content(of: file.path) else { return false }
       let same = olds.indices.filter { known[olds[$0]]?.content == content }
       guard let i = same.first(where: { olds[$0] == file.path }) ?? same.first else { return false }
       moves.append((olds[i], file.path, file.stamp))
@@ -179,7 +190,19 @@ public struct IndexWriter: ~Copyable {
   }
 
   private mutating func add(
-    _ todo: [Stamped], _ summary: inout Summary, _ cancellation: Cancellation, _ progress: (Event) -> Void
+    _ todo: [Stamped], _ known: [FilePath: Catalog.Source], _ cutting: Cutting, _ summary: inout Summary,
+    _ cancellation: Cancellation, _ progress: (Event) -> Void
+  ) throws {
+    let scenes = todo.filter { Self.isScene($0.path, cutting) }
+    let scenePaths = Set(scenes.map(\.path))
+    try add(pictures: todo.filter { !scenePaths.contains($0.path) }, &summary, cancellation, progress)
+    guard !scenes.isEmpty, !summary.isCancelled else { return }
+    let tasks = scenes.map { SceneTask(path: $0.path, stamp: $0.stamp, known: known[$0.path]) }
+    try add(scenes: tasks, cutting, &summary, cancellation, progress)
+  }
+
+  private mutating func add(
+    pictures todo: [Stamped], _ summary: inout Summary, _ cancellation: Cancellation, _ progress: (Event) -> Void
   ) throws {
     guard !todo.isEmpty else { return }
     progress(.begins(todo.count))
@@ -307,7 +330,7 @@ public struct IndexWriter: ~Copyable {
       let found = try catalog.repair { _ in }
       var repair = Repair(problems: found.problems, kept: found.kept)
       var summary = Summary()
-      try add(found.sources.map { ($0, ImageFiles.stamp(of: $0)) }, &summary, Cancellation(), progress)
+      try add(found.sources.map { ($0, ImageFiles.stamp(of: $0)) }, [:], Cutting(), &summary, Cancellation(), progress)
       repair.encoded = summary.indexed + (try add(captions: found.captions, progress: progress))
       if !found.captions.isEmpty { try catalog.forgetLostCaptions() }
       let (sources, empty) = (try catalog.catalog.sources(), Set(try catalog.catalog.emptySources()))

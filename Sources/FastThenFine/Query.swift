@@ -48,7 +48,7 @@ public struct Interaction: Sendable, Equatable {
 public struct Query: Sendable, Equatable {
   public enum Content: Sendable, Equatable {
     case sentence(String)
-    /// The path of a JPEG or PNG file.
+    /// The path of an image.
     case image(String)
   }
 
@@ -60,11 +60,14 @@ public struct Query: Sendable, Equatable {
   public var recallOnly: Bool
   /// Leaves out images that are less likely what the sentence asks for, 0 to 1; the model has to know (see ``Answer/Result/probability``).
   public var minimumProbability: Double
+  /// Answers with every window of a scene, also where windows that overlap say the same.
+  public var allWindows: Bool
 
   public init(
     _ content: Content, top: Int = 10, interaction: Interaction = Interaction(), recallOnly: Bool = false,
-    minimumProbability: Double = 0
+    minimumProbability: Double = 0, allWindows: Bool = false
   ) {
+    self.allWindows = allWindows
     (self.content, self.top, self.interaction, self.recallOnly) = (content, top, interaction, recallOnly)
     self.minimumProbability = minimumProbability
   }
@@ -87,8 +90,14 @@ public struct Answer: Sendable, Equatable {
     /// s_c, and its place in recall's order, from 1.
     public var recallScore: Float
     public var recallRank: Int
-    /// A JSON object; nil where the image has no attributes.
+    /// A JSON object; nil where nothing is known of the image beside its pixels.
     public var attributes: String?
+    /// The part of the scene; nil for the whole picture.
+    public var window: PixelWindow?
+    /// Where it lies, a GeoJSON geometry; nil where that is not known.
+    public var geometry: String?
+    /// What the index remembers of the scene.
+    package var scene: String?
     /// Where the sentence was found: a share for each patch, f32[grid * grid] row by row, sum 1; nil where nothing was reranked.
     public var attention: [Float]?
   }

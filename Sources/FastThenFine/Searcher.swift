@@ -1,4 +1,5 @@
 import Foundation
+import Geography
 import Imaging
 import Index
 import Kernels
@@ -13,50 +14,64 @@ public final class Searcher: Sendable {
   public let target: SearchTarget
   private let catalog: Catalog
   private let pipeline: Pipeline<Segment>
+  /// Whether some of its images are windows of scenes.
+  private let hasWindows: Bool
 
   /// - Parameters:
   ///   - index: what `engine`'s model built.
   ///   - engine: encodes the queries, and lends its pool.
   ///   - target: images or captions.
   ///   - filter: leaves out the images for which it does not hold, such as `year >= 2020 and sensor = 'S2'`; nil for none.
+  ///   - area: leaves out the images that do not lie in it; nil for none.
   /// - Throws: `otherModel`, `badInput` for the filter, `unusableIndex`, `unusableFile`.
   public init(
-    _ index: ImageIndex, engine: Engine, searching target: SearchTarget = .images, filter: String? = nil
+    _ index: ImageIndex, engine: Engine, searching target: SearchTarget = .images, filter: String? = nil, area: SearchArea? = nil
   ) throws(FastThenFineError) {
     (self.engine, self.target) = (engine, target)
     do {
-      (catalog, pipeline) = try Self.opened(index.catalog, engine, target, filter)
+      let limits = Limits(filter: filter, area: try area?.checked())
+      (catalog, pipeline) = try Self.opened(index.catalog, engine, target, limits)
+      hasWindows = try target == .images && catalog.hasWindows()
     } catch {
       throw FastThenFineError(error)
     }
   }
 
+  private struct Limits {
+    var filter: String?
+    var area: Area?
+  }
+
   /// Names and segments of one moment. A segment of it may be written anew before it is opened: then a later moment is taken.
   private static func opened(
-    _ catalog: Catalog, _ engine: Engine, _ target: SearchTarget, _ filter: String?
+    _ catalog: Catalog, _ engine: Engine, _ target: SearchTarget, _ limits: Limits
   ) throws -> (Catalog, Pipeline<Segment>) {
     for _ in 0..<8 {
       let snapshot = try catalog.snapshot()
       do {
-        return (snapshot, try pipeline(snapshot, engine, target, filter))
+        return (snapshot, try pipeline(snapshot, engine, target, limits))
       } catch IndexError.unreadable(let path, _) where !FileManager.default.fileExists(atPath: path) {
         continue
       }
     }
     let snapshot = try catalog.snapshot()
-    return (snapshot, try pipeline(snapshot, engine, target, filter))
+    return (snapshot, try pipeline(snapshot, engine, target, limits))
   }
 
   private static func pipeline(
-    _ catalog: Catalog, _ engine: Engine, _ target: SearchTarget, _ filter: String?
+    _ catalog: Catalog, _ engine: Engine, _ target: SearchTarget, _ limits: Limits
   ) throws -> Pipeline<Segment> {
     try catalog.check(engine.identity, earlier: engine.earlierFingerprint)
-    let condition = try filter.map { text in try Filter(text) }
-    guard condition == nil || target == .images else {
-      throw FastThenFineError(.badInput, "a filter is for images; captions have no attributes")
+    let condition = try limits.filter.map { text in try Filter(text) }
+    guard condition == nil && limits.area == nil || target == .images else {
+      throw FastThenFineError(.badInput, "a filter or an area is for images; captions have no attributes")
     }
     let (segments, dead) = try catalog.segments(target.kind)
-    let matching = try condition.map { try catalog.ids(matching: $0) }
+    var matching = try condition.map { try catalog.ids(matching: $0) }
+    if let area = limits.area {
+      let inside = try catalog.ids(in: area)
+      matching = matching?.intersection(inside) ?? inside
+    }
     let hubness = target == .images ? engine.hubness?.images : engine.hubness?.captions
     guard !dead.isEmpty || matching != nil else { return Pipeline(segments, hubness: hubness) }
     let live = segments.flatMap { segment in
@@ -124,7 +139,7 @@ public final class Searcher: Sendable {
       input = .sentence(text)
       if target == .captions { interaction = nil }
     case .image(let path):
-      input = .image(try FastThenFineError.wrapping { try RGBImage(path: path) })
+      input = .image(try FastThenFineError.wrapping { try engine.picture(at: path) })
       if target == .images { interaction = nil }
     }
     if query.recallOnly || interaction?.mode == InteractionConfig.Mode.none { interaction = nil }
@@ -148,8 +163,11 @@ public final class Searcher: Sendable {
     // An image's chance depends on the other candidates', which are as many as the model was tuned with.
     let candidates = interaction?.candidates ?? engine.model.config.interaction.candidates
     let needsAll = interaction != nil || probability(query) != nil
+    // Of the windows that overlap one is shown.
+    let isMerged = hasWindows && !query.allWindows
+    let most = isMerged ? query.top * Self.windowsOfAPlace : query.top
     var found = try pipeline.recall(
-      encoded, limit: needsAll ? max(query.top, candidates) : query.top, with: kernels, check: cancellation.check)
+      encoded, limit: needsAll ? max(most, candidates) : most, with: kernels, check: cancellation.check)
     answer.recallMilliseconds = clock.lap()
     try cancellation.check()
     if let interaction {
@@ -158,10 +176,32 @@ public final class Searcher: Sendable {
     }
     let chances = probability(query)?.probabilities(found.map(\.score), candidates: candidates)
     // Along the list both fall together.
-    let count = min(query.top, chances?.prefix { $0 >= query.minimumProbability }.count ?? query.top)
-    answer.results = try results(found.prefix(count), encoded, interaction, kernels)
-    if let chances { for i in answer.results.indices { answer.results[i].probability = chances[i] } }
+    let count = min(most, chances?.prefix { $0 >= query.minimumProbability }.count ?? most)
+    let shown = isMerged ? try places(found.prefix(count), query.top) : Array(0..<min(count, found.count))
+    answer.results = try results(shown.map { found[$0] }, encoded, interaction, kernels)
+    if let chances { for (i, place) in shown.enumerated() { answer.results[i].probability = chances[place] } }
     return answer
+  }
+
+  /// A window has eight neighbours that overlap it.
+  private static let windowsOfAPlace = 9
+
+  /// Which of the candidates are places of their own, best first.
+  private func places(_ found: ArraySlice<Candidate>, _ top: Int) throws -> [Int] {
+    var (places, shown) = (Places(), [Int]())
+    for start in stride(from: 0, to: found.count, by: 64) where shown.count < top {
+      let part = found.dropFirst(start).prefix(64)
+      let entries = try catalog.entries(target.kind, part.map(id))
+      for (i, candidate) in zip(part.indices, part) where shown.count < top {
+        if entries[id(candidate)].map({ places.take($0) }) ?? true { shown.append(i) }
+      }
+    }
+    return shown
+  }
+
+  private func id(_ candidate: Candidate) -> Int64 {
+    let (segment, index) = pipeline.place(candidate.item)
+    return segment.id(index)
   }
 
   private func encode(_ input: Input, _ kernels: KernelSet) -> EncodedQuery {
@@ -178,12 +218,9 @@ public final class Searcher: Sendable {
   }
 
   private func results(
-    _ found: ArraySlice<Candidate>, _ query: EncodedQuery, _ interaction: InteractionConfig?, _ kernels: KernelSet
+    _ found: [Candidate], _ query: EncodedQuery, _ interaction: InteractionConfig?, _ kernels: KernelSet
   ) throws -> [Answer.Result] {
-    let ids = found.map { candidate -> Int64 in
-      let (segment, index) = pipeline.place(candidate.item)
-      return segment.id(index)
-    }
+    let ids = found.map(id)
     let entries = try catalog.entries(target.kind, ids)
     return try zip(found, ids).enumerated().map { rank, pair in
       let (candidate, id) = pair
@@ -198,7 +235,9 @@ public final class Searcher: Sendable {
       return Answer.Result(
         rank: rank + 1, id: id, name: path?.description ?? entry.name, pathBytes: path.flatMap { $0.isUTF8 ? nil : $0.bytes },
         score: candidate.score, recallScore: candidate.recall, recallRank: candidate.recallRank + 1,
-        attributes: entry.attributes, attention: attention)
+        attributes: entry.attributes,
+        window: entry.window.map { PixelWindow(x: $0.x, y: $0.y, width: $0.width, height: $0.height) },
+        geometry: entry.footprint, scene: entry.scene, attention: attention)
     }
   }
 }

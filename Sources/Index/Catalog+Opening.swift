@@ -58,6 +58,7 @@ extension Catalog {
     configuration.prepareDatabase { db in
       db.add(function: Summary.function)
       db.add(function: Filter.like)
+      db.add(function: Filter.meets)
       try prepare(db)
     }
     return configuration

@@ -63,6 +63,20 @@ extension Catalog {
           DELETE FROM sources WHERE failure LIKE '%: the file cannot be read' OR failure LIKE '%: there is no such file'
             OR failure LIKE '%there is no memory for it';
           """)
+    }
+    migrator.registerMigration("5") { db in
+      try db.execute(
+        sql: """
+          ALTER TABLE sources ADD COLUMN scene TEXT;
+          ALTER TABLE sources ADD COLUMN done INTEGER;
+          ALTER TABLE sources ADD COLUMN properties TEXT;
+          CREATE VIRTUAL TABLE places USING rtree(id, west, east, south, north, +entry INTEGER);
+          CREATE VIEW known AS
+            SELECT sources.id AS source, sources.path AS path, sources.size AS size, sources.scene AS scene,
+              CASE WHEN attributes.json IS NULL THEN properties WHEN properties IS NULL THEN attributes.json
+                ELSE json_patch(properties, attributes.json) END AS json
+            FROM sources LEFT JOIN attributes ON attributes.path = sources.path;
+          """)
       try Summary.create(db)
     }
     return migrator

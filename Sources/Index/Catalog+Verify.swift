@@ -35,8 +35,13 @@ extension Catalog {
   private static func problems(_ db: Database) throws -> [String] {
     var found = try String.fetchAll(db, sql: "PRAGMA integrity_check(10)").filter { $0 != "ok" }
     found += try Summary.problems(db)
+    found += try String.fetchAll(db, sql: "SELECT rtreecheck('places')").filter { $0 != "ok" }
     for (what, condition) in [
       ("entries of sources that it does not have", "SELECT count(*) FROM entries WHERE source NOT IN (SELECT id FROM sources)"),
+      ("footprints that it does not find by place", """
+        SELECT count(*) FROM entries WHERE footprint IS NOT NULL AND id NOT IN (SELECT entry FROM places)
+        """),
+      ("places of entries that it does not have", "SELECT count(*) FROM places WHERE entry NOT IN (SELECT id FROM entries)"),
       ("items of segments that it does not have", """
         SELECT count(*) FROM (SELECT segment FROM entries UNION ALL SELECT segment FROM captions)
         WHERE segment NOT IN (SELECT id FROM segments)

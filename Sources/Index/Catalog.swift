@@ -1,5 +1,6 @@
 import Foundation
 import GRDB
+import Geography
 import Kernels
 
 /// What an index holds vectors of.
@@ -30,29 +31,20 @@ package struct FileStamp: Sendable, Equatable {
   package init(size: Int64, modified: Int64) { (self.size, self.modified) = (size, modified) }
 }
 
-/// A part of a source, in its pixels.
-package struct Window: Sendable, Hashable {
-  package var x: Int
-  package var y: Int
-  package var width: Int
-  package var height: Int
-
-  package init(x: Int, y: Int, width: Int, height: Int) {
-    (self.x, self.y, self.width, self.height) = (x, y, width, height)
-  }
-}
-
 /// An index, as it is read: a folder with `catalog.sqlite` (sources, their entries, captions, attributes, and which segments are
 /// live) and `segments/` (vectors).
 ///
 /// | table | a row is |
 /// |---|---|
-/// | sources | a file: path (see `FilePath`), size, time and a checksum of its bytes when it was read, and what is wrong with them |
+/// | sources | a file: path (see `FilePath`), size, time and a checksum of its bytes when it was read, and what is wrong with them; of a |
+/// | | scene also how it was cut and stretched, what it says of itself, and while it is being read how many windows are done |
 /// | entries | what was found in a source: the whole picture, or a window of it, with a footprint (GeoJSON, lon/lat) where known |
+/// | places | an R*Tree with the box of each part of a footprint; `entry` is whose |
 /// | captions | a sentence |
 /// | segments | a live file of vectors; an entry or caption names the one that holds it |
 /// | dead | the id of an item that is still in a segment and no longer in the index |
-/// | attributes | what is known of a source beside its pixels, a JSON object |
+/// | attributes | what its owner says of a source, a JSON object |
+/// | known | a view: what a source says of itself and its owner of it, whose word counts |
 /// | meta | the model that built the index, the next id |
 /// | summary | of each table the number of its rows and the sum of their hashes |
 ///
@@ -152,15 +144,20 @@ package final class Catalog: Sendable {
     package var failure: String?
     /// Of its bytes; nil where an earlier version indexed it.
     package var content: Int64?
+    /// How a scene was cut and what was found out for it, a JSON object.
+    package var scene: String?
+    /// Windows of a scene that are stored or left out for good, where there are more to come; nil where all is done.
+    package var done: Int?
   }
 
   /// All sources, whether indexed or known to be bad.
   package func sources() throws -> [FilePath: Source] {
     try read { db in
       var result: [FilePath: Source] = [:]
-      let rows = try Row.fetchCursor(db, sql: "SELECT path, size, modified, failure, content FROM sources")
+      let rows = try Row.fetchCursor(db, sql: "SELECT path, size, modified, failure, content, scene, done FROM sources")
       while let row = try rows.next() {
-        result[FilePath(row[0])] = Source(stamp: FileStamp(size: row[1], modified: row[2]), failure: row[3], content: row[4])
+        result[FilePath(row[0])] = Source(
+          stamp: FileStamp(size: row[1], modified: row[2]), failure: row[3], content: row[4], scene: row[5], done: row[6])
       }
       return result
     }
@@ -182,23 +179,30 @@ package final class Catalog: Sendable {
     package var window: Window?
     /// GeoJSON, where it is known.
     package var footprint: String?
-    /// A JSON object; nil where the source has no attributes.
+    /// A JSON object; nil where nothing is known of the source.
     package var attributes: String?
+    /// See `Source`.
+    package var scene: String?
   }
 
   private static func entries(_ kind: ItemKind) -> String {
     kind == .image
       ? """
-      SELECT entries.id, sources.path, sources.size, x, y, width, height, footprint, attributes.json FROM entries
-      JOIN sources ON sources.id = entries.source LEFT JOIN attributes ON attributes.path = sources.path
-      """ : "SELECT id, text, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM captions"
+      SELECT entries.id, known.path, known.size, x, y, width, height, footprint, known.json, known.scene FROM entries
+      JOIN known ON known.source = entries.source
+      """ : "SELECT id, text, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM captions"
   }
 
   private static func entry(_ row: Row) -> Entry {
     let x: Int? = row[3]
     return Entry(
       id: row[0], name: row[1], size: row[2],
-      window: x.map { Window(x: $0, y: row[4], width: row[5], height: row[6]) }, footprint: row[7], attributes: row[8])
+      window: x.map { Window(x: $0, y: row[4], width: row[5], height: row[6]) }, footprint: row[7], attributes: row[8], scene: row[9])
+  }
+
+  /// Whether there are windows of scenes among the entries.
+  package func hasWindows() throws -> Bool {
+    try read { try Bool.fetchOne($0, sql: "SELECT EXISTS (SELECT 1 FROM entries WHERE x IS NOT NULL)")! }
   }
 
   /// All items of a kind, by id.
@@ -253,11 +257,27 @@ package final class Catalog: Sendable {
   /// The ids of the entries for which a filter holds.
   package func ids(matching filter: Filter) throws -> Set<Int64> {
     try read { db in
-      let sql = """
-        SELECT entries.id FROM entries JOIN sources ON sources.id = entries.source
-        LEFT JOIN attributes ON attributes.path = sources.path WHERE \(filter.sql)
-        """
+      let sql = "SELECT entries.id FROM entries JOIN known ON known.source = entries.source WHERE \(filter.sql)"
       return try Int64.fetchSet(db, sql: sql, arguments: StatementArguments(filter.arguments.map(\.value)))
+    }
+  }
+
+  /// The ids of the entries that lie in an area; what has no footprint lies nowhere.
+  package func ids(in area: Area) throws -> Set<Int64> {
+    try read { db in
+      var found: Set<Int64> = []
+      for box in area.boxes {
+        let rows = try Row.fetchCursor(
+          db,
+          sql: """
+            SELECT DISTINCT entries.id, footprint FROM places JOIN entries ON entries.id = places.entry
+            WHERE east >= ? AND west <= ? AND north >= ? AND south <= ?
+            """, arguments: [box.west, box.east, box.south, box.north])
+        while let row = try rows.next() {
+          if let footprint = Geometry(geoJSON: row[1] as String), area.meets(footprint) { found.insert(row[0]) }
+        }
+      }
+      return found
     }
   }
 

@@ -110,12 +110,9 @@ extension CatalogWriter {
 
   /// Takes the entries of a source out and keeps the source, with a stamp that no file has: it is encoded the next time.
   private static func empty(_ path: FilePath, _ db: Database) throws {
-    try db.execute(
-      sql: """
-        INSERT INTO dead SELECT entries.id FROM entries JOIN sources ON sources.id = source WHERE path = ?;
-        DELETE FROM entries WHERE source = (SELECT id FROM sources WHERE path = ?);
-        UPDATE sources SET size = -1 WHERE path = ?;
-        """, arguments: [path.spelling, path.spelling, path.spelling])
+    guard let id = try Int64.fetchOne(db, sql: "SELECT id FROM sources WHERE path = ?", arguments: [path.spelling]) else { return }
+    try forgetEntries(of: id, db)
+    try db.execute(sql: "UPDATE sources SET size = -1, scene = NULL, done = NULL WHERE id = ?", arguments: [id])
   }
 
   private static func lostCaptions(_ db: Database) throws -> [String] {
@@ -164,7 +161,11 @@ extension Catalog {
 
   static func emptySources(_ db: Database) throws -> [FilePath] {
     try String.fetchAll(
-      db, sql: "SELECT path FROM sources WHERE failure IS NULL AND id NOT IN (SELECT source FROM entries) ORDER BY path"
+      db,
+      // A scene of nothing has no windows, and lacks none.
+      sql: """
+        SELECT path FROM sources WHERE failure IS NULL AND scene IS NULL AND id NOT IN (SELECT source FROM entries) ORDER BY path
+        """
     ).map { FilePath($0) }
   }
 }

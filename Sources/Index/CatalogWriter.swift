@@ -1,5 +1,6 @@
 import Foundation
 import GRDB
+import Geography
 import Kernels
 
 /// Keeps other processes from writing an index while it lives.
@@ -26,12 +27,28 @@ final class IndexLock: Sendable {
 package struct NewEntry: Sendable {
   /// Nil for the whole picture.
   package var window: Window?
-  /// GeoJSON geometry in lon/lat, where it is known.
-  package var footprint: String?
+  /// Where it lies, where that is known.
+  package var footprint: Geometry?
   package var vectors: PackedItem
 
-  package init(window: Window? = nil, footprint: String? = nil, vectors: PackedItem) {
+  package init(window: Window? = nil, footprint: Geometry? = nil, vectors: PackedItem) {
     (self.window, self.footprint, self.vectors) = (window, footprint, vectors)
+  }
+}
+
+/// A scene whose windows are being stored.
+package struct SceneState: Sendable {
+  /// How it is cut, and what was found out for it.
+  package var json: String
+  /// What it says of itself, a JSON object; nil for nothing.
+  package var properties: String?
+  /// Whether windows of it were stored before these.
+  package var continues: Bool
+  /// Windows that are stored or left out for good; nil where those were the last.
+  package var done: Int?
+
+  package init(json: String, properties: String?, continues: Bool, done: Int?) {
+    (self.json, self.properties, self.continues, self.done) = (json, properties, continues, done)
   }
 }
 
@@ -55,8 +72,9 @@ package struct CatalogWriter: ~Copyable {
     var path: FilePath
     var stamp: FileStamp
     var content: Int64?
-    var entries: [(id: Int64, window: Window?, footprint: String?)] = []
+    var entries: [(id: Int64, window: Window?, footprint: Geometry?)] = []
     var failure: String?
+    var scene: SceneState?
   }
 
   /// Opens an index for writing.
@@ -118,6 +136,14 @@ package struct CatalogWriter: ~Copyable {
     sources.append(source)
   }
 
+  /// Stores windows of a scene with the next commit: the first of them in place of what was known of the source, later ones beside them.
+  ///
+  /// - Parameter state: `done` counts the windows up to these.
+  package mutating func add(path: FilePath, stamp: FileStamp, content: Int64?, windows: [NewEntry], of state: SceneState) throws {
+    try add(path: path, stamp: stamp, content: content, entries: windows)
+    sources[sources.count - 1].scene = state
+  }
+
   /// Remembers that a source has a content that cannot be read, in place of what was known of it, with the next commit.
   package mutating func add(path: FilePath, stamp: FileStamp, failure: String) {
     sources.append(PendingSource(path: path, stamp: stamp, failure: failure))
@@ -168,16 +194,53 @@ package struct CatalogWriter: ~Copyable {
   }
 
   private static func store(_ source: PendingSource, segment: Int64, _ db: Database) throws {
-    try forget(source.path, db)
-    try db.execute(
-      sql: "INSERT INTO sources(path, size, modified, failure, content) VALUES (?, ?, ?, ?, ?)",
-      arguments: [source.path.spelling, source.stamp.size, source.stamp.modified, source.failure, source.content])
-    let id = db.lastInsertedRowID
+    let id: Int64
+    if let scene = source.scene, scene.continues,
+      let known = try Int64.fetchOne(db, sql: "SELECT id FROM sources WHERE path = ?", arguments: [source.path.spelling])
+    {
+      id = known
+      try db.execute(sql: "UPDATE sources SET done = ? WHERE id = ?", arguments: [scene.done, id])
+    } else {
+      try forget(source.path, db)
+      try db.execute(
+        sql: """
+          INSERT INTO sources(path, size, modified, failure, content, scene, done, properties) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+          """,
+        arguments: [
+          source.path.spelling, source.stamp.size, source.stamp.modified, source.failure, source.content, source.scene?.json,
+          source.scene?.done, source.scene?.properties,
+        ])
+      id = db.lastInsertedRowID
+    }
     for (entry, window, footprint) in source.entries {
       try db.execute(
         sql: "INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        arguments: [entry, id, segment, window?.x, window?.y, window?.width, window?.height, footprint])
+        arguments: [entry, id, segment, window?.x, window?.y, window?.width, window?.height, footprint?.geoJSON])
+      for box in footprint?.boxes ?? [] {
+        try db.execute(
+          sql: "INSERT INTO places(west, east, south, north, entry) VALUES (?, ?, ?, ?, ?)",
+          arguments: [box.west, box.east, box.south, box.north, entry])
+      }
     }
+  }
+
+  /// Takes the entries of a source out; their vectors stay in their segments until those are written again.
+  static func forgetEntries(of source: Int64, _ db: Database) throws {
+    // By box: the tree has no order of entries.
+    let footprints = try Row.fetchAll(
+      db, sql: "SELECT id, footprint FROM entries WHERE source = ? AND footprint IS NOT NULL", arguments: [source])
+    for row in footprints {
+      guard let box = Geometry(geoJSON: row[1] as String)?.boxes else { continue }
+      for box in box {
+        try db.execute(
+          sql: """
+            DELETE FROM places WHERE id IN (
+              SELECT id FROM places WHERE east >= ? AND west <= ? AND north >= ? AND south <= ? AND entry = ?)
+            """, arguments: [box.west, box.east, box.south, box.north, row[0] as Int64])
+      }
+    }
+    try db.execute(sql: "INSERT INTO dead SELECT id FROM entries WHERE source = ?", arguments: [source])
+    try db.execute(sql: "DELETE FROM entries WHERE source = ?", arguments: [source])
   }
 
   /// Takes a source and its entries out; their vectors stay in their segments until those are written again.
@@ -185,8 +248,7 @@ package struct CatalogWriter: ~Copyable {
     guard let id = try Int64.fetchOne(db, sql: "SELECT id FROM sources WHERE path = ?", arguments: [path.spelling]) else {
       return
     }
-    try db.execute(sql: "INSERT INTO dead SELECT id FROM entries WHERE source = ?", arguments: [id])
-    try db.execute(sql: "DELETE FROM entries WHERE source = ?", arguments: [id])
+    try forgetEntries(of: id, db)
     try db.execute(sql: "DELETE FROM sources WHERE id = ?", arguments: [id])
   }
 

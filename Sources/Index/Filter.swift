@@ -1,5 +1,6 @@
 import Foundation
 import GRDB
+import Geography
 
 /// A condition on the attributes of images, such as `year >= 2020 and (sensor in ('S2', 'L8') or not cloudy = true)`.
 ///
@@ -9,7 +10,8 @@ import GRDB
 /// | all | part { `and` part } |
 /// | part | `not` part, `(` condition `)`, or a comparison |
 /// | comparison | name operator value, name [`not`] `in (`value { `,` value }`)`, name [`not`] `between` value `and` value, |
-/// | | name [`not`] `like` text, name `is` [`not`] `null` |
+/// | | name [`not`] `like` text, name `is` [`not`] `null`, or `intersects(`area`)` |
+/// | area | west `,` south `,` east `,` north in degrees, or a text: WKT or GeoJSON, POLYGON or MULTIPOLYGON |
 /// | name | letters, digits and `_ - . :`, where a dot is part of the name or goes into an object; any text in `"` or a backquote |
 /// | operator | `= == != <> < <= > >=` |
 /// | value | a number, `'text'` or `"text"` (a quote inside is doubled), `true`, `false` |
@@ -18,7 +20,7 @@ import GRDB
 /// `path` is the image's own. A comparison with an attribute that an image lacks, or that is of another type than the value, does not
 /// hold, whether it is `=`, `!=` or `not in`; `not` before it turns that around: `not year = 2020` holds where there is no year.
 package struct Filter: Sendable {
-  /// A condition on `sources.path` and `attributes.json`.
+  /// A condition on `known` and `entries`.
   let sql: String
   let arguments: [Operand]
 
@@ -43,6 +45,14 @@ package struct Filter: Sendable {
       case .bool: "('true', 'false')"
       }
     }
+  }
+
+  /// `meets(footprint, area)`: whether two GeoJSON geometries have a place in common.
+  static let meets = DatabaseFunction("meets", argumentCount: 2, pure: true) { values in
+    guard let footprint = String.fromDatabaseValue(values[0]).flatMap({ Geometry(geoJSON: $0) }),
+      let area = String.fromDatabaseValue(values[1]).flatMap({ Geometry(geoJSON: $0) })
+    else { return false }
+    return footprint.intersects(area)
   }
 
   /// More than a filter that somebody wrote has.
@@ -219,11 +229,11 @@ private struct FilterParser {
     default: throw refusal("expected the name of an attribute")
     }
     place += 1
-    if name == "path" { return Field(name: name, value: "sources.path", type: "typeof(sources.path)", arguments: []) }
+    if name == "path" { return Field(name: name, value: "known.path", type: "typeof(known.path)", arguments: []) }
     func first(_ function: String) -> String {
       keys.count == 1
-        ? "\(function)(attributes.json, ?)"
-        : "coalesce(\(function)(attributes.json, ?), \(function)(attributes.json, ?))"
+        ? "\(function)(known.json, ?)"
+        : "coalesce(\(function)(known.json, ?), \(function)(known.json, ?))"
     }
     return Field(name: name, value: first("json_extract"), type: first("json_type"), arguments: keys.map { .text($0) })
   }
@@ -248,7 +258,34 @@ private struct FilterParser {
     }
   }
 
+  /// `intersects(...)`, after its name.
+  private mutating func intersection() throws(IndexError) -> String {
+    place += 2
+    let geometry: Geometry?
+    if case .quoted(let text, _)? = next {
+      place += 1
+      geometry = Geometry(wkt: text) ?? Geometry(geoJSON: text)
+    } else {
+      var numbers: [Double] = []
+      repeat {
+        guard case .number(let number) = try value(after: "intersects(") else { throw refusal("expected a number of degrees") }
+        numbers.append(number)
+      } while take(",")
+      geometry = BoundingBox(numbers)?.geometry
+    }
+    guard let geometry else { throw refusal("expected west, south, east, north, or a polygon as WKT or GeoJSON, after 'intersects('") }
+    guard take(")") else { throw refusal("a parenthesis is not closed") }
+    let boxes = geometry.boxes
+    for box in boxes { arguments += [.number(box.west), .number(box.east), .number(box.south), .number(box.north)] }
+    arguments.append(.text(geometry.geoJSON))
+    let near = boxes.map { _ in "(east >= ? AND west <= ? AND north >= ? AND south <= ?)" }.joined(separator: " OR ")
+    return "(entries.id IN (SELECT entry FROM places WHERE \(near)) AND meets(entries.footprint, ?))"
+  }
+
   private mutating func comparison() throws(IndexError) -> String {
+    if case .word(let word)? = next, word.lowercased() == "intersects", place + 1 < tokens.count, tokens[place + 1] == .symbol("(") {
+      return try intersection()
+    }
     let field = try field()
     if takeWord("is") {
       let isNot = takeWord("not")

@@ -8,7 +8,7 @@ enum Summary {
     ("attributes", ["path", "json"]), ("captions", ["id", "text", "segment"]), ("dead", ["id"]),
     ("entries", ["id", "source", "segment", "x", "y", "width", "height", "footprint"]), ("meta", ["key", "value"]),
     ("segments", ["id", "kind", "items", "fingerprint"]),
-    ("sources", ["id", "path", "size", "modified", "failure", "content"]),
+    ("sources", ["id", "path", "size", "modified", "failure", "content", "scene", "done", "properties"]),
   ]
   /// What the summary calls the tables, indexes and triggers themselves.
   private static let schema = "sqlite_master"
@@ -48,8 +48,12 @@ enum Summary {
     return Int64(bitPattern: hash)
   }
 
-  /// Makes the summary of what is there and the triggers that keep it.
+  /// Makes the summary of what is there and the triggers that keep it, in place of an earlier one.
   static func create(_ db: Database) throws {
+    try db.execute(sql: "DROP TABLE IF EXISTS summary")
+    for table in tables {
+      for event in ["added", "taken", "changed"] { try db.execute(sql: "DROP TRIGGER IF EXISTS \(table.name)_\(event)") }
+    }
     try db.execute(sql: "CREATE TABLE summary(name TEXT PRIMARY KEY, rows INTEGER NOT NULL, sum INTEGER NOT NULL)")
     for table in tables {
       func row(_ prefix: String) -> String { table.columns.map { "\(prefix).\"\($0)\"" }.joined(separator: ", ") }

@@ -206,6 +206,8 @@ package struct PreprocessingConfig: Codable, Sendable, Equatable {
   /// Per channel R, G, B: `(value / 255 - mean) / std`.
   package var mean: [Float]
   package var std: [Float]
+  /// Metres on the ground that a picture covers, as in training; nil where that is not said.
+  package var ground: Double?
 }
 
 /// The defaults of the rerank that travel with a model.

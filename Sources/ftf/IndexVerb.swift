@@ -18,6 +18,11 @@ struct IndexAdd: ParsableCommand {
       Bad files are reported and skipped. Those whose content is bad are tried again once they change, others the next time. \
       Stop it with Ctrl-C and start it again when you like. An image that was moved is known by its content and keeps its id \
       and attributes; one that is gone from a folder that was read leaves the index.
+
+      Scenes (GeoTIFF, JPEG 2000, VRT; GDAL reads them where it is installed) are cut into windows that overlap, and found as \
+      places: ftf index archive.ftfindex ~/scenes --ground 150. What a STAC item beside a scene, its tags or its name say of it \
+      (datetime, platform, eo:cloud_cover, ...) can be asked for with 'ftf search --filter'. A VRT may refer to files below its own \
+      folder, and to those below the folders in FTF_TRUSTED_FOLDERS.
       """)
 
   @Argument(help: "The folder of the index.")
@@ -38,6 +43,8 @@ struct IndexAdd: ParsableCommand {
   )
   var attributes: String?
 
+  @OptionGroup var scenes: SceneOptions
+
   @Flag(help: "Try files again whose content could not be read before.")
   var retry = false
 
@@ -54,7 +61,7 @@ struct IndexAdd: ParsableCommand {
     Interrupt.watch()
     let progress = IndexProgress("images")
     let summary = try writer.add(
-      paths, rereading: force ? .all : retry ? .failed : .changed, cancellation: Interrupt.cancellation, progress: progress.take)
+      paths, rereading: force ? .all : retry ? .failed : .changed, cutting: scenes.cutting, cancellation: Interrupt.cancellation, progress: progress.take)
     progress.finish()
     var (failed, captions, attributes) = (summary.failed, 0, 0)
     if let path = self.captions, !Interrupt.isPressed {
@@ -76,12 +83,15 @@ struct IndexAdd: ParsableCommand {
       try printJSON([
         "indexed": summary.indexed, "unchanged": summary.unchanged, "failed": failed, "known_bad": summary.knownBad,
         "moved": summary.moved, "removed": summary.removed, "unseen": summary.unseen, "left_out": summary.leftOut, "captions": captions, "attributes": attributes, "images": images,
+        "windows": summary.windows, "empty_windows": summary.emptyWindows,
         "interrupted": Interrupt.isPressed,
       ])
     } else {
       print(
         "\(index): \(images) images; \(summary.indexed) new or changed, \(summary.unchanged) unchanged, "
-          + "\(failed + summary.knownBad) bad, \(summary.moved) moved, \(summary.removed) gone, \(captions) captions added")
+          + "\(failed + summary.knownBad) bad, \(summary.moved) moved, \(summary.removed) gone, \(captions) captions added"
+          + (summary.windows + summary.emptyWindows > 0
+            ? "; \(summary.windows) windows of scenes, \(summary.emptyWindows) of nothing left out" : ""))
     }
     if Interrupt.isPressed {
       report("ftf: stopped; run the same command again to go on")
@@ -106,6 +116,46 @@ struct IndexAdd: ParsableCommand {
         + (images == 0 ? "" : "; give more of the path")
     }
     return (file.lines.count - unused.count, file.problems + problems)
+  }
+}
+
+/// How scenes are cut.
+struct SceneOptions: ParsableArguments {
+  @Option(
+    help: ArgumentHelp(
+      "Metres of ground that a window covers; by default what the model was trained on, and at least the pixels that it takes.",
+      valueName: "metres"),
+    transform: { text in
+      guard let value = Double(text.hasSuffix("m") ? String(text.dropLast()) : text) else { throw ValidationError("--ground takes metres: 150") }
+      return value
+    })
+  var ground: Double?
+
+  @Option(help: ArgumentHelp("Pixels that a window covers, in place of --ground; also for JPEG and PNG.", valueName: "pixels"))
+  var window: Int?
+
+  @Option(help: "The share of a window that the next one covers too, 0 to 0.9; by default 0.25.")
+  var overlap: Double?
+
+  @Option(
+    help: ArgumentHelp("The bands of red, green and blue, from 1, or one of grey; by default what the file says.", valueName: "r,g,b"),
+    transform: { text in
+      let numbers = text.split(separator: ",").map { Int($0.filter { !$0.isWhitespace }) }
+      guard !numbers.contains(nil) else { throw ValidationError("--bands takes numbers: 4,3,2") }
+      return numbers.map { $0! }
+    })
+  var bands: [Int]?
+
+  var cutting: SceneCutting { SceneCutting(ground: ground, window: window, overlap: overlap, bands: bands) }
+
+  func validate() throws {
+    if ground != nil && window != nil { throw ValidationError("give one of --ground and --window") }
+    if let ground, !(ground > 0 && ground.isFinite) { throw ValidationError("--ground takes metres above 0") }
+    if let window, window < 8 { throw ValidationError("--window takes at least 8 pixels") }
+    if let overlap, !(0...0.9).contains(overlap) { throw ValidationError("--overlap lies in 0...0.9") }
+    if let bands, ![1, 3].contains(bands.count) || bands.contains(where: { $0 < 1 }) {
+      throw ValidationError("--bands takes one or three numbers from 1")
+    }
   }
 }
 

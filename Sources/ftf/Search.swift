@@ -12,7 +12,11 @@ struct Search: ParsableCommand {
       A --filter is made of comparisons with 'and', 'or', 'not' and parentheses: year >= 2020, sensor = 'S2', cloudy = true, \
       eo:cloud_cover between 0 and 20, sensor in ('S2', 'L8'), place like '%berg%' (in any case), note is null. A name with other \
       characters is quoted: "cloud cover" < 20; a quote in a text is doubled: 'it''s'. An attribute that an image lacks, or that is \
-      of another type, makes a comparison with it false, also != and 'not in'; 'not' before a comparison turns that around.
+      of another type, makes a comparison with it false, also != and 'not in'; 'not' before a comparison turns that around. \
+      intersects(W, S, E, N) and intersects('POLYGON((...))') hold for images that lie there.
+
+      Scenes are answered with places: ftf search archive.ftfindex --text 'a bridge' --near 13.4,52.5,20 \
+      --filter "datetime >= '2024-06-01' and eo:cloud_cover < 20"
       """)
 
   @Argument(help: "The folder of the index.")
@@ -37,6 +41,19 @@ struct Search: ParsableCommand {
     help: "A condition on the attributes of the images that are searched: \"year >= 2020 and sensor = 'S2'\".")
   var filter: String?
 
+  @Option(
+    help: ArgumentHelp(
+      "Only images that lie in this box, in degrees; west above east lies over the antimeridian. Write --bbox=W,S,E,N where W is negative.",
+      valueName: "w,s,e,n"),
+    transform: Self.numbers(4))
+  var bbox: [Double]?
+
+  @Option(help: ArgumentHelp("Only images that come within so many kilometres of a place.", valueName: "lon,lat,km"), transform: Self.numbers(3))
+  var near: [Double]?
+
+  @Flag(help: "Show all windows of a scene, also where windows that overlap say the same.")
+  var allWindows = false
+
   @Option(help: "Folder to write a heat map and its grid to for every result: where the sentence was found.")
   var explain: String?
 
@@ -55,7 +72,21 @@ struct Search: ParsableCommand {
   @OptionGroup var rerank: RerankOptions
   @OptionGroup var machine: Machine
 
+  private static func numbers(_ count: Int) -> @Sendable (String) throws -> [Double] {
+    { text in
+      let numbers = text.split(separator: ",").map { Double($0.filter { !$0.isWhitespace }) }
+      guard numbers.count == count, !numbers.contains(nil) else { throw ValidationError("expected \(count) numbers with commas between") }
+      return numbers.map { $0! }
+    }
+  }
+
+  private var area: SearchArea? {
+    bbox.map { .box(west: $0[0], south: $0[1], east: $0[2], north: $0[3]) } ?? near.map { .near(lon: $0[0], lat: $0[1], kilometres: $0[2]) }
+  }
+
   func validate() throws {
+    if bbox != nil && near != nil { throw ValidationError("give one of --bbox and --near") }
+    if (bbox != nil || near != nil) && over == .captions { throw ValidationError("--bbox and --near are for images") }
     if [text != nil, image != nil, stdin].filter({ $0 }).count != 1 {
       throw ValidationError("give one of --text, --image and --stdin")
     }
@@ -73,16 +104,18 @@ struct Search: ParsableCommand {
   func run() throws {
     let archive = try ImageIndex(path: index)
     let engine = try machine.engine(modelPath(of: archive, given: model))
-    let searcher = try Searcher(archive, engine: engine, searching: over, filter: filter)
+    let searcher = try Searcher(archive, engine: engine, searching: over, filter: filter, area: area)
     if let filter, searcher.count == 0, try archive.count(over) > 0 {
       throw Failure("\(index): the filter '\(filter)' holds for none of its \(over.rawValue)")
     }
+    if area != nil, searcher.count == 0, try archive.count(over) > 0 { throw Failure("\(index): none of its images lies there") }
     guard searcher.count > 0 else { throw Failure("\(index): holds no \(over.rawValue); add some with 'ftf index'") }
     var number = 0
     func answer(_ content: Query.Content, _ name: String) throws {
       number += 1
       let answer = try searcher.answer(
-        Query(content, top: top, interaction: rerank.settings, recallOnly: recallOnly, minimumProbability: minProbability))
+        Query(content, top: top, interaction: rerank.settings, recallOnly: recallOnly, minimumProbability: minProbability,
+          allWindows: allWindows))
       try show(name, answer)
       if let explain {
         try HeatMap.write(answer, name, to: stdin ? "\(explain)/\(number)" : explain, with: engine)
@@ -103,12 +136,20 @@ struct Search: ParsableCommand {
         format: "%3d  %7.4f  (recall %.4f, rank %d)  ", result.rank, result.score, result.recallScore, result.recallRank
       )
       let chance = result.probability.map { String(format: "%5.1f %%  ", 100 * $0) } ?? ""
-      print(numbers + chance + result.name + (result.attributes.map { "  \($0)" } ?? ""))
+      print(numbers + chance + result.name + result.place + (result.attributes.map { "  \($0)" } ?? ""))
     }
     print(
       String(
         format: "encode %.2f ms, recall %.2f ms, rerank %.2f ms", answer.encodeMilliseconds, answer.recallMilliseconds,
         answer.rerankMilliseconds))
+  }
+}
+
+extension Answer.Result {
+  /// The window and the middle of it, for people.
+  fileprivate var place: String {
+    (window.map { "  [\($0.x), \($0.y), \($0.width) x \($0.height)]" } ?? "")
+      + (centre.map { String(format: "  %.5f, %.5f", $0.lon, $0.lat) } ?? "")
   }
 }
 
@@ -125,6 +166,12 @@ extension Answer {
           "attributes": result.attributes.flatMap { try? JSONSerialization.jsonObject(with: Data($0.utf8)) } ?? [:],
         ]
         object["probability"] = result.probability
+        if let window = result.window { object["window"] = [window.x, window.y, window.width, window.height] }
+        if let geometry = result.geometry, let parsed = try? JSONSerialization.jsonObject(with: Data(geometry.utf8)) {
+          object["geometry"] = parsed
+          object["centre"] = result.centre.map { [$0.lon, $0.lat] }
+        }
+        object["datetime"] = result.datetime
         object["path_bytes"] = result.pathBytes.map { Data($0).base64EncodedString() }
         return object
       },

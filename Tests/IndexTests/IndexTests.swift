@@ -1,4 +1,5 @@
 import Foundation
+import Geography
 import Kernels
 import TestSupport
 import Testing
@@ -173,10 +174,11 @@ private func rows(_ segment: Segment, _ i: Int) -> [[Float]] {
     var writer = try CatalogWriter(path: path, creating: identity)
     var random = SeededGenerator(seed: 1)
     let windows = [(0, 0), (224, 0), (0, 448)].map { Window(x: $0, y: $1, width: 224, height: 200) }
-    let point = #"{"coordinates":[1,2],"type":"Point"}"#
+    let square = BoundingBox(west: 9, south: 50, east: 9.5, north: 50.25).geometry
+    let point = square.geoJSON
     try writer.add(
       path: "/scene.tif", stamp: stamp,
-      entries: windows.map { NewEntry(window: $0, footprint: point, vectors: vectors(&random, rows: 4)) })
+      entries: windows.map { NewEntry(window: $0, footprint: square, vectors: vectors(&random, rows: 4)) })
     try writer.add(["/whole.jpg"], seed: 2)
     let entries = try writer.catalog.entries(.image)
     #expect(entries.map(\.window) == windows + [nil] && entries.map(\.footprint) == [point, point, point, nil])

@@ -1,0 +1,64 @@
+import Foundation
+import Geography
+import Index
+import Kernels
+
+/// Where on the Earth is searched; what has no place on it is left out.
+public enum SearchArea: Sendable, Equatable {
+  /// Degrees east and north; `west` above `east` lies over the antimeridian.
+  case box(west: Double, south: Double, east: Double, north: Double)
+  /// All footprints that come within so many kilometres of a place.
+  case near(lon: Double, lat: Double, kilometres: Double)
+
+  func checked() throws(FastThenFineError) -> Area {
+    switch self {
+    case .box(let west, let south, let east, let north):
+      guard let box = BoundingBox([west, south, east, north]) else {
+        throw FastThenFineError(.badInput, "a box is west, south, east, north in degrees: -180 to 180, -90 to 90, south below north")
+      }
+      return .box(box)
+    case .near(let lon, let lat, let kilometres):
+      guard abs(lon) <= 180, abs(lat) <= 90, kilometres >= 0, kilometres <= 20_100 else {
+        throw FastThenFineError(.badInput, "a place is a longitude of -180 to 180, a latitude of -90 to 90, and kilometres from 0 to 20100")
+      }
+      return .near(Place(lon: lon, lat: lat), metres: kilometres * 1000)
+    }
+  }
+}
+
+/// A part of a scene, in its pixels from the upper left.
+public struct PixelWindow: Sendable, Equatable {
+  public var x: Int
+  public var y: Int
+  public var width: Int
+  public var height: Int
+}
+
+extension Answer.Result {
+  /// The middle of the footprint, in degrees; nil where it has none.
+  public var centre: (lon: Double, lat: Double)? {
+    geometry.flatMap { Geometry(geoJSON: $0) }.map { ($0.centre.lon, $0.centre.lat) }
+  }
+
+  /// When the image was taken, as its attributes say it: ISO 8601.
+  public var datetime: String? {
+    let object = attributes.flatMap { try? JSONSerialization.jsonObject(with: Data($0.utf8)) }
+    return (object as? [String: Any])?["datetime"] as? String
+  }
+}
+
+/// Windows that overlap and say the same are one place: the best of them stands for it (non-maximum suppression).
+struct Places {
+  /// A window shows what another does where they share at least this much of the smaller; the windows of a grid share a quarter.
+  private static let same = 0.2
+  private var kept: [FilePath: [Window]] = [:]
+
+  /// Whether an entry is a place of its own.
+  mutating func take(_ entry: Catalog.Entry) -> Bool {
+    guard let window = entry.window else { return true }
+    let path = FilePath(entry.name)
+    if kept[path, default: []].contains(where: { $0.overlap(window) >= Self.same }) { return false }
+    kept[path, default: []].append(window)
+    return true
+  }
+}

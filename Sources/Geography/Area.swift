@@ -1,0 +1,31 @@
+/// Where somebody looks: a box, or all that is near a place.
+package enum Area: Sendable, Hashable {
+  case box(BoundingBox)
+  /// Within so many metres.
+  case near(Place, metres: Double)
+
+  /// Boxes that hold all of it.
+  package var boxes: [BoundingBox] {
+    switch self {
+    case .box(let box): box.parts
+    case .near(let place, let metres): BoundingBox(around: place, metres: metres).parts
+    }
+  }
+
+  package func meets(_ footprint: Geometry) -> Bool {
+    switch self {
+    case .box(let box): footprint.intersects(box.geometry)
+    case .near(let place, let metres): footprint.distance(from: place) <= metres
+    }
+  }
+}
+
+extension BoundingBox {
+  /// From west, south, east, north in degrees; nil where they are none.
+  package init?(_ numbers: [Double]) {
+    guard numbers.count == 4, numbers.allSatisfy(\.isFinite), abs(numbers[0]) <= 180, abs(numbers[2]) <= 180,
+      (-90...90).contains(numbers[1]), (-90...90).contains(numbers[3]), numbers[1] <= numbers[3]
+    else { return nil }
+    self.init(west: numbers[0], south: numbers[1], east: numbers[2], north: numbers[3])
+  }
+}

@@ -1,0 +1,108 @@
+import Foundation
+
+extension Geometry {
+  /// A GeoJSON geometry: Polygon, or MultiPolygon where there are several. Nine decimals of a degree are a tenth of a millimetre.
+  package var geoJSON: String {
+    func number(_ value: Double) -> String {
+      let rounded = (value * 1e9).rounded() / 1e9
+      return rounded == rounded.rounded() ? "\(Int(rounded))" : "\(rounded)"
+    }
+    func coordinates(_ ring: [Place]) -> String {
+      "[[" + (ring + [ring[0]]).map { "[\(number($0.lon)),\(number($0.lat))]" }.joined(separator: ",") + "]]"
+    }
+    if polygons.count == 1 { return #"{"type":"Polygon","coordinates":\#(coordinates(polygons[0]))}"# }
+    return #"{"type":"MultiPolygon","coordinates":[\#(polygons.map(coordinates).joined(separator: ","))]}"#
+  }
+
+  /// From a GeoJSON Polygon or MultiPolygon, without its holes; nil for anything else.
+  package init?(geoJSON text: String) {
+    guard let object = try? JSONSerialization.jsonObject(with: Data(text.utf8)) as? [String: Any] else { return nil }
+    self.init(geoJSON: object)
+  }
+
+  package init?(geoJSON object: [String: Any]) {
+    let rings: [[[Double]]]
+    switch object["type"] as? String {
+    case "Polygon":
+      guard let polygon = object["coordinates"] as? [[[Double]]], let ring = polygon.first else { return nil }
+      rings = [ring]
+    case "MultiPolygon":
+      guard let all = object["coordinates"] as? [[[[Double]]]] else { return nil }
+      rings = all.compactMap(\.first)
+    default: return nil
+    }
+    self.init(rings: rings)
+  }
+
+  private init?(rings: [[[Double]]]) {
+    polygons = rings.compactMap { ring in
+      var places = ring.compactMap { $0.count >= 2 ? Place(lon: $0[0], lat: $0[1]) : nil }
+      if places.count > 1, places.first == places.last { places.removeLast() }
+      return places.count >= 3 && places.allSatisfy { abs($0.lon) <= 360 && abs($0.lat) <= 90 } ? places : nil
+    }
+    if polygons.isEmpty || polygons.count != rings.count { return nil }
+  }
+
+  /// From WKT: `POLYGON((lon lat, ...))` or `MULTIPOLYGON(((...)), ...)`, without holes.
+  package init?(wkt text: String) {
+    let text = text.trimmingCharacters(in: .whitespacesAndNewlines)
+    let word = text.prefix { $0.isLetter }.uppercased()
+    guard word == "POLYGON" || word == "MULTIPOLYGON" else { return nil }
+    // A ring is what stands in the innermost parentheses; the first of each polygon follows "((".
+    let body = text.dropFirst(word.count).filter { !$0.isWhitespace || $0 == " " }
+    var rings: [[[Double]]] = []
+    var depth = 0
+    var ring = ""
+    var ringOfPolygon = 0
+    let (polygonDepth, ringDepth) = word == "POLYGON" ? (1, 2) : (2, 3)
+    for c in body {
+      switch c {
+      case "(":
+        depth += 1
+        if depth == polygonDepth { ringOfPolygon = 0 }
+        if depth == ringDepth { ring = "" }
+        if depth > ringDepth { return nil }
+      case ")":
+        if depth == ringDepth {
+          if ringOfPolygon == 0 {
+            let numbers = ring.split(separator: ",").map { $0.split(separator: " ").map { Double($0) } }
+            guard numbers.allSatisfy({ $0.count >= 2 && !$0.contains(nil) }) else { return nil }
+            rings.append(numbers.map { $0.map { $0! } })
+          }
+          ringOfPolygon += 1
+        }
+        depth -= 1
+        if depth < 0 { return nil }
+      default: if depth == ringDepth { ring.append(c) }
+      }
+    }
+    guard depth == 0, !rings.isEmpty else { return nil }
+    self.init(rings: rings)
+  }
+
+  /// Well-known binary, little-endian: Polygon or MultiPolygon.
+  package var wkb: [UInt8] {
+    var bytes: [UInt8] = []
+    func add(_ value: UInt32) { for shift in 0..<4 { bytes.append(UInt8(truncatingIfNeeded: value >> (8 * UInt32(shift)))) } }
+    func add(_ value: Double) { for shift in 0..<8 { bytes.append(UInt8(truncatingIfNeeded: value.bitPattern >> (8 * UInt64(shift)))) } }
+    func add(_ ring: [Place]) {
+      bytes.append(1)
+      add(3 as UInt32)
+      add(1 as UInt32)
+      add(UInt32(ring.count + 1))
+      for place in ring + [ring[0]] {
+        add(place.lon)
+        add(place.lat)
+      }
+    }
+    if polygons.count == 1 {
+      add(polygons[0])
+    } else {
+      bytes.append(1)
+      add(6 as UInt32)
+      add(UInt32(polygons.count))
+      for ring in polygons { add(ring) }
+    }
+    return bytes
+  }
+}

@@ -1,0 +1,45 @@
+import Foundation
+import Kernels
+
+/// What the name of a file says, where nothing else does: Sentinel-2's and Landsat's names hold the time and the satellite.
+package enum SceneNames {
+  /// `datetime` and `platform`, as far as the name of a file or of its folder holds them.
+  package static func properties(of path: FilePath) -> [String: String] {
+    for name in [path.name] + (path.folder.map { [$0.name] } ?? []) {
+      let parts = name.split(whereSeparator: { $0 == "_" || $0 == "." }).map(String.init)
+      var found: [String: String] = [:]
+      if let first = parts.first?.uppercased() {
+        if ["S2A", "S2B", "S2C"].contains(first) { found["platform"] = "sentinel-2" + first.suffix(1).lowercased() }
+        if first.count == 4, "LC LE LT".contains(first.prefix(2)), let number = Int(first.suffix(2)) { found["platform"] = "landsat-\(number)" }
+        // T32UNU_20240601T102031_B04.
+        if first.count == 6, first.hasPrefix("T"), Int(first.dropFirst().prefix(2)) != nil { found["platform"] = "sentinel-2" }
+      }
+      guard found["platform"] != nil, let time = parts.lazy.compactMap(time).first else { continue }
+      found["datetime"] = time
+      return found
+    }
+    return [:]
+  }
+
+  /// A time as files write it, `20240601T102031`, `20240601`, `2024:06:01 10:20:31` or ISO 8601, as ISO 8601 in UTC; nil for anything else.
+  package static func time(_ text: String) -> String? {
+    if text.contains("-"), text.contains("T") {
+      let formatter = ISO8601DateFormatter()
+      for options: ISO8601DateFormatter.Options in [[.withInternetDateTime], [.withInternetDateTime, .withFractionalSeconds]] {
+        formatter.formatOptions = options
+        if let date = formatter.date(from: text) {
+          formatter.formatOptions = [.withInternetDateTime]
+          return formatter.string(from: date)
+        }
+      }
+    }
+    guard text.utf8.count <= 30 else { return nil }
+    let digits = text.filter { $0.isASCII && $0.isNumber }
+    guard text.allSatisfy({ $0.isASCII && ($0.isNumber || ":T-Z /".contains($0)) }), digits.count == 8 || digits.count == 14 else { return nil }
+    func number(_ from: Int, _ count: Int) -> Int { Int(digits.dropFirst(from).prefix(count)) ?? 0 }
+    let (year, month, day) = (number(0, 4), number(4, 2), number(6, 2))
+    let (hour, minute, second) = (number(8, 2), number(10, 2), number(12, 2))
+    guard (1900...2200).contains(year), (1...12).contains(month), (1...31).contains(day), hour < 24, minute < 60, second < 61 else { return nil }
+    return String(format: "%04d-%02d-%02dT%02d:%02d:%02dZ", year, month, day, hour, minute, second)
+  }
+}
