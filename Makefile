@@ -4,6 +4,8 @@
 SWIFT ?= swift
 SYSTEM := libomp-dev libjpeg-dev libpng-dev libsqlite3-dev
 DATA ?= ../shared
+# Only the tests need it; whoever has it reads GeoTIFF and JPEG 2000 too.
+GDAL := gdal-bin
 # Seconds that libFuzzer has for the readers of weights.
 FUZZ ?= 60
 FTF := .build/release/ftf
@@ -12,9 +14,9 @@ PYTHON := .venv/bin/python -B
 
 # Trains the default model on DIR/data/rsicd, to .build/training: hours on two cores, minutes on a GPU.
 # make train-test: the tests of that, in seconds.
-.PHONY: train train-test demo test client docs sanitize fuzz check release goldens system
+.PHONY: train train-test demo test client docs sanitize fuzz check release goldens system gdal
 
-test: system
+test: system gdal
 	$(SWIFT) build --build-tests -Xswiftc -warnings-as-errors
 	$(SWIFT) test --skip-build
 
@@ -30,7 +32,7 @@ demo: release
 	$(FTF) demo $(if $(IMAGES),"$(IMAGES)") --output demo
 
 # The same tests under the address sanitizer, optimised so that the portable kernels take seconds and not minutes.
-sanitize: system
+sanitize: system gdal
 	ASAN_OPTIONS=detect_leaks=0 $(SWIFT) test -c release -Xswiftc -enable-testing --sanitize=address --scratch-path .build-asan
 
 # libFuzzer, guided by coverage, under the address sanitizer; what it finds is left in .build-fuzz.
@@ -71,3 +73,6 @@ train-test: .venv
 
 system:
 	@sh Tests/system-packages.sh $(SYSTEM)
+
+gdal:
+	@sh Tests/system-packages.sh $(GDAL)

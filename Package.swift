@@ -68,7 +68,7 @@ let package = Package(
     .testTarget(name: "RetrievalTests", dependencies: ["Retrieval", "TestSupport"], swiftSettings: settings),
     .testTarget(name: "IndexTests", dependencies: ["Geography", "Index", "TestSupport"], swiftSettings: settings),
     .testTarget(
-      name: "FastThenFineTests", dependencies: ["FastThenFine", "Index", "Weights", "TestSupport"],
+      name: "FastThenFineTests", dependencies: ["FastThenFine", "Geography", "Index", "Scenes", "Weights", "TestSupport"],
       swiftSettings: settings),
     .testTarget(name: "DemoTests", dependencies: ["Demo", "TestSupport"], swiftSettings: settings),
     .testTarget(name: "CommandTests", dependencies: ["ftf", "Weights", "TestSupport"], swiftSettings: settings),
