@@ -44,7 +44,7 @@ let package = Package(
         "Kernels", "Weights", "Imaging", "Geography", "Scenes", "Tokenization", "Encoders", "Retrieval", "Index",
       ],
       swiftSettings: settings),
-    .target(name: "Demo", dependencies: ["FastThenFine"], swiftSettings: settings),
+    .target(name: "Demo", dependencies: ["FastThenFine", "Scenes"], swiftSettings: settings),
     .target(
       name: "Profiling", dependencies: ["FastThenFine"], path: "Profiling", exclude: ["peer.py", "rerank.py"],
       swiftSettings: settings),

@@ -80,8 +80,8 @@ typedef struct color_entry {
 FUNCTIONS(DECLARE)
 
 static const char *const allowed[] = {"GTiff", "JP2OpenJPEG", "VRT", "JPEG", "PNG", "WEBP", NULL};
-// Written, and what a written one is made from in memory.
-static const char *const written[] = {"COG", "MEM", NULL};
+// Only written.
+static const char *const written[] = {"COG", NULL};
 
 static const char *failure = "libgdal was not opened";
 static char version[32];
@@ -355,10 +355,11 @@ int cgdal_write(const char *path, const char *driver, const char *options, int w
   for (char *word = strtok_r(words, " ", &rest); word && count < 15; word = strtok_r(NULL, " ", &rest))
     list[count++] = word;
   CPLErrorReset();
-  // A COG is made from a whole raster, which is held in memory.
+  // A COG is made from a raster that lies beside it.
   const int is_copied = strcmp(driver, "COG") == 0;
-  void *target = GDALCreate(GDALGetDriverByName(is_copied ? "MEM" : driver), is_copied ? "" : path, width, height, bands,
-                            type, is_copied ? NULL : list);
+  char beside[4096 + 16];
+  snprintf(beside, sizeof beside, is_copied ? "%s.whole.tif" : "%s", path);
+  void *target = GDALCreate(GDALGetDriverByName("GTiff"), beside, width, height, bands, type, is_copied ? NULL : list);
   int failed = !target;
   if (target) {
     if (transform)
@@ -382,5 +383,7 @@ int cgdal_write(const char *path, const char *driver, const char *options, int w
     say(message);
   if (target)
     GDALClose(target);
+  if (is_copied)
+    remove(beside);
   return failed;
 }

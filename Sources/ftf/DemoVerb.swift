@@ -20,6 +20,9 @@ struct DemoVerb: ParsableCommand {
   @Option(parsing: .upToNextOption, help: "Sentences to answer instead of the demo's own.")
   var text: [String] = []
 
+  @Option(help: "Pixels a side of the drawn scene that is cut into places; GDAL writes and reads it, where it is installed.")
+  var side = 8000
+
   @Option(help: "The model file; the default model without it.")
   var model: String?
 
@@ -36,6 +39,10 @@ struct DemoVerb: ParsableCommand {
     "a pond surrounded by green trees",
     "many white boats docked in a port", "a winding river", "white storage tanks in rows",
   ]
+
+  func validate() throws {
+    if !(800...40_000).contains(side) { throw ValidationError("--side takes 800 to 40000") }
+  }
 
   func run() throws {
     let engine = try machine.engine(try model ?? defaultModel())
@@ -62,9 +69,25 @@ struct DemoVerb: ParsableCommand {
       page.precision = try precision(archive)
       let game = try PointingGame(archive, drawn)
       if json { try printJSON(["pointing_game": game.object]) } else { game.show() }
+      try findPlaces(engine)
     }
     try page.write(title: images.map { "FastThenFine on \($0)" } ?? "FastThenFine on \(archive.count) drawn scenes")
     report("\nOpen \(URL(fileURLWithPath: output).appendingPathComponent("index.html").path)")
+  }
+
+  /// Draws a scene with a place on the ground, cuts it, and looks whether sentences lead to what is there.
+  private func findPlaces(_ engine: Engine) throws {
+    if let absence = Landscape.absence { return report("\nscenes are left out: \(absence)") }
+    let folder = "\(output)/landscape"
+    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+    let landscape = Landscape(side: side, with: engine)
+    try landscape.write(to: "\(folder)/landscape.tif")
+    var writer = try IndexWriter(path: "\(output)/places", engine: engine)
+    let progress = IndexProgress("windows")
+    _ = try writer.add([folder], progress: progress.take)
+    progress.finish()
+    let game = try PlacesGame(Searcher(writer.index, engine: engine), landscape)
+    if json { try printJSON(["places_game": game.object]) } else { game.show() }
   }
 
   private func show(_ question: String, _ answer: Answer) {
