@@ -24,14 +24,16 @@ static inline int real(const cimage_tones *t, const float v[3], uint32_t rgb[3])
   return 1;
 }
 
-static inline int pixel(const cimage_tones *t, const uint8_t *table, const void *in, size_t at, uint32_t rgb[3]) {
+// type is constant where this is called, so that only its own branch is left.
+static inline int pixel(cimage_values type, const cimage_tones *t, const uint8_t *table, const void *in, size_t at,
+                        uint32_t rgb[3]) {
   const size_t p = at * (size_t)t->planes;
-  if (t->type == CIMAGE_U8) {
+  if (type == CIMAGE_U8) {
     const uint8_t *v = (const uint8_t *)in + p;
     const uint32_t values[3] = {v[t->plane[0]], v[t->plane[1]], v[t->plane[2]]};
     return (t->alpha < 0 || v[t->alpha]) && whole(t, table, values, rgb, 256);
   }
-  if (t->type == CIMAGE_U16) {
+  if (type == CIMAGE_U16) {
     const uint16_t *v = (const uint16_t *)in + p;
     const uint32_t values[3] = {v[t->plane[0]], v[t->plane[1]], v[t->plane[2]]};
     return (t->alpha < 0 || v[t->alpha]) && whole(t, table, values, rgb, 65536);
@@ -41,27 +43,55 @@ static inline int pixel(const cimage_tones *t, const uint8_t *table, const void 
   return (t->alpha < 0 || v[t->alpha] > 0) && real(t, values, rgb);
 }
 
+// A row that nothing is reduced of.
+static inline void plain_row(cimage_values type, const void *in, size_t start, uint32_t width, const uint8_t *mask,
+                             const cimage_tones *tones, const uint8_t *table, uint8_t *out) {
+  const cimage_tones t = *tones;
+  for (uint32_t x = 0; x < width; x++, out += 4) {
+    uint32_t rgb[3] = {0, 0, 0};
+    const int there = (!mask || mask[start + x]) && pixel(type, &t, table, in, start + x, rgb);
+    out[0] = (uint8_t)rgb[0], out[1] = (uint8_t)rgb[1], out[2] = (uint8_t)rgb[2], out[3] = there ? 255 : 0;
+  }
+}
+
+// Adds a row to the cells that it lies in: R, G, B and how many there were.
+static inline void add_row(cimage_values type, const void *in, size_t start, uint32_t width, const uint8_t *mask,
+                           const cimage_tones *tones, const uint8_t *table, uint32_t factor, uint32_t *sums) {
+  const cimage_tones t = *tones;
+  for (uint32_t x = 0; x < width; sums += 4) {
+    const uint32_t end = x + factor < width ? x + factor : width;
+    for (; x < end; x++) {
+      uint32_t rgb[3];
+      if ((mask && !mask[start + x]) || !pixel(type, &t, table, in, start + x, rgb))
+        continue;
+      for (int c = 0; c < 3; c++)
+        sums[c] += rgb[c];
+      sums[3]++;
+    }
+  }
+}
+
+#define BY_TYPE(call)                                                                                                        \
+  switch (tones->type) {                                                                                                     \
+  case CIMAGE_U8: call(CIMAGE_U8); break;                                                                                    \
+  case CIMAGE_U16: call(CIMAGE_U16); break;                                                                                  \
+  case CIMAGE_F32: call(CIMAGE_F32); break;                                                                                  \
+  }
+
 void cimage_tone(const void *in, uint32_t width, uint32_t height, const uint8_t *mask, const cimage_tones *tones,
                  const uint8_t *table, uint32_t factor, uint8_t *out, size_t stride, uint32_t *sums) {
   const uint32_t columns = (width + factor - 1) / factor;
   for (uint32_t top = 0; top < height; top += factor, out += stride) {
+    if (factor == 1) {
+#define PLAIN(type) plain_row(type, in, (size_t)top * width, width, mask, tones, table, out)
+      BY_TYPE(PLAIN)
+      continue;
+    }
     const uint32_t bottom = top + factor < height ? top + factor : height;
     memset(sums, 0, (size_t)columns * 4 * sizeof *sums);
     for (uint32_t y = top; y < bottom; y++) {
-      uint32_t *sum = sums, inside = 0;
-      for (uint32_t x = 0; x < width; x++) {
-        const size_t at = (size_t)y * width + x;
-        uint32_t rgb[3];
-        if ((!mask || mask[at]) && pixel(tones, table, in, at, rgb)) {
-          for (int c = 0; c < 3; c++)
-            sum[c] += rgb[c];
-          sum[3]++;
-        }
-        if (++inside == factor) {
-          sum += 4;
-          inside = 0;
-        }
-      }
+#define ADD(type) add_row(type, in, (size_t)y * width, width, mask, tones, table, factor, sums)
+      BY_TYPE(ADD)
     }
     for (uint32_t i = 0; i < columns; i++) {
       const uint32_t *sum = sums + 4 * i, n = sum[3];
@@ -72,4 +102,33 @@ void cimage_tone(const void *in, uint32_t width, uint32_t height, const uint8_t 
       out[4 * i + 3] = (uint8_t)((n * 255 + across * (bottom - top) - 1) / (across * (bottom - top)));
     }
   }
+}
+
+uint64_t cimage_cut(const uint8_t *rgba, size_t stride, uint32_t width, uint32_t height, uint8_t *rgb, uint8_t mean[3]) {
+  uint64_t sums[3] = {0, 0, 0}, share = 0;
+  for (uint32_t y = 0; y < height; y++) {
+    const uint8_t *in = rgba + y * stride;
+    uint8_t *out = rgb + (size_t)y * width * 3;
+    // Of a row they fit 32 bits.
+    uint32_t row[3] = {0, 0, 0}, there = 0;
+    for (uint32_t x = 0; x < width; x++, in += 4, out += 3) {
+      for (int c = 0; c < 3; c++) {
+        out[c] = in[c];
+        row[c] += (uint32_t)in[c] * in[3] / 255;
+      }
+      there += in[3];
+    }
+    for (int c = 0; c < 3; c++)
+      sums[c] += row[c];
+    share += there;
+  }
+  for (int c = 0; c < 3; c++)
+    mean[c] = share ? (uint8_t)(sums[c] * 255 / share) : 0;
+  if (share == (uint64_t)width * height * 255)
+    return share;
+  for (uint32_t y = 0; y < height; y++)
+    for (uint32_t x = 0; x < width; x++)
+      if (rgba[y * stride + 4 * (size_t)x + 3] == 0)
+        memcpy(rgb + ((size_t)y * width + x) * 3, mean, 3);
+  return share;
 }

@@ -214,31 +214,12 @@ package final class SceneReader {
     let y1 = min(strip.end, max(y0 + 1, Int((Double(window.y + window.height) * scale.y).rounded())))
     let (width, height) = (x1 - x0, y1 - y0)
     guard width > 0, height > 0 else { return nil }
-    var (sums, share) = ((0, 0, 0), 0)
     let rgb = AlignedBuffer<UInt8>(uninitialised: width * height * 3)
-    var isFull = true
-    for y in 0..<height {
-      let row = strip.offset(x: x0, y: y0 + y)
-      for x in 0..<width {
-        let (from, to) = (row + 4 * x, (y * width + x) * 3)
-        let there = Int(strip.pixels[from + 3])
-        let (r, g, b) = (strip.pixels[from], strip.pixels[from + 1], strip.pixels[from + 2])
-        (rgb[to], rgb[to + 1], rgb[to + 2]) = (r, g, b)
-        if there < 255 { isFull = false }
-        sums = (sums.0 + Int(r) * there, sums.1 + Int(g) * there, sums.2 + Int(b) * there)
-        share += there
-      }
-    }
+    var mean: [UInt8] = [0, 0, 0]
+    let share = unsafe cimage_cut(
+      strip.address(x: x0, y: y0), strip.columns.count * 4, UInt32(width), UInt32(height), rgb.address, &mean)
     // Mostly nothing: less than half of it is there.
-    guard share * 2 >= width * height * 255, share > 0 else { return nil }
-    let mean = [UInt8(sums.0 / share), UInt8(sums.1 / share), UInt8(sums.2 / share)]
-    if !isFull {
-      for y in 0..<height {
-        for x in 0..<width where strip.pixels[strip.offset(x: x0 + x, y: y0 + y) + 3] == 0 {
-          for c in 0..<3 { rgb[(y * width + x) * 3 + c] = mean[c] }
-        }
-      }
-    }
+    guard share > 0, share * 2 >= UInt64(width * height) * 255 else { return nil }
     return RGBImage(width: width, height: height, pixels: rgb).padded(with: mean)
   }
 }

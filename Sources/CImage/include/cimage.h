@@ -58,3 +58,7 @@ typedef struct cimage_tones {
 /// share of it, 0 to 255. Cells at the right and the bottom may be smaller. sums: room for 4 * columns of u32.
 void cimage_tone(const void *in, uint32_t width, uint32_t height, const uint8_t *mask, const cimage_tones *tones,
                  const uint8_t *table, uint32_t factor, uint8_t *out, size_t stride, uint32_t *sums);
+
+/// Cuts a picture out of what cimage_tone wrote: u8[height, width, 3], where there is nothing the mean of the rest.
+/// mean: is given that. Returns what share there is: 255 for every whole pixel.
+uint64_t cimage_cut(const uint8_t *rgba, size_t stride, uint32_t width, uint32_t height, uint8_t *rgb, uint8_t mean[3]);
