@@ -98,7 +98,7 @@ static int is_among(const char *name, const char *const *list) {
 static void configure(void) {
   CPLSetErrorHandler(be_quiet);
   CPLSetConfigOption("GDAL_DRIVER_PATH", "disable");
-  CPLSetConfigOption("GDAL_CACHEMAX", "32");
+  CPLSetConfigOption("GDAL_CACHEMAX", "8");
   CPLSetConfigOption("GDAL_NUM_THREADS", "1");
   CPLSetConfigOption("GDAL_PAM_ENABLED", "YES");
   CPLSetConfigOption("GDAL_VRT_ENABLE_PYTHON", "NO");

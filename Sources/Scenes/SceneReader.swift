@@ -4,6 +4,7 @@ import Foundation
 import Geography
 import Imaging
 import Kernels
+import Synchronization
 
 /// What a scene's windows look like to a model, in the order of the grid, each block of the file decoded once.
 ///
@@ -26,7 +27,7 @@ package final class SceneReader {
   }
 
   /// Bytes of a strip's pixels, where the file can be read in parts side by side.
-  private static let stripBytes = 48 << 20
+  private static let stripBytes = 16 << 20
 
   /// - Parameters:
   ///   - side: pixels that the model takes from a window.
@@ -101,6 +102,8 @@ package final class SceneReader {
     package func image(_ i: Int) -> RGBImage? { reader.image(windows[i], buffer) }
   }
 
+  /// Memory that no task uses.
+  private let idle = Mutex<[AlignedBuffer<UInt8>]>([])
   private var position = (strip: 0, row: 0)
   private var buffer: StripBuffer?
 
@@ -193,7 +196,12 @@ package final class SceneReader {
   private func load(_ task: Rectangle, _ strip: StripBuffer) throws(ImagingError) {
     let toning = scene.toning
     let count = task.width * task.height
-    let values = AlignedBuffer<UInt8>(uninitialised: count * toning.bands.count * toning.valueBytes)
+    // Kept for the next task: memory that comes and goes in such pieces ends up in shreds.
+    let bytes = count * toning.bands.count * toning.valueBytes
+    var kept = idle.withLock { $0.popLast() }
+    if kept.map({ $0.count < bytes }) ?? true { kept = AlignedBuffer<UInt8>(uninitialised: bytes) }
+    let values = kept!
+    defer { idle.withLock { $0.append(values) } }
     let mask = toning.hasMask ? AlignedBuffer<UInt8>(uninitialised: count) : nil
     try scene.with(level) { dataset throws(ImagingError) in
       try unsafe dataset.read(task, bands: toning.bands, type: toning.type, into: UnsafeMutableRawPointer(values.address))
