@@ -14,7 +14,7 @@ PYTHON := .venv/bin/python -B
 
 # Trains the default model on DIR/data/rsicd, to .build/training: hours on two cores, minutes on a GPU.
 # make train-test: the tests of that, in seconds.
-.PHONY: train train-test demo test client docs sanitize fuzz check release goldens system gdal
+.PHONY: train train-test demo test client interchange docs sanitize fuzz check release goldens system gdal
 
 test: system gdal
 	$(SWIFT) build --build-tests -Xswiftc -warnings-as-errors
@@ -23,6 +23,13 @@ test: system gdal
 # A package of its own builds against this one, by version and URL, and runs.
 client: system
 	SWIFT=$(SWIFT) sh Tests/Client/run.sh
+
+# pyarrow, DuckDB and GeoPandas read what is exported.
+interchange: system gdal
+	$(SWIFT) build --product ftf
+	python3 -m venv .build/interchange
+	.build/interchange/bin/pip install -q -r Tests/Interchange/requirements.txt
+	.build/interchange/bin/python -B Tests/Interchange/check.py .build/debug/ftf .build/interchange/work
 
 # The documentation of the library, to docs; a warning is an error.
 docs:

@@ -44,6 +44,10 @@ let package = Package(
         "Kernels", "Weights", "Imaging", "Geography", "Scenes", "Tokenization", "Encoders", "Retrieval", "Index",
       ],
       swiftSettings: settings),
+    // What other programs read.
+    .target(
+      name: "Interchange",
+      dependencies: ["FastThenFine", "Geography", "Kernels", .product(name: "GRDB", package: "GRDB.swift")], swiftSettings: settings),
     .target(name: "Demo", dependencies: ["FastThenFine", "Scenes"], swiftSettings: settings),
     .target(
       name: "Profiling", dependencies: ["FastThenFine"], path: "Profiling", exclude: ["peer.py", "rerank.py"],
@@ -51,7 +55,7 @@ let package = Package(
     .executableTarget(
       name: "ftf",
       dependencies: [
-        "FastThenFine", "Demo", "Profiling", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "FastThenFine", "Demo", "Interchange", "Profiling", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: settings),
 

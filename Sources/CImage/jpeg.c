@@ -75,7 +75,7 @@ static int has_all_scans(const struct jpeg_decompress_struct *info) {
 }
 
 // 0 for an image, 1 for none, 2 for none because the data ended, or CIMAGE_NO_MEMORY.
-static int decode(const uint8_t *data, size_t size, uint64_t max_pixels, cimage *out, int is_strict) {
+static int decode(const uint8_t *data, size_t size, uint64_t max_pixels, uint32_t least_side, cimage *out, int is_strict) {
   struct jpeg_decompress_struct info;
   failure f = {.message = out->message, .is_strict = is_strict};
   uint8_t *volatile rgb = NULL, *volatile row = NULL;
@@ -103,6 +103,9 @@ static int decode(const uint8_t *data, size_t size, uint64_t max_pixels, cimage 
   out->orientation = find_orientation(&info);
   const int cmyk = info.jpeg_color_space == JCS_CMYK || info.jpeg_color_space == JCS_YCCK;
   info.out_color_space = cmyk ? JCS_CMYK : JCS_RGB;
+  const uint32_t shorter = info.image_width < info.image_height ? info.image_width : info.image_height;
+  while (least_side && info.scale_denom < 8 && shorter / (2 * info.scale_denom) >= least_side)
+    info.scale_denom *= 2;
   jpeg_start_decompress(&info);
   out->width = info.output_width;
   out->height = info.output_height;
@@ -133,8 +136,8 @@ static int decode(const uint8_t *data, size_t size, uint64_t max_pixels, cimage 
   return 0;
 }
 
-int cimage_decode_jpeg(const uint8_t *data, size_t size, uint64_t max_pixels, cimage *out) {
-  const int result = decode(data, size, max_pixels, out, 0);
+int cimage_decode_jpeg(const uint8_t *data, size_t size, uint64_t max_pixels, uint32_t least_side, cimage *out) {
+  const int result = decode(data, size, max_pixels, least_side, out, 0);
   if (result != 2)
     return result;
   // It may lack nothing but its end mark: with one, every pixel has to be there.
@@ -146,7 +149,7 @@ int cimage_decode_jpeg(const uint8_t *data, size_t size, uint64_t max_pixels, ci
   memcpy(whole, data, size);
   whole[size] = 0xff;
   whole[size + 1] = JPEG_EOI;
-  const int failed = decode(whole, size + 2, max_pixels, out, 1);
+  const int failed = decode(whole, size + 2, max_pixels, least_side, out, 1);
   free(whole);
   if (failed)
     memcpy(out->message, message, sizeof message);

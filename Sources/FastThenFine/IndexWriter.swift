@@ -247,7 +247,7 @@ public struct IndexWriter: ~Copyable {
         defer { progress(.encoded(1)) }
         return Result { () throws(ImagingError) in
           let bytes = try RGBImage.bytes(paths[i].spelling)
-          let image = try RGBImage(data: bytes, path: paths[i].description)
+          let image = try RGBImage(data: bytes, path: paths[i].description, reducedTo: engine.inputSide)
           return (engine.packed(engine.encode(image, with: single)), ImageFiles.content(bytes))
         }
       }

@@ -70,12 +70,6 @@ extension Engine {
   package func parallelFor(_ count: Int, _ body: (Int) -> Void) { kernels.parallelFor(count, body) }
 }
 
-extension Catalog.Entry {
-  /// The path of an image's file for people, and as the system has it where it is not UTF-8.
-  package var shownPath: String { FilePath(name).description }
-  package var pathBytes: [UInt8]? { FilePath(name).isUTF8 ? nil : FilePath(name).bytes }
-}
-
 extension ImageIndex {
   /// All items, by id.
   package func entries(_ target: SearchTarget) throws(FastThenFineError) -> [IndexEntry] {

@@ -9,7 +9,7 @@ extension Engine {
   ///
   /// - Parameter path: as a spelling of `FilePath`.
   package func picture(at path: String) throws(ImagingError) -> RGBImage {
-    guard Scene.isOne(at: FilePath(path)) else { return try RGBImage(path: path) }
+    guard Scene.isOne(at: FilePath(path)) else { return try RGBImage(path: path, reducedTo: inputSide) }
     return try picture(FilePath(path), nil, nil)
   }
 
@@ -20,9 +20,12 @@ extension Engine {
     return try picture(path, result.pixels, stored)
   }
 
+  /// What the shorter side of a picture is made before it is cropped.
+  var inputSide: Int { max(model.config.preprocessing.resizeTo, model.config.preprocessing.cropTo) }
+
   private func picture(_ path: FilePath, _ window: Window?, _ stored: StoredScene?) throws(ImagingError) -> RGBImage {
     let scene = try Scene(path, bands: stored?.cutting.bands)
-    let side = model.config.preprocessing.cropTo
+    let side = inputSide
     guard let image = try scene.picture(window, side: side, stretch: stored?.stretch, with: kernels.singleThreaded) else {
       throw .unreadable(path: path.description, reason: "most of it is nothing")
     }

@@ -54,9 +54,11 @@ struct Places {
   private var kept: [FilePath: [Window]] = [:]
 
   /// Whether an entry is a place of its own.
-  mutating func take(_ entry: Catalog.Entry) -> Bool {
-    guard let window = entry.window else { return true }
-    let path = FilePath(entry.name)
+  mutating func take(_ entry: Catalog.Entry) -> Bool { take(entry.name, entry.window) }
+
+  mutating func take(_ name: String, _ window: Window?) -> Bool {
+    guard let window else { return true }
+    let path = FilePath(name)
     if kept[path, default: []].contains(where: { $0.overlap(window) >= Self.same }) { return false }
     kept[path, default: []].append(window)
     return true

@@ -12,7 +12,7 @@ import Weights
 public final class Searcher: Sendable {
   public let engine: Engine
   public let target: SearchTarget
-  private let catalog: Catalog
+  let catalog: Catalog
   private let pipeline: Pipeline<Segment>
   /// Whether some of its images are windows of scenes.
   private let hasWindows: Bool

@@ -50,6 +50,14 @@ package struct BoundingBox: Sendable, Hashable {
     ]
   }
 
+  /// What both cover of what either covers, in degrees; of boxes that do not lie over the antimeridian.
+  package func share(with other: BoundingBox) -> Double {
+    let (width, height) = (min(east, other.east) - max(west, other.west), min(north, other.north) - max(south, other.south))
+    guard width > 0, height > 0 else { return 0 }
+    let all = (east - west) * (north - south) + (other.east - other.west) * (other.north - other.south)
+    return width * height / (all - width * height)
+  }
+
   package var geometry: Geometry {
     Geometry(polygons: parts.map { box in
       [Place(lon: box.west, lat: box.south), Place(lon: box.east, lat: box.south), Place(lon: box.east, lat: box.north),

@@ -43,9 +43,11 @@ package struct RGBImage: Sendable {
 
   /// Reads a JPEG or PNG file, by what it holds and not by its name, and turns it as its EXIF or XMP orientation says.
   ///
-  /// - Parameter path: as a spelling of `FilePath`.
-  package init(path: String) throws(ImagingError) {
-    try self.init(data: Self.bytes(path), path: FilePath(path).description)
+  /// - Parameters:
+  ///   - path: as a spelling of `FilePath`.
+  ///   - side: see `init(data:path:reducedTo:)`.
+  package init(path: String, reducedTo side: Int? = nil) throws(ImagingError) {
+    try self.init(data: Self.bytes(path), path: FilePath(path).description, reducedTo: side)
   }
 
   /// The bytes of a picture's file.
@@ -77,8 +79,11 @@ package struct RGBImage: Sendable {
     unsafe data.withUnsafeBytes { unsafe cimage_crc32($0.bindMemory(to: UInt8.self).baseAddress, $0.count) }
   }
 
-  /// - Parameter path: what an error names.
-  package init(data: Data, path: String) throws(ImagingError) {
+  /// - Parameters:
+  ///   - path: what an error names.
+  ///   - side: what the shorter side will be made: a JPEG that is far larger is decoded at a half, a quarter or an eighth, with twice
+  ///     that left for the antialiased resize; nil for all pixels.
+  package init(data: Data, path: String, reducedTo side: Int? = nil) throws(ImagingError) {
     guard !data.isEmpty else { throw .unreadable(path: path, reason: "the file is empty") }
     let isJPEG = data.starts(with: [0xff, 0xd8])
     guard Self.isImage(data.prefix(4)) else {
@@ -89,8 +94,9 @@ package struct RGBImage: Sendable {
     defer { unsafe cimage_free(&decoded) }
     let failed = unsafe data.withUnsafeBytes { bytes in
       let base = unsafe bytes.bindMemory(to: UInt8.self).baseAddress
-      let decode = unsafe isJPEG ? cimage_decode_jpeg : cimage_decode_png
-      return unsafe decode(base, bytes.count, UInt64(Self.mostPixels), &decoded)
+      return unsafe isJPEG
+        ? cimage_decode_jpeg(base, bytes.count, UInt64(Self.mostPixels), UInt32(2 * (side ?? 0)), &decoded)
+        : cimage_decode_png(base, bytes.count, UInt64(Self.mostPixels), &decoded)
     }
     guard failed == 0 else {
       let reason = unsafe withUnsafeBytes(of: decoded.message) {

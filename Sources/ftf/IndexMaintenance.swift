@@ -1,6 +1,7 @@
 import ArgumentParser
 import FastThenFine
 import Foundation
+import Interchange
 
 struct IndexCompact: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -100,9 +101,10 @@ struct IndexExport: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "export", abstract: "Write what an index holds for other programs: a list, and the vectors as .npy.",
     discussion: """
-      Example: ftf index export archive.ftfindex out
-      Writes out/items.jsonl (or .csv, .geojson) and out/vectors.npy, f32 [n, d], whose rows are in the order of the list. \
-      GeoJSON takes the points from the attributes lon and lat.
+      Example: ftf index export archive.ftfindex out --format parquet
+      Writes out/items.jsonl (or .csv, .geojson, .gpkg) and out/vectors.npy, f32 [n, d], whose rows are in the order of the list; every \
+      item has its id. Parquet holds the vectors too, in the columns of stac-geoparquet, and is all that is written. Where scenes have \
+      no footprint, the attributes lon and lat are taken for a point.
       """)
 
   @Argument(help: "The folder of the index.")
@@ -111,7 +113,7 @@ struct IndexExport: ParsableCommand {
   @Argument(help: "The folder to write.")
   var output: String
 
-  @Option(help: "Of the list: jsonl, csv or geojson.")
+  @Option(help: "Of the list: jsonl, csv, geojson, gpkg or parquet.")
   var format: ListFormat = .jsonl
 
   @Option(help: "What is exported: images or captions.")
@@ -119,6 +121,10 @@ struct IndexExport: ParsableCommand {
 
   @Flag(help: "JSON on stdout.")
   var json = false
+
+  func validate() throws {
+    if over == .captions, format == .parquet || format == .gpkg { throw ValidationError("--format \(format.rawValue) is for images") }
+  }
 
   func run() throws {
     let archive = try ImageIndex(path: index)
@@ -130,70 +136,39 @@ struct IndexExport: ParsableCommand {
       throw Failure("\(output): cannot be made: \(error.localizedDescription)")
     }
     let vectors = try archive.coarseVectors(over)
-    let ids = vectors.ids
     let place = Dictionary(uniqueKeysWithValues: entries.map { ($0.id, $0) })
-    let ordered = ids.compactMap { place[$0] }
-    guard ordered.count == ids.count else { throw Failure("\(index): its catalog lacks items; see 'ftf index verify'") }
-    try NPY.write(vectors.values, shape: [ids.count, archive.dimension], to: "\(output)/vectors.npy")
+    let items = vectors.ids.compactMap { place[$0] }.map { Item($0, isImage: over == .images) }
+    guard items.count == vectors.ids.count else { throw Failure("\(index): its catalog lacks items; see 'ftf index verify'") }
     let list = "\(output)/items.\(format.rawValue)"
-    try writeOutput(Data(format.text(ordered, name: over == .images ? "path" : "caption").utf8), to: list)
-    if json { return try printJSON(["items": ids.count, "list": list, "vectors": "\(output)/vectors.npy"]) }
-    print("\(output): \(ids.count) \(over.rawValue)")
+    var object: [String: Any] = ["items": items.count, "list": list]
+    if format != .parquet {
+      object["vectors"] = "\(output)/vectors.npy"
+      try NPY.write(vectors.values, shape: [items.count, archive.dimension], to: "\(output)/vectors.npy")
+    }
+    try write(items, vectors, archive, to: list)
+    if json { return try printJSON(object) }
+    print("\(output): \(items.count) \(over.rawValue)")
+  }
+
+  private func write(_ items: [Item], _ vectors: (ids: [Int64], values: [Float]), _ archive: ImageIndex, to list: String) throws {
+    if let text = try format.text(items, isImage: over == .images) { return try writeOutput(Data(text.utf8), to: list) }
+    let partial = try OutputFile(list)
+    if format == .gpkg {
+      try GeoPackage.write(items, to: partial.partial)
+    } else {
+      let rows = Dictionary(uniqueKeysWithValues: zip(vectors.ids, vectors.ids.indices))
+      guard FileManager.default.createFile(atPath: partial.partial, contents: nil),
+        let file = FileHandle(forWritingAtPath: partial.partial)
+      else { throw Failure("\(list): cannot be written") }
+      let d = archive.dimension
+      try StacGeoParquet.write(
+        items, to: file, collection: URL(fileURLWithPath: index).deletingPathExtension().lastPathComponent, model: archive.modelName,
+        dimension: d
+      ) { id in vectors.values[rows[id]! * d..<(rows[id]! + 1) * d] }
+      try file.close()
+    }
+    try partial.commit()
   }
 }
 
-/// How a list of items is written.
-enum ListFormat: String, ExpressibleByArgument, CaseIterable {
-  case jsonl, csv, geojson
-
-  func text(_ entries: [IndexEntry], name: String) throws -> String {
-    let objects = entries.map { entry -> (entry: IndexEntry, attributes: [String: Any]) in
-      let object = entry.attributes.flatMap { try? JSONSerialization.jsonObject(with: Data($0.utf8)) }
-      return (entry, object as? [String: Any] ?? [:])
-    }
-    func json(_ object: [String: Any]) throws -> String {
-      let options: JSONSerialization.WritingOptions = [.sortedKeys, .withoutEscapingSlashes]
-      return String(decoding: try JSONSerialization.data(withJSONObject: object, options: options), as: UTF8.self)
-    }
-    // Captions may hold any character.
-    func shown(_ entry: IndexEntry) -> String { name == "path" ? entry.shownPath : entry.name }
-    func pathBytes(_ entry: IndexEntry) -> [UInt8]? { name == "path" ? entry.pathBytes : nil }
-    func record(_ entry: IndexEntry) -> [String: Any] {
-      var record: [String: Any] = ["id": entry.id, name: shown(entry)]
-      if let bytes = pathBytes(entry) { record["path_bytes"] = Data(bytes).base64EncodedString() }
-      record["bytes"] = entry.size
-      return record
-    }
-    switch self {
-    case .jsonl:
-      return try objects.map { entry, attributes in
-        try json(record(entry).merging(["attributes": attributes]) { $1 }) + "\n"
-      }.joined()
-    case .geojson:
-      let features = objects.map { entry, attributes -> [String: Any] in
-        var geometry: Any = NSNull()
-        if let lon = attributes["lon"] as? Double, let lat = attributes["lat"] as? Double {
-          geometry = ["type": "Point", "coordinates": [lon, lat]]
-        }
-        return [
-          "type": "Feature", "geometry": geometry, "properties": attributes.merging(record(entry)) { $1 },
-        ]
-      }
-      return try json(["type": "FeatureCollection", "features": features]) + "\n"
-    case .csv:
-      let keys = Set(objects.flatMap(\.attributes.keys)).sorted()
-      let rows = objects.map { entry, attributes -> String in
-        let fields = ["\(entry.id)", shown(entry), entry.size.map { "\($0)" } ?? ""]
-        return (fields + keys.map { attributes[$0].map { "\($0)" } ?? "" }).map(Self.quoted).joined(separator: ",")
-      }
-      let header = (["id", name, "bytes"] + keys).map(Self.quoted).joined(separator: ",")
-      return ([header] + rows).joined(separator: "\r\n") + "\r\n"
-    }
-  }
-
-  /// RFC 4180.
-  private static func quoted(_ field: String) -> String {
-    guard field.utf8.contains(where: { [0x22, 0x2c, 0x0d, 0x0a].contains($0) }) else { return field }
-    return "\"" + field.replacingOccurrences(of: "\"", with: "\"\"") + "\""
-  }
-}
+extension ListFormat: ExpressibleByArgument {}

@@ -1,6 +1,7 @@
 import ArgumentParser
 import FastThenFine
 import Foundation
+import Interchange
 
 struct Search: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -51,6 +52,11 @@ struct Search: ParsableCommand {
   @Option(help: ArgumentHelp("Only images that come within so many kilometres of a place.", valueName: "lon,lat,km"), transform: Self.numbers(3))
   var near: [Double]?
 
+  @Option(
+    parsing: .upToNextOption,
+    help: ArgumentHelp("Where the sentence has come to be true between two dates: pairs of windows over the same ground.", valueName: "date"))
+  var between: [String] = []
+
   @Flag(help: "Show all windows of a scene, also where windows that overlap say the same.")
   var allWindows = false
 
@@ -65,6 +71,9 @@ struct Search: ParsableCommand {
 
   @Option(help: "The model file; by default the one that built the index.")
   var model: String?
+
+  @Option(help: "File to write the results of the last query to as GeoJSON, with their scores.")
+  var geojson: String?
 
   @Flag(help: "JSON on stdout, an object a query.")
   var json = false
@@ -85,6 +94,9 @@ struct Search: ParsableCommand {
   }
 
   func validate() throws {
+    if !between.isEmpty, between.count != 2 || text == nil || over == .captions || explain != nil || geojson != nil {
+      throw ValidationError("--between takes two dates, and --text")
+    }
     if bbox != nil && near != nil { throw ValidationError("give one of --bbox and --near") }
     if (bbox != nil || near != nil) && over == .captions { throw ValidationError("--bbox and --near are for images") }
     if [text != nil, image != nil, stdin].filter({ $0 }).count != 1 {
@@ -110,6 +122,7 @@ struct Search: ParsableCommand {
     }
     if area != nil, searcher.count == 0, try archive.count(over) > 0 { throw Failure("\(index): none of its images lies there") }
     guard searcher.count > 0 else { throw Failure("\(index): holds no \(over.rawValue); add some with 'ftf index'") }
+    if !between.isEmpty { return try showChanges(searcher) }
     var number = 0
     func answer(_ content: Query.Content, _ name: String) throws {
       number += 1
@@ -117,6 +130,7 @@ struct Search: ParsableCommand {
         Query(content, top: top, interaction: rerank.settings, recallOnly: recallOnly, minimumProbability: minProbability,
           allWindows: allWindows))
       try show(name, answer)
+      if let geojson { try writeOutput(Data(answer.geoJSON(name).utf8), to: geojson) }
       if let explain {
         try HeatMap.write(answer, name, to: stdin ? "\(explain)/\(number)" : explain, with: engine)
       }
@@ -124,6 +138,24 @@ struct Search: ParsableCommand {
     if let image { return try answer(.image(image), FilePath(image).description) }
     if let text { return try answer(.sentence(text), text) }
     while let line = readLine() { try answer(.sentence(line), line) }
+  }
+
+  private func showChanges(_ searcher: Searcher) throws {
+    let changes = try searcher.changes(text!, between: between[0], and: between[1], top: top)
+    if json {
+      return try printJSON([
+        "query": text!, "between": between,
+        "results": changes.map { change -> [String: Any] in
+          ["rank": change.rank, "difference": Double(change.difference), "before": change.before.object(), "after": change.after.object()]
+        },
+      ])
+    }
+    print("\(text!), between \(between[0]) and \(between[1])")
+    if changes.isEmpty { report("ftf: no two of its windows lie over the same ground, one near each date") }
+    for change in changes {
+      let numbers = String(format: "%3d  %+.4f  (%.4f, %.4f)  ", change.rank, change.difference, change.before.recallScore, change.after.recallScore)
+      print(numbers + change.after.name + change.after.place + "  before: " + change.before.name)
+    }
   }
 
   private func show(_ query: String, _ answer: Answer) throws {
@@ -146,6 +178,23 @@ struct Search: ParsableCommand {
 }
 
 extension Answer.Result {
+  /// What `--json` prints for a result.
+  func object(_ over: SearchTarget = .images) -> [String: Any] {
+    var object: [String: Any] = [
+      "rank": rank, "id": id, (over == .images ? "path" : "caption"): name, "score": score, "recall_score": recallScore,
+      "recall_rank": recallRank, "attributes": attributes.flatMap { try? JSONSerialization.jsonObject(with: Data($0.utf8)) } ?? [:],
+    ]
+    object["probability"] = probability
+    if let window { object["window"] = [window.x, window.y, window.width, window.height] }
+    if let geometry, let parsed = try? JSONSerialization.jsonObject(with: Data(geometry.utf8)) {
+      object["geometry"] = parsed
+      object["centre"] = centre.map { [$0.lon, $0.lat] }
+    }
+    object["datetime"] = datetime
+    object["path_bytes"] = pathBytes.map { Data($0).base64EncodedString() }
+    return object
+  }
+
   /// The window and the middle of it, for people.
   fileprivate var place: String {
     (window.map { "  [\($0.x), \($0.y), \($0.width) x \($0.height)]" } ?? "")
@@ -154,27 +203,25 @@ extension Answer.Result {
 }
 
 extension Answer {
+  /// The results as features, styled by their scores.
+  fileprivate func geoJSON(_ query: String) throws -> String {
+    try ListFormat.geoJSON(
+      results.map { result in
+        var properties: [String: Any] = [
+          "query": query, "rank": result.rank, "score": Double(result.score), "recall_score": Double(result.recallScore), "path": result.name,
+        ]
+        properties["probability"] = result.probability
+        if let window = result.window { properties["window"] = [window.x, window.y, window.width, window.height] }
+        return (Item(result), properties)
+      })
+  }
+
   /// What `--json` prints for a query.
   func object(_ query: String, _ over: SearchTarget = .images) -> [String: Any] {
     [
       "query": query, "encode_ms": encodeMilliseconds, "recall_ms": recallMilliseconds,
       "rerank_ms": rerankMilliseconds,
-      "results": results.map { result in
-        var object: [String: Any] = [
-          "rank": result.rank, "id": result.id, (over == .images ? "path" : "caption"): result.name,
-          "score": result.score, "recall_score": result.recallScore, "recall_rank": result.recallRank,
-          "attributes": result.attributes.flatMap { try? JSONSerialization.jsonObject(with: Data($0.utf8)) } ?? [:],
-        ]
-        object["probability"] = result.probability
-        if let window = result.window { object["window"] = [window.x, window.y, window.width, window.height] }
-        if let geometry = result.geometry, let parsed = try? JSONSerialization.jsonObject(with: Data(geometry.utf8)) {
-          object["geometry"] = parsed
-          object["centre"] = result.centre.map { [$0.lon, $0.lat] }
-        }
-        object["datetime"] = result.datetime
-        object["path_bytes"] = result.pathBytes.map { Data($0).base64EncodedString() }
-        return object
-      },
+      "results": results.map { $0.object(over) },
     ]
   }
 }

@@ -195,6 +195,32 @@ import Testing
     #expect(result.datetime == "2024-06-01T10:00:00Z")
   }
 
+  @Test func whatChangedIsPairedByItsGround() throws {
+    // Two of the same ground, of which a part is another; and one elsewhere.
+    try scene("s_20230601.tif", 160, 160, seed: 1)
+    try scene("s_20240601.tif", 160, 160, seed: 2)
+    try scene("far_20240601.tif", 160, 160, seed: 3, east: 600_000)
+    for (name, time) in [("s_20230601", "2023-06-01T10:00:00Z"), ("s_20240601", "2024-06-01T10:00:00Z"), ("far_20240601", "2024-06-01T10:00:00Z")] {
+      let item = #"{"type":"Feature","stac_version":"1.0.0","id":"x","properties":{"datetime":"\#(time)"},"assets":{}}"#
+      try Data(item.utf8).write(to: URL(fileURLWithPath: "\(scenes)/\(name).json"))
+    }
+    _ = try add()
+    let searcher = try Searcher(ImageIndex(path: index), engine: engine)
+    let changes = try searcher.changes("a new building", between: "2023-07-01", and: "2024-05-01", top: 100)
+    #expect(changes.count > 3 && changes.map(\.rank) == Array(1...changes.count))
+    for change in changes {
+      #expect(change.before.name.hasSuffix("s_20230601.tif") && change.after.name.hasSuffix("s_20240601.tif"))
+      #expect(change.before.window == change.after.window)
+      #expect(change.difference == change.after.recallScore - change.before.recallScore)
+    }
+    #expect(zip(changes, changes.dropFirst()).allSatisfy { $0.difference >= $1.difference })
+    // Both are nearer to the first of these, which leaves nothing for the second.
+    #expect(try searcher.changes("a", between: "2024-07-01", and: "2030-01-01").isEmpty)
+    for (a, b) in [("2024-01-01", "2023-01-01"), ("x", "2024-01-01"), ("2024-01-01", "2024-01-01")] {
+      #expect(throws: FastThenFineError.self) { try searcher.changes("a", between: a, and: b) }
+    }
+  }
+
   @Test func picturesInOtherFormatsAreSeenWhole() throws {
     var random = SeededGenerator(seed: 3)
     let values = (0..<3 * 300 * 200).map { _ in UInt8.random(in: 0...255, using: &random) }

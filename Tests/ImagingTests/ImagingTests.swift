@@ -40,6 +40,35 @@ import Weights
     #expect(throws: ImagingError.self) { try image.write(png: "\(folder.path)/none/a.png") }
   }
 
+  @Test func aLargeJPEGIsDecodedAtAFractionWithTheSamePicture() throws {
+    let folder = try TemporaryFolder()
+    // Soft waves: what a camera sees, without the edges that no two filters treat alike.
+    let (width, height) = (1800, 1200)
+    let pixels = AlignedBuffer<UInt8>(count: width * height * 3, repeating: 0)
+    for y in 0..<height {
+      for x in 0..<width {
+        let (a, b) = (sin(Double(x) / 40) * cos(Double(y) / 70), cos(Double(x + y) / 55))
+        for c in 0..<3 { pixels[(y * width + x) * 3 + c] = UInt8(128 + 60 * a + Double(20 * c) * b) }
+      }
+    }
+    let path = "\(folder.path)/large.jpg"
+    try RGBImage(width: width, height: height, pixels: pixels).write(jpeg: path, quality: 92)
+    let whole = try RGBImage(path: path).centred(resizeTo: 224, cropTo: 224)
+    // At least twice what it is made: 1200 by 2 is 600, by 4 it would be 300.
+    for (side, expected) in [(224, 600), (100, 300), (75, 150), (300, 600), (301, 1200), (1, 150)] {
+      #expect(try RGBImage(path: path, reducedTo: side).height == expected, "\(side)")
+    }
+    let reduced = try RGBImage(path: path, reducedTo: 224).centred(resizeTo: 224, cropTo: 224)
+    let worst = whole.pixels.span.indices.map { abs(Int(whole.pixels[$0]) - Int(reduced.pixels[$0])) }.max()!
+    #expect(worst <= 3, "\(worst)")
+    // A small one, and a PNG, are what they were.
+    for name in ["rgb.jpg", "exif6.jpg", "exact.png"] {
+      let path = "\(Goldens.folder)/images/\(name)"
+      let (a, b) = (try RGBImage(path: path), try RGBImage(path: path, reducedTo: 224))
+      #expect(a.width == b.width && a.pixels.span.indices.allSatisfy { a.pixels[$0] == b.pixels[$0] })
+    }
+  }
+
   @Test func aLongStripIsCutBeforeItIsResized() throws {
     let strip = RGBImage(width: 20000, height: 2, pixels: AlignedBuffer(count: 120_000, repeating: 9))
     let centre = strip.centred(resizeTo: 56, cropTo: 56)

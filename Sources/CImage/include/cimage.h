@@ -17,7 +17,9 @@ typedef struct cimage {
 /// Decodes to RGB: grey and palettes expanded, CMYK converted, alpha dropped, 16 bits cut to 8 (and stretched where none
 /// of them reaches a quarter of the range). An image of more than max_pixels is refused before memory is taken; a truncated one
 /// is an error, unless it lacks nothing but a JPEG's end mark.
-int cimage_decode_jpeg(const uint8_t *data, size_t size, uint64_t max_pixels, cimage *out);
+/// least_side: of a JPEG that is far larger, no more is decoded than it takes for the shorter side to stay this long (by halves, in
+/// the transform itself); 0 for all of it.
+int cimage_decode_jpeg(const uint8_t *data, size_t size, uint64_t max_pixels, uint32_t least_side, cimage *out);
 int cimage_decode_png(const uint8_t *data, size_t size, uint64_t max_pixels, cimage *out);
 void cimage_free(cimage *image);
 

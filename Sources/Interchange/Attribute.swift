@@ -1,0 +1,60 @@
+import Foundation
+
+/// A column of what is known of images, of one type.
+struct Attribute {
+  enum Kind { case number, text, bool }
+  var key: String
+  var column: String
+  var kind: Kind
+
+  /// All that there are; what is of several types, or a list, is text.
+  ///
+  /// - Parameters:
+  ///   - own: columns that there are beside.
+  ///   - named: attributes that are in these already.
+  static func all(in items: [Item], beside own: Set<String>, named: Set<String> = []) -> [Attribute] {
+    var kinds: [String: Kind] = [:]
+    for item in items {
+      for (key, value) in item.attributes where !own.contains(key) || !named.contains(key) {
+        let kind = kind(value)
+        if let known = kinds[key], known != kind { kinds[key] = .text } else { kinds[key] = kind }
+      }
+    }
+    return kinds.keys.sorted().map { Attribute(key: $0, column: Item.column($0, beside: own), kind: kinds[$0]!) }
+  }
+
+  private static func kind(_ value: Any) -> Kind {
+    guard let number = value as? NSNumber else { return .text }
+    return isBool(number) ? .bool : .number
+  }
+
+  /// Of an item; a text where it is no number or truth.
+  func value(_ item: Item) -> Any? { kind == .text ? item.attributes[key].map(Self.text) : item.attributes[key] }
+
+  var field: ParquetWriter.Field {
+    switch kind {
+    case .number: .doubles(column, isOptional: true)
+    case .text: .strings(column, isOptional: true)
+    case .bool: .bools(column, isOptional: true)
+    }
+  }
+
+  func values(_ items: [Item]) -> ParquetWriter.Values {
+    switch kind {
+    case .number: .doubles(items.map { ($0.attributes[key] as? NSNumber)?.doubleValue })
+    case .bool: .bools(items.map { $0.attributes[key] as? Bool })
+    case .text: .strings(items.map { $0.attributes[key].map(Self.text) })
+    }
+  }
+
+  private static func text(_ value: Any) -> String {
+    if let text = value as? String { return text }
+    guard JSONSerialization.isValidJSONObject([value]),
+      let data = try? JSONSerialization.data(withJSONObject: value, options: [.fragmentsAllowed, .sortedKeys, .withoutEscapingSlashes])
+    else { return "\(value)" }
+    return String(decoding: data, as: UTF8.self)
+  }
+}
+
+/// JSON's true and false come as numbers.
+private func isBool(_ number: NSNumber) -> Bool { unsafe ["c", "B"].contains(String(cString: number.objCType)) }

@@ -1,0 +1,71 @@
+import FastThenFine
+import Foundation
+
+/// How a list of items is written.
+package enum ListFormat: String, CaseIterable, Sendable {
+  case jsonl, csv, geojson, parquet, gpkg
+
+  /// The list as text; nil for a format that is none.
+  package func text(_ items: [Item], isImage: Bool) throws -> String? {
+    switch self {
+    case .jsonl: try items.map { try Self.json(Self.record($0, isImage).merging(["attributes": $0.attributes]) { $1 }) + "\n" }.joined()
+    case .geojson: try Self.geoJSON(items.map { ($0, Self.record($0, isImage)) })
+    case .csv: Self.csv(items, isImage)
+    case .parquet, .gpkg: nil
+    }
+  }
+
+  private static func json(_ object: [String: Any]) throws -> String {
+    let options: JSONSerialization.WritingOptions = [.sortedKeys, .withoutEscapingSlashes]
+    return String(decoding: try JSONSerialization.data(withJSONObject: object, options: options), as: UTF8.self)
+  }
+
+  private static func record(_ item: Item, _ isImage: Bool) -> [String: Any] {
+    var record: [String: Any] = ["id": item.id, (isImage ? "path" : "caption"): item.name]
+    if let bytes = item.pathBytes { record["path_bytes"] = Data(bytes).base64EncodedString() }
+    record["bytes"] = item.bytes
+    if let window = item.window { record["window"] = [window.x, window.y, window.width, window.height] }
+    return record
+  }
+
+  /// A collection of features (RFC 7946); what has no place has a null geometry.
+  ///
+  /// - Parameter items: with the properties that come before the attributes'.
+  package static func geoJSON(_ items: [(item: Item, properties: [String: Any])]) throws -> String {
+    let features = items.map { item, properties -> [String: Any] in
+      var feature: [String: Any] = [
+        "type": "Feature", "id": item.id, "geometry": item.geometry, "properties": item.attributes.merging(properties) { $1 },
+      ]
+      if let box = item.footprint?.boundingBox { feature["bbox"] = [box.west, box.south, box.east, box.north] }
+      return feature
+    }
+    return try json(["type": "FeatureCollection", "features": features]) + "\n"
+  }
+
+  private static func csv(_ items: [Item], _ isImage: Bool) -> String {
+    let places = items.contains { $0.point != nil } ? ["west", "south", "east", "north", "centre_lon", "centre_lat"] : []
+    let windows = items.contains { $0.window != nil } ? ["x", "y", "width", "height"] : []
+    let own = ["id", isImage ? "path" : "caption", "bytes"] + windows + places
+    let keys = Set(items.flatMap(\.attributes.keys)).sorted()
+    let rows = items.map { item -> String in
+      var fields = ["\(item.id)", item.name, item.bytes.map { "\($0)" } ?? ""]
+      if !windows.isEmpty {
+        let window = item.window
+        fields += [window?.x, window?.y, window?.width, window?.height].map { $0.map { "\($0)" } ?? "" }
+      }
+      if !places.isEmpty {
+        let box = item.box
+        fields += [box?.west, box?.south, box?.east, box?.north, item.point?.lon, item.point?.lat].map { $0.map { "\($0)" } ?? "" }
+      }
+      return (fields + keys.map { item.attributes[$0].map { "\($0)" } ?? "" }).map(quoted).joined(separator: ",")
+    }
+    let header = (own + keys.map { Item.column($0, beside: Set(own)) }).map(quoted).joined(separator: ",")
+    return ([header] + rows).joined(separator: "\r\n") + "\r\n"
+  }
+
+  /// RFC 4180.
+  private static func quoted(_ field: String) -> String {
+    guard field.utf8.contains(where: { [0x22, 0x2c, 0x0d, 0x0a].contains($0) }) else { return field }
+    return "\"" + field.replacingOccurrences(of: "\"", with: "\"\"") + "\""
+  }
+}

@@ -1,0 +1,74 @@
+"""Whether the programs that people have read what `ftf index export` writes: python check.py FTF WORK.
+
+FTF is the command, WORK a folder that is made anew. Two scenes, one of them over the antimeridian, and a picture without a place.
+"""
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import duckdb
+import geopandas
+import numpy as np
+import pyarrow.parquet
+
+ftf, work = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
+goldens = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "Goldens")
+shutil.rmtree(work, ignore_errors=True)
+os.makedirs(f"{work}/scenes")
+
+
+def run(*command): subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+
+for name, system, corners in (("utm", "EPSG:32632", (500000, 5500000, 500100, 5499900)),
+                              ("fiji", "EPSG:32760", (814000, 8000000, 824000, 7990000))):
+    run("gdal_translate", "-q", "-of", "GTiff", "-a_srs", system, "-a_ullr", *map(str, corners),
+        f"{goldens}/images/rgb.jpg", f"{work}/scenes/{name}.tif")
+shutil.copy(f"{goldens}/images/exact.png", f"{work}/scenes/nowhere.png")
+item = dict(type="Feature", stac_version="1.0.0", id="one", collection="c", assets={}, geometry=None,
+            properties={"datetime": "2024-06-01T10:00:00Z", "eo:cloud_cover": 12.5, "id": "x", "cloudy": False, "tags": ["a"]})
+with open(f"{work}/scenes/utm.json", "w") as file: json.dump(item, file)
+run(ftf, "convert", f"{goldens}/tiny", "-o", f"{work}/tiny.ftf", "--precision", "fp32")
+run(ftf, "index", f"{work}/index", f"{work}/scenes", "--window", "40", "--model", f"{work}/tiny.ftf")
+for form in ("jsonl", "csv", "geojson", "gpkg", "parquet"): run(ftf, "index", "export", f"{work}/index", work, "--format", form)
+
+vectors = np.load(f"{work}/vectors.npy")
+with open(f"{work}/items.jsonl") as file: lines = [json.loads(line) for line in file]
+count = len(lines)
+assert count > 10 and vectors.shape[0] == count
+
+table = pyarrow.parquet.read_table(f"{work}/items.parquet")
+assert table.num_rows == count and {b"geo", b"stac-geoparquet", b"emb"} <= set(table.schema.metadata)
+stored = {int(i): np.array(v, np.float32) for i, v in zip(table["id"].to_pylist(), table["embedding"].to_pylist())}
+for line, vector in zip(lines, vectors): assert (stored[line["id"]] == vector).all(), "vectors are joined by id"
+rows = {int(row["id"]): row for row in table.to_pylist()}
+for line in lines:
+    row = rows[line["id"]]
+    assert row["path"] == line["path"] and (row["window"]["x"] is None) == ("window" not in line)
+    if "utm" in line["path"]:
+        assert row["datetime"].isoformat() == "2024-06-01T10:00:00+00:00" and row["eo:cloud_cover"] == 12.5
+        assert row["collection"] == "c" and row["attributes.id"] == "one" and row["cloudy"] is False and row["tags"] == '["a"]'
+        assert abs(row["centre_lon"] - 9) < 0.01 and row["bbox"]["xmin"] < row["centre_lon"] < row["bbox"]["xmax"]
+    elif "nowhere" in line["path"]:
+        assert row["geometry"] is None and row["bbox"]["xmin"] is None and row["datetime"] is None
+
+over = [row for row in rows.values() if row["bbox"]["xmin"] is not None and row["bbox"]["xmin"] > row["bbox"]["xmax"]]
+assert over and all(abs(row["centre_lon"]) > 179 for row in over), "windows over the antimeridian"
+
+frame = geopandas.read_parquet(f"{work}/items.parquet")
+assert len(frame) == count and frame.crs == "OGC:CRS84" and frame[frame.geometry.notna()].is_valid.all()
+assert set(frame[frame.geometry.notna()].geom_type) == {"Polygon", "MultiPolygon"}
+for form in ("geojson", "gpkg"):
+    other = geopandas.read_file(f"{work}/items.{form}")
+    assert len(other) == count and other.geometry.isna().sum() == frame.geometry.isna().sum(), form
+
+with duckdb.connect() as base:
+    near = base.execute(f"select count(*) from '{work}/items.parquet' where bbox.xmin between 8 and 10").fetchone()[0]
+    assert near == sum("utm" in line["path"] for line in lines)
+    assert base.execute(f"select min(len(embedding)), max(len(embedding)) from '{work}/items.parquet'").fetchone() == (vectors.shape[1],) * 2
+
+with open(f"{work}/items.csv", newline="") as file: header = file.readline().strip().split(",")
+assert len(set(header)) == len(header), "columns are unique"
+print(f"{count} items read by pyarrow {pyarrow.__version__}, DuckDB {duckdb.__version__} and GeoPandas {geopandas.__version__}")
