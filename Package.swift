@@ -75,7 +75,7 @@ let package = Package(
       name: "FastThenFineTests", dependencies: ["FastThenFine", "Geography", "Index", "Scenes", "Weights", "TestSupport"],
       swiftSettings: settings),
     .testTarget(name: "DemoTests", dependencies: ["Demo", "TestSupport"], swiftSettings: settings),
-    .testTarget(name: "CommandTests", dependencies: ["ftf", "Weights", "TestSupport"], swiftSettings: settings),
+    .testTarget(name: "CommandTests", dependencies: ["ftf", "Scenes", "Weights", "TestSupport"], swiftSettings: settings),
     // libFuzzer's target, or a program that replays files: make fuzz.
     .executableTarget(
       name: "Fuzz", dependencies: ["Weights"], path: "Tests/Fuzz", exclude: ["corpus", "seeds.py", "tokens.dict"],

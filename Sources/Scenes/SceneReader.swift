@@ -228,7 +228,9 @@ package final class SceneReader {
       strip.address(x: x0, y: y0), strip.columns.count * 4, UInt32(width), UInt32(height), rgb.address, &mean)
     // Mostly nothing: less than half of it is there.
     guard share > 0, share * 2 >= UInt64(width * height) * 255 else { return nil }
-    return RGBImage(width: width, height: height, pixels: rgb).padded(with: mean)
+    let image = RGBImage(width: width, height: height, pixels: rgb)
+    // A picture is seen as any other is; of the ground nothing is cut off.
+    return grid.isWhole && scene.ground == nil ? image : image.padded(with: mean)
   }
 }
 

@@ -252,6 +252,49 @@ import Testing
     #expect(try Scene(write("nowhere.tif", .u8(values), width, height, bands: 1, transform: utm)).ground == nil)
   }
 
+  /// By GDAL's own program, which writes what is only read here; nil where it is not there.
+  private func translated(_ name: String, _ options: [String]) throws -> FilePath? {
+    let process = Process()
+    process.executableURL = URL(fileURLWithPath: "/usr/bin/gdal_translate")
+    guard FileManager.default.isExecutableFile(atPath: process.executableURL!.path) else { return nil }
+    let path = "\(folder.path)/\(name)"
+    process.arguments = ["-q"] + options + ["\(Goldens.folder)/images/rgb.jpg", path]
+    process.standardError = FileHandle.nullDevice
+    try process.run()
+    process.waitUntilExit()
+    try #require(process.terminationStatus == 0, "\(name)")
+    return FilePath(path)
+  }
+
+  @Test func everyFormatShowsTheSamePicture() throws {
+    let original = try RGBImage(path: "\(Goldens.folder)/images/rgb.jpg")
+    let formats: [(String, [String], Int)] = [
+      ("a.jp2", ["-of", "JP2OpenJPEG", "-co", "QUALITY=100", "-co", "REVERSIBLE=YES"], 0), ("a.webp", ["-of", "WEBP", "-co", "LOSSLESS=YES"], 0),
+      ("zstd.tif", ["-co", "COMPRESS=ZSTD"], 0), ("jpeg.tif", ["-co", "COMPRESS=JPEG", "-co", "PHOTOMETRIC=YCBCR", "-co", "JPEG_QUALITY=100"], 30),
+      ("band.tif", ["-co", "INTERLEAVE=BAND", "-co", "COMPRESS=LZW"], 0), ("a.vrt", ["-of", "VRT"], 0),
+    ]
+    for (name, options, most) in formats {
+      guard let path = try translated(name, options) else { continue }
+      if name == "a.vrt" {
+        // It refers to a file that is not below its folder.
+        #expect(throws: ImagingError.self) { try Scene(path) }
+        continue
+      }
+      let image = try #require(try Scene(path).picture(nil, side: 4096, stretch: nil, with: kernels))
+      #expect(image.width == original.width && image.height == original.height, "\(name)")
+      let worst = image.pixels.span.indices.map { abs(Int(image.pixels[$0]) - Int(original.pixels[$0])) }.max()!
+      #expect(worst <= most, "\(name): \(worst)")
+    }
+    guard let complex = try translated("complex.tif", ["-ot", "CFloat32"]) else { return }
+    #expect { try Scene(complex) } throws: { "\($0)".contains("complex") }
+    let points = try #require(
+      try translated(
+        "points.tif", ["-a_srs", "EPSG:32632", "-gcp", "0", "0", "500000", "5500000", "-gcp", "100", "0", "500100", "5500000", "-gcp", "0", "80",
+        "500000", "5499920", "-gcp", "100", "80", "500100", "5499920"]))
+    let ground = try #require(try Scene(points).ground)
+    #expect(ground.transform == nil && abs(ground.sample.across - 1) < 0.01 && abs(ground.places([(0, 0)])[0]!.lon - 9) < 1e-6)
+  }
+
   @Test func namesHoldTimes() {
     #expect(SceneNames.properties(of: "/a/T32UNU_20240601T102031_B04.jp2") == ["platform": "sentinel-2", "datetime": "2024-06-01T10:20:31Z"])
     #expect(SceneNames.properties(of: "/a/LC08_L2SP_193024_20240601_20240607_02_T1_SR.tif") == ["platform": "landsat-8", "datetime": "2024-06-01T00:00:00Z"])
