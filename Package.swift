@@ -16,6 +16,10 @@ let package = Package(
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+    .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
+    .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+    .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     .package(url: "https://github.com/swiftlang/swift-docc-plugin", from: "1.5.0"),
   ],
   targets: [
@@ -48,6 +52,14 @@ let package = Package(
     .target(
       name: "Interchange",
       dependencies: ["FastThenFine", "Geography", "Kernels", .product(name: "GRDB", package: "GRDB.swift")], swiftSettings: settings),
+    // The engine behind HTTP, and the page.
+    .target(
+      name: "Service",
+      dependencies: [
+        "FastThenFine", "Interchange", .product(name: "Hummingbird", package: "hummingbird"),
+        .product(name: "HTTPTypes", package: "swift-http-types"), .product(name: "Logging", package: "swift-log"),
+        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+      ], swiftSettings: settings),
     .target(name: "Demo", dependencies: ["FastThenFine", "Scenes"], swiftSettings: settings),
     .target(
       name: "Profiling", dependencies: ["FastThenFine"], path: "Profiling", exclude: ["peer.py", "rerank.py"],
@@ -55,7 +67,7 @@ let package = Package(
     .executableTarget(
       name: "ftf",
       dependencies: [
-        "FastThenFine", "Demo", "Interchange", "Profiling", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "FastThenFine", "Demo", "Interchange", "Profiling", "Service", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: settings),
 

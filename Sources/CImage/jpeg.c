@@ -161,21 +161,22 @@ void cimage_free(cimage *image) {
   image->rgb = NULL;
 }
 
-int cimage_write_jpeg(const char *path, const uint8_t *rgb, uint32_t width, uint32_t height, int quality) {
-  FILE *file = fopen(path, "wb");
-  if (!file)
-    return 1;
+// To a file, or where there is none to memory.
+static int encode(FILE *file, unsigned char **memory, unsigned long *size, const uint8_t *rgb, uint32_t width, uint32_t height,
+                  int quality) {
   struct jpeg_compress_struct info;
   failure f = {.message = NULL};
   info.err = jpeg_std_error(&f.base);
   f.base.error_exit = fail;
   if (setjmp(f.back)) {
     jpeg_destroy_compress(&info);
-    fclose(file);
     return 1;
   }
   jpeg_create_compress(&info);
-  jpeg_stdio_dest(&info, file);
+  if (file)
+    jpeg_stdio_dest(&info, file);
+  else
+    jpeg_mem_dest(&info, memory, size);
   info.image_width = width;
   info.image_height = height;
   info.input_components = 3;
@@ -189,5 +190,22 @@ int cimage_write_jpeg(const char *path, const uint8_t *rgb, uint32_t width, uint
   }
   jpeg_finish_compress(&info);
   jpeg_destroy_compress(&info);
-  return fclose(file) != 0;
+  return 0;
+}
+
+int cimage_write_jpeg(const char *path, const uint8_t *rgb, uint32_t width, uint32_t height, int quality) {
+  FILE *file = fopen(path, "wb");
+  if (!file)
+    return 1;
+  const int failed = encode(file, NULL, NULL, rgb, width, height, quality);
+  return fclose(file) != 0 || failed;
+}
+
+int cimage_encode_jpeg(const uint8_t *rgb, uint32_t width, uint32_t height, int quality, uint8_t **out, size_t *size) {
+  unsigned char *memory = NULL;
+  unsigned long count = 0;
+  const int failed = encode(NULL, &memory, &count, rgb, width, height, quality);
+  *out = memory;
+  *size = count;
+  return failed;
 }

@@ -81,5 +81,10 @@ extension ImageIndex {
     try FastThenFineError.wrapping { try catalog.coarseVectors(target.kind) }
   }
 
+  /// A few of the captions, for people to begin with.
+  package func someCaptions(_ count: Int) throws(FastThenFineError) -> [String] {
+    try FastThenFineError.wrapping { Array(try catalog.captions().sorted().prefix(count)) }
+  }
+
   package func segmentCounts() throws -> (segments: Int, dead: Int) { try catalog.segmentCounts() }
 }

@@ -50,6 +50,10 @@ public struct Query: Sendable, Equatable {
     case sentence(String)
     /// The path of an image.
     case image(String)
+    /// The bytes of a JPEG or PNG file.
+    case imageData([UInt8])
+    /// An image of the index, by its id.
+    case item(Int64)
   }
 
   public var content: Content

@@ -16,6 +16,8 @@ public final class Searcher: Sendable {
   private let pipeline: Pipeline<Segment>
   /// Whether some of its images are windows of scenes.
   private let hasWindows: Bool
+  /// The ids that a filter and an area leave; nil for all.
+  private let matching: Set<Int64>?
 
   /// - Parameters:
   ///   - index: what `engine`'s model built.
@@ -30,7 +32,7 @@ public final class Searcher: Sendable {
     (self.engine, self.target) = (engine, target)
     do {
       let limits = Limits(filter: filter, area: try area?.checked())
-      (catalog, pipeline) = try Self.opened(index.catalog, engine, target, limits)
+      (catalog, pipeline, matching) = try Self.opened(index.catalog, engine, target, limits)
       hasWindows = try target == .images && catalog.hasWindows()
     } catch {
       throw FastThenFineError(error)
@@ -45,22 +47,22 @@ public final class Searcher: Sendable {
   /// Names and segments of one moment. A segment of it may be written anew before it is opened: then a later moment is taken.
   private static func opened(
     _ catalog: Catalog, _ engine: Engine, _ target: SearchTarget, _ limits: Limits
-  ) throws -> (Catalog, Pipeline<Segment>) {
+  ) throws -> (Catalog, Pipeline<Segment>, Set<Int64>?) {
     for _ in 0..<8 {
       let snapshot = try catalog.snapshot()
       do {
-        return (snapshot, try pipeline(snapshot, engine, target, limits))
+        return try pipeline(snapshot, engine, target, limits)
       } catch IndexError.unreadable(let path, _) where !FileManager.default.fileExists(atPath: path) {
         continue
       }
     }
     let snapshot = try catalog.snapshot()
-    return (snapshot, try pipeline(snapshot, engine, target, limits))
+    return try pipeline(snapshot, engine, target, limits)
   }
 
   private static func pipeline(
     _ catalog: Catalog, _ engine: Engine, _ target: SearchTarget, _ limits: Limits
-  ) throws -> Pipeline<Segment> {
+  ) throws -> (Catalog, Pipeline<Segment>, Set<Int64>?) {
     try catalog.check(engine.identity, earlier: engine.earlierFingerprint)
     let condition = try limits.filter.map { text in try Filter(text) }
     guard condition == nil && limits.area == nil || target == .images else {
@@ -73,14 +75,14 @@ public final class Searcher: Sendable {
       matching = matching?.intersection(inside) ?? inside
     }
     let hubness = target == .images ? engine.hubness?.images : engine.hubness?.captions
-    guard !dead.isEmpty || matching != nil else { return Pipeline(segments, hubness: hubness) }
+    guard !dead.isEmpty || matching != nil else { return (catalog, Pipeline(segments, hubness: hubness), nil) }
     let live = segments.flatMap { segment in
       (0..<segment.count).map { i in
         let id = segment.id(i)
         return !dead.contains(id) && matching?.contains(id) ?? true
       }
     }
-    return Pipeline(segments, live: live, hubness: hubness)
+    return (catalog, Pipeline(segments, live: live, hubness: hubness), matching)
   }
 
   /// Items that are searched.
@@ -141,9 +143,58 @@ public final class Searcher: Sendable {
     case .image(let path):
       input = .image(try FastThenFineError.wrapping { try engine.picture(at: path) })
       if target == .images { interaction = nil }
+    case .imageData(let bytes):
+      input = .image(try FastThenFineError.wrapping { try RGBImage(data: Data(bytes), path: "the image", reducedTo: engine.inputSide) })
+      if target == .images { interaction = nil }
+    case .item(let id):
+      input = .image(try FastThenFineError.wrapping { try engine.picture(of: item(id)) })
+      if target == .images { interaction = nil }
     }
     if query.recallOnly || interaction?.mode == InteractionConfig.Mode.none { interaction = nil }
     return (input, interaction)
+  }
+
+  /// An image of the index as a result that nothing was asked for.
+  ///
+  /// - Throws: `badInput` where there is none of that id.
+  package func item(_ id: Int64) throws(FastThenFineError) -> Answer.Result {
+    let found = try FastThenFineError.wrapping { try catalog.entries(.image, [id])[id] }
+    guard let entry = found else { throw FastThenFineError(.badInput, "\(id) is no image of the index") }
+    return item(entry)
+  }
+
+  /// Images that are searched, by id, those after one.
+  package func items(after id: Int64, limit: Int) throws(FastThenFineError) -> [Answer.Result] {
+    try FastThenFineError.wrapping { try catalog.images(after: id, limit: limit, among: matching).map(item) }
+  }
+
+  private func item(_ entry: Catalog.Entry) -> Answer.Result {
+    let path = FilePath(entry.name)
+    return Answer.Result(
+      rank: 0, id: entry.id, name: path.description, pathBytes: path.isUTF8 ? nil : path.bytes, score: 0, recallScore: 0, recallRank: 0,
+      attributes: entry.attributes, window: entry.window.map { PixelWindow(x: $0.x, y: $0.y, width: $0.width, height: $0.height) },
+      geometry: entry.footprint, scene: entry.scene)
+  }
+
+  /// Images of the index in the order of how well a sentence fits them; those that the index does not have, or that are not searched, are
+  /// left out.
+  package func rank(_ sentence: String, among ids: Set<Int64>, cancellation: Cancellation = Cancellation()) async throws(FastThenFineError)
+    -> [Answer.Result]
+  {
+    do {
+      return try await engine.pool.run { [self] threads in
+        try cancellation.check()
+        let kernels = engine.kernels.with(threads: threads)
+        let encoded = encode(.sentence(sentence), kernels)
+        var found = try pipeline.recall(encoded, limit: count, with: kernels, check: cancellation.check).filter { ids.contains(id($0)) }
+        for i in found.indices { found[i].recallRank = i }
+        var interaction = engine.model.config.interaction
+        interaction.candidates = max(1, found.count)
+        return try results(pipeline.reranked(found, for: encoded, interaction, with: kernels), encoded, interaction, kernels)
+      }
+    } catch {
+      throw FastThenFineError(error)
+    }
   }
 
   /// What a score means to this query; nil where that is not known.

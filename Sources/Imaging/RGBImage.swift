@@ -196,6 +196,16 @@ package struct RGBImage: Sendable {
     try write(path) { unsafe cimage_write_jpeg($0, pixels.address, UInt32(width), UInt32(height), Int32(quality)) }
   }
 
+  /// The bytes of a JPEG file.
+  package func jpeg(quality: Int) -> Data {
+    var memory: UnsafeMutablePointer<UInt8>?
+    var size = 0
+    let failed = unsafe cimage_encode_jpeg(pixels.address, UInt32(width), UInt32(height), Int32(quality), &memory, &size)
+    defer { unsafe free(memory) }
+    guard failed == 0, let memory = unsafe memory else { return Data() }
+    return unsafe Data(bytes: memory, count: size)
+  }
+
   /// - Parameter encode: to a file of that name; 0 on success.
   private func write(_ path: String, _ encode: (String) -> Int32) throws(ImagingError) {
     do {

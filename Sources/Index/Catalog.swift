@@ -210,6 +210,20 @@ package final class Catalog: Sendable {
     try read { try Row.fetchAll($0, sql: Self.entries(kind) + " ORDER BY 1").map(Self.entry) }
   }
 
+  /// Images by id, those after one, as many as are asked for.
+  ///
+  /// - Parameter ids: those that are meant; nil for all.
+  package func images(after id: Int64, limit: Int, among ids: Set<Int64>? = nil) throws -> [Entry] {
+    if let ids {
+      let part = ids.filter { $0 > id }.sorted().prefix(limit)
+      let found = try entries(.image, Array(part))
+      return part.compactMap { found[$0] }
+    }
+    return try read { db in
+      try Row.fetchAll(db, sql: Self.entries(.image) + " WHERE entries.id > ? ORDER BY 1 LIMIT ?", arguments: [id, limit]).map(Self.entry)
+    }
+  }
+
   /// Items of a kind by their ids; those that the index does not have are left out.
   package func entries(_ kind: ItemKind, _ ids: [Int64]) throws -> [Int64: Entry] {
     try read { db in

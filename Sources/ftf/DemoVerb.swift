@@ -2,6 +2,7 @@ import ArgumentParser
 import Demo
 import FastThenFine
 import Foundation
+import Interchange
 import Synchronization
 
 struct DemoVerb: ParsableCommand {
@@ -31,7 +32,7 @@ struct DemoVerb: ParsableCommand {
 
   @OptionGroup var machine: Machine
 
-  private static let questions = [
+  static let questions = [
     "planes parked near the terminal of an airport", "a baseball field with green grass and brown sand",
     "white waves wash a sandy beach", "a bridge over a wide river", "dense houses in a residential area",
     "a yellow desert with dunes", "farmland divided into green and brown fields", "a dense green forest",

@@ -178,23 +178,6 @@ struct Search: ParsableCommand {
 }
 
 extension Answer.Result {
-  /// What `--json` prints for a result.
-  func object(_ over: SearchTarget = .images) -> [String: Any] {
-    var object: [String: Any] = [
-      "rank": rank, "id": id, (over == .images ? "path" : "caption"): name, "score": score, "recall_score": recallScore,
-      "recall_rank": recallRank, "attributes": attributes.flatMap { try? JSONSerialization.jsonObject(with: Data($0.utf8)) } ?? [:],
-    ]
-    object["probability"] = probability
-    if let window { object["window"] = [window.x, window.y, window.width, window.height] }
-    if let geometry, let parsed = try? JSONSerialization.jsonObject(with: Data(geometry.utf8)) {
-      object["geometry"] = parsed
-      object["centre"] = centre.map { [$0.lon, $0.lat] }
-    }
-    object["datetime"] = datetime
-    object["path_bytes"] = pathBytes.map { Data($0).base64EncodedString() }
-    return object
-  }
-
   /// The window and the middle of it, for people.
   fileprivate var place: String {
     (window.map { "  [\($0.x), \($0.y), \($0.width) x \($0.height)]" } ?? "")
@@ -214,15 +197,6 @@ extension Answer {
         if let window = result.window { properties["window"] = [window.x, window.y, window.width, window.height] }
         return (Item(result), properties)
       })
-  }
-
-  /// What `--json` prints for a query.
-  func object(_ query: String, _ over: SearchTarget = .images) -> [String: Any] {
-    [
-      "query": query, "encode_ms": encodeMilliseconds, "recall_ms": recallMilliseconds,
-      "rerank_ms": rerankMilliseconds,
-      "results": results.map { $0.object(over) },
-    ]
   }
 }
 

@@ -32,6 +32,8 @@ const char *cimage_libraries(void);
 /// rgb: u8[height, width, 3].
 int cimage_write_png(const char *path, const uint8_t *rgb, uint32_t width, uint32_t height);
 int cimage_write_jpeg(const char *path, const uint8_t *rgb, uint32_t width, uint32_t height, int quality);
+/// The bytes of a JPEG file, from malloc: free them.
+int cimage_encode_jpeg(const uint8_t *rgb, uint32_t width, uint32_t height, int quality, uint8_t **out, size_t *size);
 
 /// A cubic with a = -0.5, or a triangle.
 typedef enum cimage_filter { CIMAGE_BICUBIC, CIMAGE_BILINEAR } cimage_filter;

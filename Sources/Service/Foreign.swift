@@ -1,0 +1,107 @@
+import FastThenFine
+import Foundation
+import HTTPTypes
+import Hummingbird
+
+/// What existing clients speak: embeddings as OpenAI has them, rerank as Cohere and Jina have it, and clip-retrieval's service.
+extension SearchService {
+  func addForeign(to router: Router<ServiceContext>) {
+    router.post("/v1/embeddings") { request, _ in try await self.embeddings(request) }
+    router.post("/v1/rerank") { request, _ in try await self.rerank(request) }
+    router.post("/knn-service") { request, _ in try await self.neighbours(request) }
+    router.get("/v1/models") { _, _ -> Response in
+      JSON.response(["object": "list", "data": [["id": self.now.index.modelName, "object": "model", "created": 0, "owned_by": "local"]]])
+    }
+  }
+
+  private static let mostInputs = 256
+
+  private enum Input: Sendable {
+    case sentence(String)
+    case image([UInt8])
+  }
+
+  private func input(_ value: Any) throws -> Input {
+    if let text = value as? String { return .sentence(try SearchRequest.sentence(text)) }
+    if let object = value as? [String: Any], let image = object["image"] as? String { return .image(try SearchRequest.image(image)) }
+    throw Problem(.unprocessableContent, "bad_input", "an input is a text, or an object with an image")
+  }
+
+  /// `input`: one or many texts, or objects with an image as data URL; `encoding_format`: float or base64.
+  private func embeddings(_ request: Request) async throws -> Response {
+    let fields = try await JSON.object(request, limit: options.bodyLimit)
+    guard let given = fields.values["input"] else { throw Problem(.unprocessableContent, "bad_input", "input is missing") }
+    let inputs = try (given as? [Any] ?? [given]).map(input)
+    guard (1...Self.mostInputs).contains(inputs.count) else {
+      throw Problem(.unprocessableContent, "bad_input", "input has 1 to \(Self.mostInputs) items")
+    }
+    let isBase64 = try fields.string("encoding_format") == "base64"
+    let (engine, cancellation) = (engine, cancellation())
+    let made: [[Float]]
+    do {
+      made = try await compute { _ in
+        try inputs.map { input in
+          if cancellation.isDue { throw Problem(.serviceUnavailable, "deadline", "it took longer than it may", retryAfter: 1) }
+          switch input {
+          case .sentence(let text): return engine.encode(text: text, with: engine.kernels.singleThreaded).sentence
+          case .image(let bytes): return try engine.embed(imageData: bytes)
+          }
+        }
+      }
+    } catch { throw Problem.wrapping(error) }
+    let tokens = inputs.reduce(0) { sum, input in
+      if case .sentence(let text) = input { return sum + engine.tokens(text).count }
+      return sum
+    }
+    let data = made.enumerated().map { i, vector -> [String: Any] in
+      let bytes = isBase64 ? unsafe vector.withUnsafeBytes { unsafe Data($0).base64EncodedString() } : nil
+      return ["object": "embedding", "index": i, "embedding": bytes as Any? ?? vector.map(Double.init)]
+    }
+    return JSON.response([
+      "object": "list", "data": data, "model": now.index.modelName, "usage": ["prompt_tokens": tokens, "total_tokens": tokens],
+    ])
+  }
+
+  /// `query`: a text; `documents`: ids of indexed images, as numbers, texts or objects with an id.
+  private func rerank(_ request: Request) async throws -> Response {
+    let fields = try await JSON.object(request, limit: options.bodyLimit)
+    guard let query = try fields.string("query"), let documents = fields.values["documents"] as? [Any], !documents.isEmpty,
+      documents.count <= 10_000
+    else { throw Problem(.unprocessableContent, "bad_input", "query is a text, documents are 1 to 10000 ids of images") }
+    let ids = try documents.map { document -> Int64 in
+      let value = (document as? [String: Any])?["id"] ?? document
+      guard let id = (value as? NSNumber)?.int64Value ?? (value as? String).flatMap({ Int64($0) }) else {
+        throw Problem(.unprocessableContent, "bad_input", "a document is the id of an image")
+      }
+      return id
+    }
+    let top = try fields.integer("top_n", in: 1...10_000) ?? ids.count
+    let found: [Answer.Result]
+    do {
+      found = try await now.searcher.rank(SearchRequest.sentence(query), among: Set(ids), cancellation: cancellation())
+    } catch { throw Problem.wrapping(error) }
+    let scores = Dictionary(uniqueKeysWithValues: found.map { ($0.id, $0.score) })
+    // An id that the index does not have fails by itself: it is not among the results.
+    let ranked = ids.enumerated().compactMap { i, id in scores[id].map { (index: i, id: id, score: $0) } }
+      .sorted { ($1.score, $0.index) < ($0.score, $1.index) }
+    return JSON.response([
+      "id": UUID().uuidString, "model": now.index.modelName,
+      "results": ranked.prefix(top).map { ["index": $0.index, "relevance_score": Double($0.score), "document": ["id": $0.id]] as [String: Any] },
+    ])
+  }
+
+  /// clip-retrieval's: `text` or `image` (base64), `num_images`; an array of what is known of each.
+  private func neighbours(_ request: Request) async throws -> Response {
+    let fields = try await JSON.object(request, limit: options.bodyLimit)
+    var values: [String: Any] = [:]
+    values["text"] = try fields.string("text")
+    values["image"] = try fields.string("image")
+    guard !values.isEmpty else { throw Problem(.unprocessableContent, "bad_input", "give text or image") }
+    values["top"] = min(SearchRequest.mostResults, try fields.integer("num_images", in: 1...1_000_000) ?? 40)
+    let answer = try await answer(SearchRequest(Fields(values)).query, with: now.searcher)
+    let list = answer.results.map { result -> [String: Any] in
+      ["id": result.id, "similarity": Double(result.score), "url": "/v1/images/\(result.id)/original", "caption": result.name]
+    }
+    return JSON.response(list)
+  }
+}

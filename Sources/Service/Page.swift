@@ -1,0 +1,278 @@
+import Foundation
+import HTTPTypes
+import Hummingbird
+
+/// The page: one document, its script and its style, in the binary itself. It loads nothing from elsewhere.
+extension SearchService {
+  func addPage(to router: Router<ServiceContext>) {
+    router.get("/") { request, _ -> Response in
+      guard request.headers[.accept]?.contains("text/html") ?? false else { return self.landing(request) }
+      return Self.text(Page.html, "text/html; charset=utf-8")
+    }
+    router.get("/page.js") { _, _ in Self.text(Page.script, "text/javascript; charset=utf-8") }
+    router.get("/page.css") { _, _ in Self.text(Page.style, "text/css; charset=utf-8") }
+  }
+
+  private static func text(_ text: String, _ type: String) -> Response {
+    Response(status: .ok, headers: [.contentType: type, .cacheControl: "no-cache"], body: .init(byteBuffer: ByteBuffer(string: text)))
+  }
+}
+
+enum Page {
+  static let html = """
+    <!doctype html>
+    <html lang="en">
+    <meta charset="utf-8">
+    <meta name="viewport" content="width=device-width, initial-scale=1">
+    <title>FastThenFine</title>
+    <link rel="stylesheet" href="/page.css">
+    <link rel="icon" href="data:,">
+    <header>
+      <h1>FastThenFine</h1>
+      <form id="form" role="search">
+        <label class="hidden" for="words">What to look for</label>
+        <input id="words" type="search" placeholder="a bridge over a wide river" autocomplete="off" autofocus maxlength="2000">
+        <button type="submit">Search</button>
+        <label class="button" for="file">Picture</label>
+        <input id="file" class="hidden" type="file" accept="image/jpeg,image/png">
+      </form>
+      <div class="more">
+        <label for="filter">Only where</label>
+        <input id="filter" type="text" placeholder="datetime >= '2024-06-01' and eo:cloud_cover < 20" autocomplete="off" spellcheck="false">
+        <label for="heat">Heat</label>
+        <input id="heat" type="range" min="0" max="100" value="0">
+      </div>
+      <div id="suggestions" aria-label="Suggestions"></div>
+    </header>
+    <main>
+      <p id="status" role="status" aria-live="polite"></p>
+      <canvas id="map" width="1100" height="260" hidden aria-label="Map of the results"></canvas>
+      <ol id="results"></ol>
+    </main>
+    <footer><span id="index"></span><span id="downloads" hidden><button id="geojson" type="button">GeoJSON</button> <button id="csv" type="button">CSV</button></span></footer>
+    <script src="/page.js"></script>
+    </html>
+    """
+
+  static let style = """
+    :root{color-scheme:light dark;--ground:#f6f5f2;--card:#fff;--ink:#1d2124;--soft:#5c666e;--line:#d9d6cf;--accent:#1f6f5c;--on:#fff}
+    @media(prefers-color-scheme:dark){:root{--ground:#14171a;--card:#1d2226;--ink:#e8eaec;--soft:#9aa5ad;--line:#31383e;--accent:#5cc4a8;--on:#0d1412}}
+    *{box-sizing:border-box}body{margin:0;background:var(--ground);color:var(--ink);font:15px/1.45 system-ui,sans-serif}
+    header,main,footer{max-width:1180px;margin:0 auto;padding:16px 20px}h1{font-size:19px;margin:0 0 10px;letter-spacing:.01em}
+    form{display:flex;gap:8px}input[type=search],input[type=text]{flex:1;min-width:0;padding:11px 13px;border:1px solid var(--line);border-radius:8px;background:var(--card);color:inherit;font:inherit}
+    input[type=search]{font-size:17px}button,.button{padding:10px 16px;border:1px solid var(--line);border-radius:8px;background:var(--card);color:inherit;font:inherit;cursor:pointer}
+    button[type=submit]{background:var(--accent);border-color:var(--accent);color:var(--on);font-weight:600}:focus-visible{outline:2px solid var(--accent);outline-offset:2px}
+    .hidden{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}.more{display:flex;gap:10px;align-items:center;margin-top:8px;color:var(--soft);font-size:13px}
+    .more input[type=text]{padding:6px 10px;font:13px ui-monospace,monospace}.more input[type=range]{width:110px;accent-color:var(--accent)}
+    #suggestions:not([hidden]){display:flex;flex-wrap:wrap;gap:6px;margin-top:10px}#suggestions button{padding:4px 11px;border-radius:14px;font-size:13px;color:var(--soft)}
+    #status{min-height:1.5em;margin:0 0 10px;color:var(--soft);font-variant-numeric:tabular-nums}#status.bad{color:#c0392b}
+    #map{width:100%;height:auto;border:1px solid var(--line);border-radius:10px;background:var(--card);margin-bottom:14px}
+    #results{list-style:none;margin:0;padding:0;display:grid;grid-template-columns:repeat(auto-fill,minmax(190px,1fr));gap:14px}
+    #results li{background:var(--card);border:1px solid var(--line);border-radius:10px;overflow:hidden;transition:transform .25s;content-visibility:auto;contain-intrinsic-size:200px 280px}
+    figure{margin:0}.picture{position:relative;aspect-ratio:1;background:var(--line)}.picture img{width:100%;height:100%;object-fit:cover;display:block}
+    .picture img.heat{position:absolute;inset:0;opacity:var(--heat,0)}.picture:hover img.heat,.picture:focus-within img.heat{opacity:1}
+    .rank{position:absolute;left:8px;top:8px;background:#000b;color:#fff;border-radius:10px;padding:0 8px;font-size:12px}
+    figcaption{padding:8px 10px;font-size:13px}.name{overflow-wrap:anywhere;unicode-bidi:isolate}.numbers{color:var(--soft);font-variant-numeric:tabular-nums;display:block}
+    .acts{display:flex;gap:6px;margin-top:6px}.acts button,.acts a{flex:1;text-align:center;padding:4px 6px;font-size:12px;border:1px solid var(--line);border-radius:6px;color:inherit;text-decoration:none}
+    footer{display:flex;justify-content:space-between;color:var(--soft);font-size:13px;border-top:1px solid var(--line)}footer button{padding:3px 10px;font-size:12px}
+    body.dropping{outline:4px dashed var(--accent);outline-offset:-12px}
+    @media(max-width:560px){form{flex-wrap:wrap}input[type=search]{flex-basis:100%}#results{grid-template-columns:repeat(2,1fr);gap:8px}.more{flex-wrap:wrap}}
+    @media(prefers-reduced-motion:reduce){*{transition:none!important}}
+    """
+
+  /// Everything that comes from the index is put in as text, never as markup.
+  static let script = #"""
+    'use strict';
+    const $ = id => document.getElementById(id);
+    let token = sessionStorage.getItem('token') || '', run = 0, last = null, picture = null, like = null;
+
+    async function call(path, options = {}) {
+      const headers = Object.assign({}, options.headers);
+      if (token) headers.Authorization = 'Bearer ' + token;
+      const response = await fetch(path, Object.assign({}, options, {headers}));
+      if (response.status === 401) {
+        const given = prompt('This service asks for a token.');
+        if (given) { token = given; sessionStorage.setItem('token', given); return call(path, options); }
+      }
+      if (!response.ok) {
+        const problem = await response.json().catch(() => ({}));
+        throw new Error(problem.detail || response.statusText);
+      }
+      return response;
+    }
+    const post = (path, body) => call(path, {method: 'POST', headers: {'Content-Type': 'application/json'}, body: JSON.stringify(body)}).then(r => r.json());
+
+    // Without a token pictures load by themselves; with one they are fetched, since an image cannot show it.
+    async function show(image, path) {
+      if (!token) { image.src = path; return; }
+      try { image.src = URL.createObjectURL(await (await call(path)).blob()); } catch { image.alt = 'not available'; }
+    }
+
+    function element(name, properties, ...children) {
+      const made = Object.assign(document.createElement(name), properties);
+      made.append(...children);
+      return made;
+    }
+
+    function say(text, bad) { $('status').textContent = text; $('status').classList.toggle('bad', !!bad); }
+
+    function card(result, words) {
+      const image = element('img', {alt: 'result ' + result.rank, loading: 'lazy'});
+      show(image, `/v1/images/${result.id}/thumbnail`);
+      const box = element('div', {className: 'picture'}, image, element('b', {className: 'rank', textContent: result.rank}));
+      if (words) box.addEventListener('pointerenter', () => heat(box, result.id, words), {once: true});
+      box.heat = words ? () => heat(box, result.id, words) : null;
+      const name = result.path.split('/').pop();
+      let numbers = 'score ' + result.score.toFixed(3);
+      if (result.probability !== undefined) numbers += ' · ' + (100 * result.probability).toFixed(0) + ' % likely meant';
+      let where = '';
+      if (result.centre) where = result.centre[1].toFixed(4) + ', ' + result.centre[0].toFixed(4);
+      if (result.datetime) where += ' · ' + result.datetime.slice(0, 10);
+      const more = element('button', {type: 'button', textContent: 'More like this'});
+      more.addEventListener('click', () => { like = result.id; picture = null; $('words').value = ''; search(); });
+      const open = element('button', {type: 'button', textContent: 'Open'});
+      open.addEventListener('click', async () => {
+        const large = await call(`/v1/images/${result.id}/thumbnail?size=1024`);
+        window.open(URL.createObjectURL(await large.blob()), '_blank', 'noopener');
+      });
+      const caption = element('figcaption', {}, element('span', {className: 'name', dir: 'auto', textContent: name, title: result.path}),
+        element('span', {className: 'numbers', textContent: numbers}), element('span', {className: 'numbers', textContent: where}),
+        element('div', {className: 'acts'}, more, open));
+      const item = element('li', {}, element('figure', {}, box, caption));
+      item.dataset.id = result.id;
+      return item;
+    }
+
+    function heat(box, id, words) {
+      if (box.querySelector('.heat')) return;
+      const image = element('img', {className: 'heat', alt: ''});
+      show(image, `/v1/images/${id}/heatmap?q=${encodeURIComponent(words)}`);
+      box.append(image);
+    }
+
+    // What stays moves to its new place; what is new comes in.
+    function fill(results, words) {
+      const list = $('results'), before = new Map();
+      for (const item of list.children) before.set(item.dataset.id, item.getBoundingClientRect());
+      list.replaceChildren(...results.map(result => card(result, words)));
+      for (const item of list.children) {
+        const old = before.get(item.dataset.id), now = item.getBoundingClientRect();
+        if (!old) continue;
+        item.animate([{transform: `translate(${old.x - now.x}px,${old.y - now.y}px)`}, {transform: 'none'}], {duration: 250, easing: 'ease-out'});
+      }
+      draw(results);
+      $('downloads').hidden = results.length === 0;
+      if ($('heat').value > 0) for (const box of document.querySelectorAll('.picture')) if (box.heat) box.heat();
+    }
+
+    function draw(results) {
+      const rings = results.flatMap(r => !r.geometry ? [] : r.geometry.type === 'Polygon' ? [r.geometry.coordinates[0]] :
+        r.geometry.type === 'MultiPolygon' ? r.geometry.coordinates.map(p => p[0]) : []);
+      const map = $('map');
+      map.hidden = rings.length === 0;
+      if (map.hidden) return;
+      const all = rings.flat(), xs = all.map(p => p[0]), ys = all.map(p => p[1]);
+      const [west, east, south, north] = [Math.min(...xs), Math.max(...xs), Math.min(...ys), Math.max(...ys)];
+      const shrink = Math.cos((south + north) / 2 * Math.PI / 180), context = map.getContext('2d');
+      const scale = Math.min((map.width - 60) / Math.max((east - west) * shrink, 1e-6), (map.height - 40) / Math.max(north - south, 1e-6));
+      const at = p => [map.width / 2 + (p[0] - (west + east) / 2) * shrink * scale, map.height / 2 - (p[1] - (south + north) / 2) * scale];
+      const style = getComputedStyle(document.body), [middle, centre] = [(west + east) / 2, (south + north) / 2];
+      // Lines at least eighty pixels apart, on 1, 2 or 5.
+      const least = 80 / (shrink * scale), power = Math.pow(10, Math.floor(Math.log10(least)));
+      const step = [1, 2, 5, 10].map(n => n * power).find(n => n >= least), digits = Math.max(0, -Math.floor(Math.log10(step)));
+      const [acrossHalf, downHalf] = [map.width / 2 / (shrink * scale), map.height / 2 / scale];
+      context.clearRect(0, 0, map.width, map.height);
+      context.strokeStyle = style.getPropertyValue('--line'); context.fillStyle = style.getPropertyValue('--soft'); context.font = '12px system-ui';
+      for (let lon = Math.ceil((middle - acrossHalf) / step) * step; lon < middle + acrossHalf; lon += step) {
+        const x = at([lon, south])[0];
+        context.beginPath(); context.moveTo(x, 0); context.lineTo(x, map.height); context.stroke(); context.fillText(lon.toFixed(digits), x + 3, map.height - 5);
+      }
+      for (let lat = Math.ceil((centre - downHalf) / step) * step; lat < centre + downHalf; lat += step) {
+        const y = at([west, lat])[1];
+        context.beginPath(); context.moveTo(0, y); context.lineTo(map.width, y); context.stroke(); context.fillText(lat.toFixed(digits), 4, y - 3);
+      }
+      context.strokeStyle = style.getPropertyValue('--accent'); context.lineWidth = 2;
+      for (const ring of rings) {
+        context.beginPath();
+        ring.forEach((p, i) => i ? context.lineTo(...at(p)) : context.moveTo(...at(p)));
+        context.closePath(); context.stroke();
+      }
+    }
+
+    async function search() {
+      const words = $('words').value.trim(), filter = $('filter').value.trim(), mine = ++run;
+      const body = {top: 24};
+      if (filter) body.filter = filter;
+      if (picture) body.image = picture; else if (like !== null) body.id = like; else if (words) body.text = words;
+      else { say('Type what to look for, or drop a picture here.'); $('suggestions').hidden = false; fill([], ''); return; }
+      const address = new URLSearchParams();
+      if (body.text) address.set('q', words);
+      if (body.id !== undefined) address.set('like', like);
+      if (filter) address.set('filter', filter);
+      history.replaceState(null, '', '?' + address);
+      $('suggestions').hidden = true;
+      say('Looking …');
+      const began = performance.now();
+      try {
+        if (body.text) {
+          const first = await post('/v1/search', Object.assign({recall_only: true}, body));
+          if (mine !== run) return;
+          fill(first.results, words);
+        }
+        const answer = await post('/v1/search', body);
+        if (mine !== run) return;
+        last = answer;
+        fill(answer.results, body.text ? words : '');
+        const took = answer.encode_ms + answer.recall_ms + answer.rerank_ms;
+        say(answer.results.length === 0 ? 'Nothing fits; try other words or a wider filter.' :
+          `${answer.results.length} results · words ${answer.encode_ms.toFixed(1)} ms, recall ${answer.recall_ms.toFixed(1)} ms, rerank ${answer.rerank_ms.toFixed(1)} ms · ${Math.round(performance.now() - began)} ms here`);
+      } catch (error) { if (mine === run) { say(error.message, true); fill([], ''); } }
+    }
+
+    function take(file) {
+      if (!file || !file.type.startsWith('image/')) return;
+      const reader = new FileReader();
+      reader.onload = () => { picture = reader.result; like = null; $('words').value = ''; search(); };
+      reader.readAsDataURL(file);
+    }
+
+    function save(text, name, type) {
+      const link = element('a', {href: URL.createObjectURL(new Blob([text], {type})), download: name});
+      link.click();
+    }
+
+    $('form').addEventListener('submit', event => { event.preventDefault(); picture = null; like = null; search(); });
+    $('filter').addEventListener('change', search);
+    $('file').addEventListener('change', event => take(event.target.files[0]));
+    $('heat').addEventListener('input', event => {
+      document.body.style.setProperty('--heat', event.target.value / 100);
+      for (const box of document.querySelectorAll('.picture')) if (box.heat) box.heat();
+    });
+    addEventListener('paste', event => take([...event.clipboardData.files][0]));
+    addEventListener('dragover', event => { event.preventDefault(); document.body.classList.add('dropping'); });
+    addEventListener('dragleave', () => document.body.classList.remove('dropping'));
+    addEventListener('drop', event => { event.preventDefault(); document.body.classList.remove('dropping'); take(event.dataTransfer.files[0]); });
+    addEventListener('keydown', event => { if (event.key === '/' && document.activeElement.tagName !== 'INPUT') { event.preventDefault(); $('words').focus(); } });
+    $('geojson').addEventListener('click', () => save(JSON.stringify({type: 'FeatureCollection', features: last.results.map(r =>
+      ({type: 'Feature', id: r.id, geometry: r.geometry || null, properties: {rank: r.rank, score: r.score, path: r.path}}))}), 'results.geojson', 'application/geo+json'));
+    $('csv').addEventListener('click', () => save('rank,id,score,path\r\n' + last.results.map(r =>
+      [r.rank, r.id, r.score, '"' + r.path.replaceAll('"', '""') + '"'].join(',')).join('\r\n') + '\r\n', 'results.csv', 'text/csv'));
+
+    (async () => {
+      const address = new URLSearchParams(location.search);
+      $('words').value = address.get('q') || '';
+      $('filter').value = address.get('filter') || '';
+      if (address.has('like')) like = Number(address.get('like'));
+      try {
+        const index = await (await call('/v1/index')).json();
+        $('index').textContent = `${index.images.toLocaleString()} images · ${index.model}`;
+        for (const words of index.suggestions) {
+          const button = element('button', {type: 'button', textContent: words});
+          button.addEventListener('click', () => { picture = null; like = null; $('words').value = words; search(); });
+          $('suggestions').append(button);
+        }
+      } catch (error) { say(error.message, true); }
+      search();
+    })();
+    """#
+}

@@ -1,0 +1,116 @@
+import FastThenFine
+import Foundation
+import HTTPTypes
+import Hummingbird
+
+/// An answer that is none: problem+json (RFC 9457) with a code that programs can act on and a line for people.
+struct Problem: HTTPResponseError {
+  var status: HTTPResponse.Status
+  var code: String
+  var detail: String
+  /// Seconds after which to try again.
+  var retryAfter: Int?
+
+  init(_ status: HTTPResponse.Status, _ code: String, _ detail: String, retryAfter: Int? = nil) {
+    (self.status, self.code, self.detail, self.retryAfter) = (status, code, detail, retryAfter)
+  }
+
+  /// What went wrong in the engine. A path of this machine is nobody's affair outside of it.
+  init(_ error: FastThenFineError) {
+    switch error.code {
+    case .badInput: self.init(.unprocessableContent, "bad_input", error.description)
+    case .unusableFile: self.init(.unprocessableContent, "unusable_image", error.description)
+    case .deadline: self.init(.serviceUnavailable, "deadline", "it took longer than it may", retryAfter: 1)
+    case .cancelled: self.init(.serviceUnavailable, "cancelled", "it was cancelled")
+    default: self.init(.internalServerError, error.code.rawValue, "the index cannot be used; its log says why")
+    }
+  }
+
+  static func wrapping(_ error: any Error) -> Problem {
+    switch error {
+    case let problem as Problem: return problem
+    case let error as FastThenFineError: return Problem(error)
+    case let error as any HTTPResponseError:
+      let code = error.status == .contentTooLarge ? "too_large" : error.status == .notFound ? "not_found" : "http_\(error.status.code)"
+      return Problem(error.status, code, error.status.reasonPhrase)
+    default: return Problem(.internalServerError, "internal", "it could not be answered")
+    }
+  }
+
+  func response(from request: Request, context: some RequestContext) throws -> Response { response }
+
+  var response: Response {
+    let object: [String: Any] = ["type": "about:blank", "title": status.reasonPhrase, "status": status.code, "code": code, "detail": detail]
+    var response = JSON.response(object, status: status)
+    response.headers[.contentType] = "application/problem+json"
+    if let retryAfter { response.headers[.retryAfter] = "\(retryAfter)" }
+    if status == .unauthorized { response.headers[.wwwAuthenticate] = "Bearer" }
+    return response
+  }
+}
+
+/// Bodies of JSON.
+enum JSON {
+  static func data(_ object: Any) -> Data {
+    (try? JSONSerialization.data(withJSONObject: object, options: [.sortedKeys, .withoutEscapingSlashes])) ?? Data("{}".utf8)
+  }
+
+  static func response(_ object: Any, status: HTTPResponse.Status = .ok, type: String = "application/json") -> Response {
+    Response(status: status, headers: [.contentType: type], body: .init(byteBuffer: ByteBuffer(bytes: data(object))))
+  }
+
+  /// The object of a request's body.
+  static func object(_ request: Request, limit: Int) async throws -> Fields {
+    if let length = request.headers[.contentLength].flatMap({ Int($0) }), length > limit {
+      throw Problem(.contentTooLarge, "too_large", "a body may have \(limit) bytes")
+    }
+    var request = request
+    let buffer = try await request.collectBody(upTo: limit)
+    guard let object = try? JSONSerialization.jsonObject(with: Data(buffer.readableBytesView)) as? [String: Any] else {
+      throw Problem(.badRequest, "bad_json", "the body has to be a JSON object")
+    }
+    return Fields(object)
+  }
+}
+
+/// The values of a JSON object, which are what they have to be or are refused by name.
+struct Fields {
+  let values: [String: Any]
+  init(_ values: [String: Any]) { self.values = values.filter { !($0.value is NSNull) } }
+
+  private func refusal(_ key: String, _ what: String) -> Problem { Problem(.unprocessableContent, "bad_input", "\(key) has to be \(what)") }
+
+  func string(_ key: String) throws -> String? {
+    guard let value = values[key] else { return nil }
+    guard let text = value as? String else { throw refusal(key, "a text") }
+    return text
+  }
+
+  func number(_ key: String) throws -> Double? {
+    guard let value = values[key] else { return nil }
+    guard let number = value as? NSNumber, !Self.isBool(number), number.doubleValue.isFinite else { throw refusal(key, "a number") }
+    return number.doubleValue
+  }
+
+  func integer(_ key: String, in range: ClosedRange<Int>) throws -> Int? {
+    guard let number = try number(key) else { return nil }
+    guard let whole = Int(exactly: number), range.contains(whole) else {
+      throw refusal(key, "a whole number, \(range.lowerBound) to \(range.upperBound)")
+    }
+    return whole
+  }
+
+  func bool(_ key: String) throws -> Bool? {
+    guard let value = values[key] else { return nil }
+    guard let number = value as? NSNumber, Self.isBool(number) else { throw refusal(key, "true or false") }
+    return number.boolValue
+  }
+
+  func numbers(_ key: String, count: Int) throws -> [Double]? {
+    guard let value = values[key] else { return nil }
+    guard let numbers = value as? [NSNumber], numbers.count == count else { throw refusal(key, "\(count) numbers") }
+    return numbers.map(\.doubleValue)
+  }
+
+  private static func isBool(_ number: NSNumber) -> Bool { unsafe ["c", "B"].contains(String(cString: number.objCType)) }
+}

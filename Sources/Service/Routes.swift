@@ -1,0 +1,193 @@
+import FastThenFine
+import Foundation
+import HTTPTypes
+import Hummingbird
+import Interchange
+
+typealias ServiceContext = BasicRequestContext
+
+extension SearchService {
+  /// All that there is.
+  func router() -> Router<ServiceContext> {
+    let router = Router(context: ServiceContext.self)
+    router.add(middleware: Front(service: self))
+    router.get("/livez") { _, _ in "ok\n" }
+    for path in ["/readyz", "/health"] as [RouterPath] {
+      router.get(path) { _, _ -> Response in
+        guard self.gate.isOpen else { throw Problem(.serviceUnavailable, "draining", "it is going down") }
+        return JSON.response(["status": "ok", "images": self.now.searcher.count])
+      }
+    }
+    router.get("/metrics") { _, _ -> Response in
+      let text = self.metrics.text(waiting: self.gate.count, images: self.now.searcher.count)
+      return Response(status: .ok, headers: [.contentType: "text/plain; version=0.0.4"], body: .init(byteBuffer: ByteBuffer(string: text)))
+    }
+    router.get("/v1/index") { _, _ in try self.index() }
+    router.post("/v1/search") { request, _ in try await self.search(request) }
+    router.get("/v1/images/:id") { _, context in JSON.response(try self.item(context).object()) }
+    router.get("/v1/images/:id/thumbnail") { request, context in try await self.thumbnail(request, context) }
+    router.get("/v1/images/:id/heatmap") { request, context in try await self.heatmap(request, context) }
+    router.get("/v1/images/:id/original") { _, context in try self.original(context) }
+    addForeign(to: router)
+    addSTAC(to: router)
+    addPage(to: router)
+    return router
+  }
+
+  private func index() throws -> Response {
+    let now = now
+    return JSON.response([
+      "images": now.searcher.count, "model": now.index.modelName, "dimension": now.index.dimension,
+      "states_probabilities": engine.statesProbabilities, "suggestions": options.suggestions,
+    ])
+  }
+
+  private func search(_ request: Request) async throws -> Response {
+    let fields: Fields
+    if let type = request.headers[.contentType], type.hasPrefix("image/") {
+      // The picture itself, with what else is asked for in the address.
+      var request = request
+      let bytes = try await request.collectBody(upTo: options.bodyLimit)
+      var values: [String: Any] = ["image": Data(bytes.readableBytesView).base64EncodedString()]
+      for (key, value) in request.uri.queryParameters { values[String(key)] = Double(String(value)).map { $0 as Any } ?? String(value) }
+      fields = Fields(values)
+    } else {
+      fields = try await JSON.object(request, limit: options.bodyLimit)
+    }
+    let asked = try SearchRequest(fields)
+    let now = now
+    let searcher = try await self.searcher(asked.filter, asked.area, now)
+    var answer = try await answer(asked.query, with: searcher)
+    if let like = asked.like {
+      answer.results.removeAll { $0.id == like }
+      answer.results = Array(answer.results.prefix(asked.query.top - 1))
+      for i in answer.results.indices { answer.results[i].rank = i + 1 }
+    }
+    return JSON.response(answer.object(asked.words))
+  }
+
+  /// Filters read the catalog, which takes its time.
+  func searcher(_ filter: String?, _ area: SearchArea?, _ now: Moment) async throws -> Searcher {
+    guard filter != nil || area != nil else { return now.searcher }
+    do { return try await compute { _ in try now.searcher(filter: filter, area: area) } } catch { throw Problem.wrapping(error) }
+  }
+
+  // MARK: Images
+
+  /// Indexed images only: what the address says is a number, never a path.
+  func item(_ context: ServiceContext) throws -> Answer.Result {
+    guard let id = context.parameters.get("id").flatMap({ Int64($0) }), let item = try? now.searcher.item(id) else {
+      throw Problem(.notFound, "not_found", "the index has no image of that id")
+    }
+    return item
+  }
+
+  private func picture(_ item: Answer.Result) async throws -> RGBImage {
+    let engine = engine
+    do { return try await compute { _ in try engine.picture(of: item) } } catch {
+      throw Problem(.notFound, "unusable_image", "its file cannot be read any more")
+    }
+  }
+
+  private static func jpeg(_ image: RGBImage) -> Response {
+    Response(
+      status: .ok, headers: [.contentType: "image/jpeg", .cacheControl: "private, max-age=3600"],
+      body: .init(byteBuffer: ByteBuffer(bytes: image.jpeg(quality: 88))))
+  }
+
+  private func thumbnail(_ request: Request, _ context: ServiceContext) async throws -> Response {
+    let side = request.uri.queryParameters["size"].flatMap { Int(String($0)) } ?? 224
+    guard (16...1024).contains(side) else { throw Problem(.unprocessableContent, "bad_input", "size lies in 16...1024") }
+    let picture = try await picture(item(context))
+    return try await compute { _ in
+      let short = min(picture.width, picture.height)
+      guard short > side else { return Self.jpeg(picture) }
+      return Self.jpeg(picture.resized(width: max(1, picture.width * side / short), height: max(1, picture.height * side / short)))
+    }
+  }
+
+  /// Where a sentence was found in an image: over its picture, or with format=json as a grid.
+  private func heatmap(_ request: Request, _ context: ServiceContext) async throws -> Response {
+    let item = try item(context)
+    let sentence = try SearchRequest.sentence(request.uri.queryParameters["q"].map { String($0) } ?? "")
+    let found = try await now.searcher.rank(sentence, among: [item.id], cancellation: cancellation())
+    guard let weights = found.first?.attention else { throw Problem(.unprocessableContent, "no_heat", "this model reranks nothing") }
+    let side = engine.patchGrid
+    if request.uri.queryParameters["format"] == "json" {
+      let grid = (0..<side).map { row in weights[row * side..<(row + 1) * side].map(Double.init) }
+      return JSON.response(["id": item.id, "query": sentence, "score": Double(found[0].score), "grid": grid])
+    }
+    let (picture, engine) = (try await picture(item), engine)
+    return try await compute { _ in Self.jpeg(HeatMap.overlay(weights, side: side, on: engine.prepared(picture))) }
+  }
+
+  private static let mostOriginalBytes = 64 << 20
+
+  private func original(_ context: ServiceContext) throws -> Response {
+    let item = try item(context)
+    let path = item.pathBytes.map { FilePath(bytes: $0) } ?? FilePath(item.name)
+    guard let data = try? RGBImage.bytes(path.spelling), data.count <= Self.mostOriginalBytes else {
+      throw Problem(.notFound, "unusable_image", "its file cannot be read any more, or is too large to send")
+    }
+    let type = data.starts(with: [0xff, 0xd8]) ? "image/jpeg" : data.starts(with: [0x89, 0x50]) ? "image/png" : "application/octet-stream"
+    return Response(
+      status: .ok, headers: [.contentType: type, .contentDisposition: "attachment"], body: .init(byteBuffer: ByteBuffer(bytes: data)))
+  }
+}
+
+/// Before every route: who may come in, how many, what is counted and logged, and how errors look.
+struct Front: RouterMiddleware {
+  typealias Context = ServiceContext
+  let service: SearchService
+
+  /// What anybody may know.
+  private static let open: Set<String> = ["/livez", "/readyz", "/health", "/", "/page.js", "/page.css"]
+
+  func handle(_ request: Request, context: Context, next: (Request, Context) async throws -> Response) async throws -> Response {
+    let began = ContinuousClock.now
+    var response: Response
+    do {
+      try authorise(request)
+      response =
+        Self.open.contains(request.uri.path) || request.uri.path == "/metrics"
+        ? try await next(request, context) : try await service.gate.run { try await next(request, context) }
+    } catch {
+      response = Problem.wrapping(error).response
+    }
+    let seconds = (ContinuousClock.now - began) / .seconds(1)
+    service.metrics.count(route: Self.route(request.uri.path), status: response.status.code, seconds: seconds)
+    let query = service.options.logsQueries ? "?\(request.uri.query ?? "")" : ""
+    context.logger.info("\(request.method) \(request.uri.path)\(query) \(response.status.code) \(Int(seconds * 1000)) ms")
+    for (name, value) in Self.headers { response.headers[name] = value }
+    return response
+  }
+
+  private func authorise(_ request: Request) throws {
+    guard let token = service.options.token, !Self.open.contains(request.uri.path) else { return }
+    let given = request.headers[.authorization] ?? ""
+    guard Self.isSame("Bearer \(token)", given) else { throw Problem(.unauthorized, "unauthorised", "it asks for a bearer token") }
+  }
+
+  /// Takes as long whichever byte differs.
+  static func isSame(_ a: String, _ b: String) -> Bool {
+    let (a, b) = (Array(a.utf8), Array(b.utf8))
+    var difference = UInt(bitPattern: a.count ^ b.count)
+    for i in a.indices { difference |= UInt(a[i] ^ (i < b.count ? b[i] : 0)) }
+    return difference == 0
+  }
+
+  /// Without what changes from request to request.
+  private static func route(_ path: String) -> String {
+    let known = ["/v1/search", "/v1/index", "/v1/embeddings", "/v1/rerank", "/knn-service", "/search", "/collections", "/conformance", "/metrics"]
+    if open.contains(path) || known.contains(path) { return path }
+    return path.hasPrefix("/v1/images/") ? "/v1/images" : "other"
+  }
+
+  private static let headers: [(HTTPField.Name, String)] = [
+    (.xContentTypeOptions, "nosniff"), (HTTPField.Name("Referrer-Policy")!, "no-referrer"),
+    (
+      .contentSecurityPolicy,
+      "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+  ]
+}

@@ -1,0 +1,78 @@
+import FastThenFine
+import Foundation
+import Hummingbird
+
+/// What `POST /v1/search` asks for.
+struct SearchRequest {
+  var query: Query
+  var filter: String?
+  var area: SearchArea?
+  /// The image that others should be like, which is not among the answers.
+  var like: Int64?
+  /// For logs and answers.
+  var words: String
+
+  static let mostResults = 1000
+  static let longestText = 10_000
+
+  init(_ fields: Fields) throws {
+    let (text, image, id) = (try fields.string("text"), try fields.string("image"), try fields.integer("id", in: 0...Int.max))
+    guard [text != nil, image != nil, id != nil].count(where: { $0 }) == 1 else {
+      throw Problem(.unprocessableContent, "bad_input", "give one of text, image and id")
+    }
+    let content: Query.Content
+    if let text {
+      content = .sentence(try Self.sentence(text))
+      words = text
+    } else if let image {
+      content = .imageData(try Self.image(image))
+      words = "an image"
+    } else {
+      content = .item(Int64(id!))
+      like = Int64(id!)
+      words = "like \(id!)"
+    }
+    query = Query(content)
+    query.top = try fields.integer("top", in: 1...Self.mostResults) ?? 10
+    if like != nil { query.top += 1 }
+    query.interaction.candidates = try fields.integer("candidates", in: 1...10_000)
+    if let mode = try fields.string("interaction") {
+      guard let mode = InteractionMode(rawValue: mode) else {
+        let names = InteractionMode.allCases.map(\.rawValue).joined(separator: ", ")
+        throw Problem(.unprocessableContent, "bad_input", "interaction has to be one of \(names)")
+      }
+      query.interaction.mode = mode
+    }
+    query.recallOnly = try fields.bool("recall_only") ?? false
+    query.minimumProbability = try fields.number("min_probability") ?? 0
+    query.allWindows = try fields.bool("all_windows") ?? false
+    filter = try fields.string("filter")
+    if let box = try fields.numbers("bbox", count: 4) { area = .box(west: box[0], south: box[1], east: box[2], north: box[3]) }
+    if let near = try fields.numbers("near", count: 3) {
+      guard area == nil else { throw Problem(.unprocessableContent, "bad_input", "give one of bbox and near") }
+      area = .near(lon: near[0], lat: near[1], kilometres: near[2])
+    }
+  }
+
+  static func sentence(_ text: String) throws -> String {
+    guard !text.isEmpty, text.utf8.count <= longestText else {
+      throw Problem(.unprocessableContent, "bad_input", "a sentence has 1 to \(longestText) bytes")
+    }
+    return text
+  }
+
+  /// The bytes of a picture from base64 or a data URL. No address is ever fetched.
+  static func image(_ text: String) throws -> [UInt8] {
+    var base = Substring(text)
+    if text.hasPrefix("data:") {
+      guard let comma = text.firstIndex(of: ","), text[..<comma].hasSuffix(";base64") else {
+        throw Problem(.unprocessableContent, "bad_input", "a data URL of an image has to be in base64")
+      }
+      base = text[text.index(after: comma)...]
+    }
+    guard let data = Data(base64Encoded: String(base), options: .ignoreUnknownCharacters), !data.isEmpty else {
+      throw Problem(.unprocessableContent, "bad_input", "an image is given as base64 or as a data URL of it; addresses are not fetched")
+    }
+    return Array(data)
+  }
+}

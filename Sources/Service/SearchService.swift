@@ -1,0 +1,111 @@
+import Dispatch
+import FastThenFine
+import Foundation
+import Hummingbird
+import Interchange
+import Synchronization
+
+/// How a service behaves.
+public struct ServiceOptions: Sendable {
+  public var host = "127.0.0.1"
+  public var port = 8080
+  /// What clients have to show as `Authorization: Bearer`; nil for nobody asked.
+  public var token: String?
+  /// Bytes of a body.
+  public var bodyLimit = 20 << 20
+  /// Requests in the house at once; more are sent away with 429.
+  public var waiting = 64
+  /// Seconds for one search.
+  public var deadline = 30.0
+  /// Writes the words of queries to the log.
+  public var logsQueries = false
+  /// Sentences that the page suggests.
+  public var suggestions: [String] = []
+
+  public init() {}
+}
+
+/// An index behind HTTP: what routes share. It sees the index as it is now: what another process writes is taken over within a second, while
+/// searches that have begun end on what they saw.
+final class SearchService: Sendable {
+  let options: ServiceOptions
+  let engine: Engine
+  let gate: Gate
+  let metrics = ServiceMetrics()
+  private let path: String
+
+  /// The index at one moment, and searchers of parts of it that were asked for.
+  final class Moment: Sendable {
+    let index: ImageIndex
+    let searcher: Searcher
+    private let parts = Mutex<[(key: String, searcher: Searcher)]>([])
+    private static let mostParts = 16
+
+    init(_ path: String, _ engine: Engine) throws(FastThenFineError) {
+      index = try ImageIndex(path: path)
+      searcher = try Searcher(index, engine: engine)
+    }
+
+    /// The searcher of the images that a filter and an area leave.
+    func searcher(filter: String?, area: SearchArea?) throws(FastThenFineError) -> Searcher {
+      guard filter != nil || area != nil else { return searcher }
+      let key = "\(filter ?? "") \(area.map { "\($0)" } ?? "")"
+      if let known = parts.withLock({ $0.first { $0.key == key }?.searcher }) { return known }
+      let made = try Searcher(index, engine: searcher.engine, filter: filter, area: area)
+      parts.withLock {
+        $0.append((key, made))
+        if $0.count > Self.mostParts { $0.removeFirst() }
+      }
+      return made
+    }
+  }
+  private let moment: Mutex<Moment>
+  private let stamp: Mutex<String>
+
+  init(_ path: String, engine: Engine, _ options: ServiceOptions) throws(FastThenFineError) {
+    (self.path, self.engine, self.options) = (path, engine, options)
+    gate = Gate(limit: options.waiting)
+    stamp = Mutex(Self.stamp(path))
+    moment = Mutex(try Moment(path, engine))
+  }
+
+  var now: Moment { moment.withLock { $0 } }
+
+  /// Takes over what the index has become, where it is another than before.
+  ///
+  /// - Returns: whether it was.
+  @discardableResult func refresh(always: Bool = false) throws(FastThenFineError) -> Bool {
+    let seen = Self.stamp(path)
+    guard always || stamp.withLock({ $0 }) != seen else { return false }
+    let fresh = try Moment(path, engine)
+    moment.withLock { $0 = fresh }
+    stamp.withLock { $0 = seen }
+    return true
+  }
+
+  /// Of the catalog and what lies beside it.
+  private static func stamp(_ path: String) -> String {
+    ["", "-wal"].map { end in
+      let found = try? FileManager.default.attributesOfItem(atPath: "\(path)/catalog.sqlite\(end)")
+      return "\(found?[.size] ?? 0) \((found?[.modificationDate] as? Date)?.timeIntervalSince1970 ?? 0)"
+    }.joined(separator: " ")
+  }
+
+  /// Work that computes, away from Swift's cooperative threads, within the time that a request has.
+  func compute<R: Sendable>(_ body: @escaping @Sendable (Int) throws -> R) async throws -> R { try await engine.pool.run(body) }
+
+  func cancellation() -> Cancellation { Cancellation(after: .milliseconds(Int(options.deadline * 1000))) }
+
+  /// Answers a query and counts what it took.
+  func answer(_ query: Query, with searcher: Searcher) async throws -> Answer {
+    do {
+      let answer = try await searcher.answer(query, cancellation: cancellation())
+      metrics.add("encode", milliseconds: answer.encodeMilliseconds)
+      metrics.add("recall", milliseconds: answer.recallMilliseconds)
+      metrics.add("rerank", milliseconds: answer.rerankMilliseconds)
+      return answer
+    } catch {
+      throw Problem(error)
+    }
+  }
+}

@@ -1,0 +1,92 @@
+import ArgumentParser
+import Dispatch
+import FastThenFine
+import Foundation
+import Service
+import Synchronization
+
+struct Serve: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Serve an index over HTTP, with a page to search in.",
+    discussion: """
+      Example: ftf serve archive.ftfindex, then open http://127.0.0.1:8080 in a browser, or \
+      curl -s http://127.0.0.1:8080/v1/search -d '{"text": "a bridge over a wide river", "top": 3}'
+      The index may be written meanwhile: what it becomes is taken over within a second, or at once on SIGHUP. SIGTERM drains.
+      """)
+
+  @Argument(help: "The folder of the index.")
+  var index: String
+
+  @Option(help: "Where to listen.")
+  var listen = "127.0.0.1:8080"
+
+  @Option(help: "A file that holds the token which clients have to show; FTF_TOKEN holds it without a file.")
+  var tokenFile: String?
+
+  @Flag(help: "Listen on an address that others reach without asking for a token.")
+  var insecure = false
+
+  @Option(help: "Requests inside at once; more are sent away with 429.")
+  var waiting = 64
+
+  @Option(help: "Seconds that one search may take.")
+  var deadline = 30.0
+
+  @Flag(help: "Write the words of queries to the log.")
+  var logQueries = false
+
+  @Option(help: "The model file; by default the one that built the index.")
+  var model: String?
+
+  @OptionGroup var machine: Machine
+
+  func validate() throws {
+    if address == nil { throw ValidationError("--listen takes an address and a port: 127.0.0.1:8080") }
+    if !(1...10_000).contains(waiting) { throw ValidationError("--waiting takes 1 to 10000") }
+    if !(0.01...3600).contains(deadline) { throw ValidationError("--deadline takes 0.01 to 3600 seconds") }
+  }
+
+  private var address: (host: String, port: Int)? {
+    guard let colon = listen.lastIndex(of: ":"), let port = Int(listen[listen.index(after: colon)...]), (0...65535).contains(port) else { return nil }
+    let host = listen[..<colon].trimmingCharacters(in: CharacterSet(charactersIn: "[]"))
+    return host.isEmpty ? nil : (host, port)
+  }
+
+  func run() throws {
+    var options = ServiceOptions()
+    (options.host, options.port) = address!
+    (options.waiting, options.deadline, options.logsQueries) = (waiting, deadline, logQueries)
+    options.token = try token()
+    guard options.token != nil || insecure || Service.isLoopback(options.host) else {
+      throw Failure("\(listen): others reach this address; give --token-file FILE, or --insecure if anybody may search")
+    }
+    let archive = try ImageIndex(path: index)
+    options.suggestions = try archive.someCaptions(8)
+    if options.suggestions.isEmpty { options.suggestions = Array(DemoVerb.questions.prefix(8)) }
+    let engine = try machine.engine(modelPath(of: archive, given: model))
+    let (done, failure, host, asked, path) = (DispatchSemaphore(value: 0), Failed(), options.host, options, index)
+    Task.detached {
+      do {
+        try await Service.run(path, engine: engine, asked) { report("ftf: serving \(path) at http://\(host.contains(":") ? "[\(host)]" : host):\($0)") }
+      } catch {
+        failure.error.withLock { $0 = error }
+      }
+      done.signal()
+    }
+    done.wait()
+    guard let error = failure.error.withLock({ $0 }) else { return }
+    if let known = error as? FastThenFineError { throw known }
+    throw Failure("\(listen): cannot be listened on: \(error)")
+  }
+
+  private final class Failed: Sendable {
+    let error = Mutex<(any Error)?>(nil)
+  }
+
+  private func token() throws -> String? {
+    guard let tokenFile else { return ProcessInfo.processInfo.environment["FTF_TOKEN"].flatMap { $0.isEmpty ? nil : $0 } }
+    guard let text = try? String(contentsOfFile: tokenFile, encoding: .utf8).trimmingCharacters(in: .whitespacesAndNewlines), !text.isEmpty
+    else { throw Failure("\(tokenFile): holds no token") }
+    return text
+  }
+}
