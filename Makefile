@@ -14,7 +14,7 @@ PYTHON := .venv/bin/python -B
 
 # Trains the default model on DIR/data/rsicd, to .build/training: hours on two cores, minutes on a GPU.
 # make train-test: the tests of that, in seconds.
-.PHONY: train train-test demo test client interchange docs sanitize fuzz check release goldens system gdal
+.PHONY: train train-test demo serve test client interchange service docs sanitize fuzz check release goldens system gdal
 
 test: system gdal
 	$(SWIFT) build --build-tests -Xswiftc -warnings-as-errors
@@ -30,6 +30,17 @@ interchange: system gdal
 	python3 -m venv .build/interchange
 	.build/interchange/bin/pip install -q -r Tests/Interchange/requirements.txt
 	.build/interchange/bin/python -B Tests/Interchange/check.py .build/debug/ftf .build/interchange/work
+
+# Published clients, overload, drain and hostile input against a running service.
+service: system
+	$(SWIFT) build --product ftf
+	python3 -m venv .build/service
+	.build/service/bin/pip install -q -r Tests/Service/requirements.txt
+	.build/service/bin/python -B Tests/Service/check.py .build/debug/ftf .build/service/work
+
+# The page on the demo's scenes: http://127.0.0.1:8080.
+serve: demo
+	$(FTF) serve demo/index
 
 # The documentation of the library, to docs; a warning is an error.
 docs:

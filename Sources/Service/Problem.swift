@@ -59,14 +59,25 @@ enum JSON {
     Response(status: status, headers: [.contentType: type], body: .init(byteBuffer: ByteBuffer(bytes: data(object))))
   }
 
+  /// Bytes of a body that are read although it is too large: who sends it has to come to the end before it reads the answer.
+  private static let mostDiscarded = 256 << 20
+
+  /// All of a request's body.
+  static func body(_ request: Request, limit: Int) async throws -> Data {
+    var (data, count) = (Data(), 0)
+    for try await part in request.body {
+      count += part.readableBytes
+      if count <= limit { data.append(contentsOf: part.readableBytesView) } else { data = Data() }
+      if count > mostDiscarded { break }
+    }
+    guard count <= limit else { throw Problem(.contentTooLarge, "too_large", "a body may have \(limit) bytes") }
+    return data
+  }
+
   /// The object of a request's body.
   static func object(_ request: Request, limit: Int) async throws -> Fields {
-    if let length = request.headers[.contentLength].flatMap({ Int($0) }), length > limit {
-      throw Problem(.contentTooLarge, "too_large", "a body may have \(limit) bytes")
-    }
-    var request = request
-    let buffer = try await request.collectBody(upTo: limit)
-    guard let object = try? JSONSerialization.jsonObject(with: Data(buffer.readableBytesView)) as? [String: Any] else {
+    let data = try await body(request, limit: limit)
+    guard let object = try? JSONSerialization.jsonObject(with: data) as? [String: Any] else {
       throw Problem(.badRequest, "bad_json", "the body has to be a JSON object")
     }
     return Fields(object)

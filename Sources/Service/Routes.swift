@@ -46,9 +46,7 @@ extension SearchService {
     let fields: Fields
     if let type = request.headers[.contentType], type.hasPrefix("image/") {
       // The picture itself, with what else is asked for in the address.
-      var request = request
-      let bytes = try await request.collectBody(upTo: options.bodyLimit)
-      var values: [String: Any] = ["image": Data(bytes.readableBytesView).base64EncodedString()]
+      var values: [String: Any] = ["image": try await JSON.body(request, limit: options.bodyLimit).base64EncodedString()]
       for (key, value) in request.uri.queryParameters { values[String(key)] = Double(String(value)).map { $0 as Any } ?? String(value) }
       fields = Fields(values)
     } else {

@@ -94,6 +94,10 @@ extension SearchService {
     let item = Item(result)
     var properties = item.attributes
     properties["datetime"] = result.datetime as Any? ?? NSNull()
+    // An item without a time has to say between which it lies: that much is sure.
+    if result.datetime == nil, properties["start_datetime"] == nil {
+      (properties["start_datetime"], properties["end_datetime"]) = ("1900-01-01T00:00:00Z", "2100-01-01T00:00:00Z")
+    }
     if result.rank > 0 { properties["score"] = Double(result.score) }
     properties["probability"] = result.probability
     properties["path"] = result.name

@@ -1,0 +1,195 @@
+"""Whether the service is what clients, a team and a bad day need: python check.py FTF WORK.
+
+FTF is the command, WORK a folder that is made anew. The clients are the published ones, unchanged; the model has random weights, which find
+nothing but prove the way.
+"""
+import base64
+import concurrent.futures
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+
+ftf, work = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
+goldens = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "Goldens")
+shutil.rmtree(work, ignore_errors=True)
+os.makedirs(f"{work}/images")
+
+
+def run(*command): subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+class Server:
+    """A running service, which ends with the block."""
+    def __init__(self, *options, environment=None): self.options, self.environment = options, environment
+
+    def __enter__(self):
+        self.process = subprocess.Popen([ftf, "serve", f"{work}/index", "--listen", "127.0.0.1:0", *self.options], stderr=subprocess.PIPE,
+                                        text=True, env={**os.environ, **(self.environment or {})})
+        self.lines = []
+        while True:
+            line = self.process.stderr.readline()
+            assert line, self.lines
+            self.lines.append(line)
+            if found := re.search(r"http://127.0.0.1:(\d+)", line): break
+        self.port = int(found[1])
+        self.url = f"http://127.0.0.1:{self.port}"
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None: self.process.terminate()
+        assert self.process.wait(20) == 0, "it ends on SIGTERM"
+
+    def call(self, path, body=None, method=None, raw=False, **headers):
+        data = body if isinstance(body, bytes) else json.dumps(body).encode() if body is not None else None
+        headers = {name.replace("_", "-"): value for name, value in headers.items()}
+        request = urllib.request.Request(self.url + path, data, headers, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer: status, found, got = answer.status, answer.headers, answer.read()
+        except urllib.error.HTTPError as error: status, found, got = error.code, error.headers, error.read()
+        if raw: return status, found, got
+        kind = found["Content-Type"] or ""
+        if status >= 400: assert kind == "application/problem+json" and {"code", "detail", "status"} <= set(json.loads(got)), (path, got)
+        return status, json.loads(got) if "json" in kind else got
+
+
+for name in os.listdir(f"{goldens}/images"): shutil.copy(f"{goldens}/images/{name}", f"{work}/images/{name}")
+hostile = ['<script>alert(1)</script>.png', '"quotes" & \'more\'.png', "\u202egnp.txt \U0001f6f0.png"]
+for name in hostile: shutil.copy(f"{goldens}/images/exact.png", f"{work}/images/{name.replace('/', '_')}")
+run(ftf, "convert", f"{goldens}/tiny", "-o", f"{work}/tiny.ftf", "--precision", "fp32")
+run(ftf, "index", f"{work}/index", f"{work}/images", "--model", f"{work}/tiny.ftf")
+count = len(os.listdir(f"{work}/images"))
+lines = [json.dumps({"filename": "rgb.jpg", "datetime": "2024-06-01T00:00:00Z", "lon": 13.4, "lat": 52.5, "year": 2024})]
+with open(f"{work}/known.jsonl", "w") as file: file.write("\n".join(lines))
+run(ftf, "index", f"{work}/index", f"{work}/images", "--attributes", f"{work}/known.jsonl")
+said = json.loads(subprocess.run([ftf, "search", f"{work}/index", "--text", "a river", "--top", "5", "--json"], capture_output=True).stdout)
+
+with Server() as server:
+    # What it answers is what the command answers.
+    status, answer = server.call("/v1/search", {"text": "a river", "top": 5})
+    assert status == 200 and [r["id"] for r in answer["results"]] == [r["id"] for r in said["results"]]
+    assert [r["score"] for r in answer["results"]] == [r["score"] for r in said["results"]]
+    first = answer["results"][0]["id"]
+    with open(f"{work}/images/rgb.jpg", "rb") as file: picture = file.read()
+    encoded = base64.b64encode(picture).decode()
+    same = [server.call("/v1/search", {"image": image, "top": 1})[1]["results"][0] for image in (encoded, "data:image/jpeg;base64," + encoded)]
+    same.append(server.call("/v1/search?top=1", picture, Content_Type="image/jpeg")[1]["results"][0])
+    assert len({r["id"] for r in same}) == 1 and same[0]["recall_score"] > 0.99, "a picture finds itself, however it is sent"
+    rgb = server.call("/v1/search", {"text": "a", "filter": "path like '%/rgb.jpg'"})[1]["results"][0]["id"]
+    alike = server.call("/v1/search", {"id": rgb, "top": 3})[1]["results"]
+    assert len(alike) == 3 and all(r["id"] != rgb for r in alike) and [r["rank"] for r in alike] == [1, 2, 3]
+    only = server.call("/v1/search", {"text": "a", "filter": "year = 2024"})[1]["results"]
+    assert [r["id"] for r in only] == [rgb]
+
+    for path, kind in (("thumbnail", "image/jpeg"), ("thumbnail?size=64", "image/jpeg"), ("heatmap?q=a%20river", "image/jpeg"), ("original", "image/jpeg")):
+        status, headers, got = server.call(f"/v1/images/{rgb}/{path}", raw=True)
+        assert status == 200 and headers["Content-Type"] == kind and got[:2] == b"\xff\xd8", path
+        assert headers["X-Content-Type-Options"] == "nosniff" and "default-src 'none'" in headers["Content-Security-Policy"]
+    assert server.call(f"/v1/images/{rgb}/original", raw=True)[2] == picture
+    grid = server.call(f"/v1/images/{rgb}/heatmap?q=a&format=json")[1]["grid"]
+    assert abs(sum(map(sum, grid)) - 1) < 1e-4
+
+    # Bad requests are named, and the next one is answered.
+    for path, body, expected in (
+            ("/v1/search", {}, 422), ("/v1/search", {"text": 5}, 422), ("/v1/search", {"text": "a", "id": 1}, 422), ("/v1/search", b"{", 400),
+            ("/v1/search", {"text": "a", "top": 0}, 422), ("/v1/search", {"text": "a", "filter": "year >"}, 422), ("/v1/search", {"id": 99999}, 422),
+            ("/v1/search", {"image": "http://127.0.0.1:1/a.jpg"}, 422), ("/v1/search", {"image": "file:///etc/passwd"}, 422),
+            ("/v1/search", {"text": "a", "bbox": [0, 0, 1]}, 422), ("/v1/search", {"text": "a", "bbox": [0, 2, 1, 1]}, 422),
+            ("/v1/search", {"text": "a", "filter": "a" * 2_000_000}, 422), ("/v1/search", {"text": "x" * 20_000}, 422),
+            ("/v1/search", {"text": "a", "interaction": "magic"}, 422), ("/v1/embeddings", {}, 422), ("/v1/embeddings", {"input": [1]}, 422),
+            ("/v1/rerank", {"query": "a"}, 422), ("/knn-service", {}, 422), ("/search", {"datetime": "soon"}, 400),
+            ("/v1/search", b"x" * (21 << 20), 413)):
+        status, problem = server.call(path, body)
+        assert status == expected, (path, str(body)[:80], status, problem)
+    for path in ("/v1/images/0", "/v1/images/99999/thumbnail", "/v1/images/..%2f..%2fetc%2fpasswd/original", "/v1/images/../../etc/passwd", "/nothing"):
+        assert server.call(path)[0] == 404, path
+    # A picture that says it has thirty thousand pixels a side.
+    bomb = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + b"IHDR" + struct.pack(">IIBBBBB", 30000, 30000, 8, 2, 0, 0, 0) + b"\0" * 40
+    assert server.call("/v1/search", bomb, Content_Type="image/png")[0] == 422
+    assert server.call("/readyz")[0] == 200
+
+    # Published clients.
+    import openai
+    import pystac_client
+    client = openai.OpenAI(base_url=server.url + "/v1", api_key="none")
+    vectors = client.embeddings.create(model="tiny", input=["a river", "a bridge"])
+    assert len(vectors.data) == 2 and abs(sum(x * x for x in vectors.data[0].embedding) - 1) < 1e-3 and vectors.usage.total_tokens > 0
+    plain = client.embeddings.create(model="tiny", input="a river", encoding_format="float").data[0].embedding
+    assert max(abs(a - b) for a, b in zip(plain, vectors.data[0].embedding)) < 1e-6
+    ranked = server.call("/v1/rerank", {"query": "a river", "documents": [rgb, 99999, {"id": first}], "top_n": 5})[1]["results"]
+    assert sorted(r["index"] for r in ranked) == [0, 2] and ranked[0]["relevance_score"] >= ranked[1]["relevance_score"]
+    near = server.call("/knn-service", {"text": "a river", "num_images": 3})[1]
+    assert [n["id"] for n in near] == [r["id"] for r in said["results"][:3]] and {"id", "similarity"} <= set(near[0])
+    catalog = pystac_client.Client.open(server.url)
+    assert [c.id for c in catalog.get_collections()] == ["images"]
+    # The client has no name for free text: it is part of the address.
+    items = list(pystac_client.ItemSearch(f"{server.url}/search?q=a%20river", method="GET", max_items=7, limit=3).items())
+    assert len(items) == 7 and len({item.id for item in items}) == 7 and items[0].id == str(said["results"][0]["id"])
+    every = list(catalog.search(method="POST", limit=4).items())
+    assert len(every) == count and len({item.id for item in every}) == count
+    dated = list(catalog.search(datetime="2024-01-01/2025-01-01", bbox=None).items())
+    assert [item.id for item in dated] == [str(rgb)] and dated[0].properties["year"] == 2024
+    assert catalog.get_collection("images").id == "images"
+
+    # What another process writes is taken over, and no request is lost meanwhile.
+    failures = []
+    def ask(_):
+        status, _ = server.call("/v1/search", {"text": "a river", "top": 1})
+        if status != 200: failures.append(status)
+    shutil.copy(f"{goldens}/images/grey.png", f"{work}/images/late.png")
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        asked = [pool.submit(ask, i) for i in range(60)]
+        run(ftf, "index", f"{work}/index", f"{work}/images")
+        [future.result() for future in asked]
+    until = time.time() + 10
+    while server.call("/v1/index")[1]["images"] != count + 1 and time.time() < until: time.sleep(0.2)
+    assert server.call("/v1/index")[1]["images"] == count + 1 and not failures
+    server.process.send_signal(signal.SIGHUP)
+    assert server.call("/v1/search", {"text": "a"})[0] == 200
+
+    # Connections that say nothing, or slowly, keep nobody out.
+    idle = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(500)]
+    slow = socket.create_connection(("127.0.0.1", server.port))
+    slow.sendall(b"POST /v1/search HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n{")
+    assert server.call("/v1/search", {"text": "a"})[0] == 200
+    for connection in [*idle, slow]: connection.close()
+
+    text = server.call("/metrics", raw=True)[2].decode()
+    assert 'ftf_requests_total{route="/v1/search",status="200"}' in text and "ftf_rerank_duration_seconds_bucket" in text
+    page = server.call("/", raw=True, Accept="text/html")[2].decode()
+    assert "<!doctype html>" in page and "//" not in page, "it loads nothing from elsewhere"
+    assert server.call("/page.js", raw=True)[0] == 200 and b"innerHTML" not in server.call("/page.js", raw=True)[2]
+
+# More than fit are sent away, and those inside are answered.
+with Server("--waiting", "2") as server, concurrent.futures.ThreadPoolExecutor(32) as pool:
+    answers = list(pool.map(lambda _: server.call("/v1/search", {"image": encoded}, raw=True), range(200)))
+    statuses = {status for status, _, _ in answers}
+    assert statuses == {200, 429}, statuses
+    assert all(headers["Retry-After"] for status, headers, _ in answers if status == 429)
+    # It drains: what is inside on SIGTERM is answered.
+    asked = pool.submit(lambda: server.call("/v1/search", {"image": encoded}))
+    time.sleep(0.02)
+    server.process.terminate()
+    try: assert asked.result()[0] in (200, 429)
+    except urllib.error.URLError: pass  # It had not come in yet.
+
+# A token is asked for, and said nowhere.
+with open(f"{work}/token", "w") as file: file.write("secret-word\n")
+with Server("--token-file", f"{work}/token") as server:
+    assert server.call("/v1/search", {"text": "a"})[0] == 401 and server.call("/readyz")[0] == 200 and server.call("/metrics")[0] == 401
+    assert server.call("/v1/search", {"text": "a"}, Authorization="Bearer secret-words")[0] == 401
+    assert server.call("/v1/search", {"text": "quite particular"}, Authorization="Bearer secret-word")[0] == 200
+    server.process.terminate()
+    log = server.process.stderr.read()
+    assert "secret-word" not in log and "particular" not in log
+refused = subprocess.run([ftf, "serve", f"{work}/index", "--listen", "0.0.0.0:0"], capture_output=True, text=True)
+assert refused.returncode == 1 and "--insecure" in refused.stderr
+print("the service answers as the command does; openai and pystac-client work; overload, drain, swap, token: as they should be")
