@@ -43,7 +43,7 @@ package enum ListFormat: String, CaseIterable, Sendable {
   }
 
   private static func csv(_ items: [Item], _ isImage: Bool) -> String {
-    let places = items.contains { $0.point != nil } ? ["west", "south", "east", "north", "centre_lon", "centre_lat"] : []
+    let places = items.contains { $0.footprint != nil } ? ["west", "south", "east", "north", "centre_lon", "centre_lat"] : []
     let windows = items.contains { $0.window != nil } ? ["x", "y", "width", "height"] : []
     let own = ["id", isImage ? "path" : "caption", "bytes"] + windows + places
     let keys = Set(items.flatMap(\.attributes.keys)).sorted()
