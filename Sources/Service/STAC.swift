@@ -75,7 +75,6 @@ extension SearchService {
         Self.link("data", root + "/collections"), Self.link("child", root + "/collections/\(Self.collection)"),
         Self.link("search", root + "/search", type: "application/geo+json", method: "GET"),
         Self.link("search", root + "/search", type: "application/geo+json", method: "POST"),
-        Self.link("service-desc", root + "/openapi.json", type: "application/vnd.oai.openapi+json;version=3.1"),
       ],
     ])
   }
