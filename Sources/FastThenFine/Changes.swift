@@ -25,8 +25,11 @@ extension Searcher {
   /// or no datetime is left out.
   ///
   /// - Parameters:
-  ///   - times: as ISO 8601, with or without the time of day.
+  ///   - sentence: what has come to be true.
+  ///   - earlier: as ISO 8601, with or without the time of day.
+  ///   - later: the same.
   ///   - top: the most changes, at least 1.
+  ///   - cancellation: ends the work.
   /// - Throws: `badInput`, `cancelled`, `deadline`.
   public func changes(
     _ sentence: String, between earlier: String, and later: String, top: Int = 10, cancellation: Cancellation = Cancellation()

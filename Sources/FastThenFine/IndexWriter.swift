@@ -92,7 +92,12 @@ public struct IndexWriter: ~Copyable {
   /// gone from a folder that was read leaves the index. Scenes (GeoTIFF, JPEG 2000, VRT, where GDAL is installed) are cut into windows;
   /// one that is interrupted goes on where its last windows were stored.
   ///
-  /// - Parameter cutting: of scenes; one that is cut otherwise already is read again.
+  /// - Parameters:
+  ///   - paths: of files and folders.
+  ///   - rereading: which files are read.
+  ///   - cutting: of scenes; one that is cut otherwise already is read again.
+  ///   - cancellation: ends the work; what is stored stays.
+  ///   - progress: is told what happens.
   public mutating func add(
     _ paths: [String], rereading: Rereading = .changed, cutting: SceneCutting = SceneCutting(), cancellation: Cancellation = Cancellation(),
     progress: (Event) -> Void = { _ in }
