@@ -102,8 +102,9 @@ extension IndexWriter {
 
   /// Whether something is asked for that a source was not cut by.
   static func isCutOtherwise(_ source: Catalog.Source, _ path: FilePath, _ cutting: Cutting) -> Bool {
-    guard cutting != Cutting(), isScene(path, cutting), source.failure == nil else { return false }
-    return StoredScene(source.scene)?.cutting != cutting
+    guard cutting != Cutting(), isScene(path, cutting) else { return false }
+    // What could not be read may have lacked just what is asked for now.
+    return source.failure != nil || StoredScene(source.scene)?.cutting != cutting
   }
 
   /// Cuts scenes into windows and stores these, one scene after the other, each window row by all threads.
@@ -117,13 +118,18 @@ extension IndexWriter {
         summary.isCancelled = true
         return
       }
+      var hasBegun = false
       do {
-        try add(task, cutting, items, &summary, cancellation, progress)
+        try add(task, cutting, items, &hasBegun, &summary, cancellation, progress)
         if summary.isCancelled { return }
         summary.indexed += 1
       } catch let error as ImagingError {
         progress(.skipped("\(error)"))
-        if case .unreadable = error { catalog.add(path: task.path, stamp: task.stamp, failure: "\(error)") }
+        // What is asked for may be the reason: then it costs the index nothing that it has, and is tried again.
+        if case .unreadable = error, hasBegun || cutting == Cutting() {
+          let stamp = cutting == Cutting() ? task.stamp : FileStamp(size: -1, modified: 0)
+          catalog.add(path: task.path, stamp: stamp, failure: "\(error)")
+        }
         try catalog.commit()
         summary.failed += 1
       }
@@ -152,8 +158,8 @@ extension IndexWriter {
   }
 
   private mutating func add(
-    _ task: SceneTask, _ asked: Cutting, _ items: StacItems, _ summary: inout Summary, _ cancellation: Cancellation,
-    _ progress: (Event) -> Void
+    _ task: SceneTask, _ asked: Cutting, _ items: StacItems, _ hasBegun: inout Bool, _ summary: inout Summary,
+    _ cancellation: Cancellation, _ progress: (Event) -> Void
   ) throws {
     let cutting = cutting(of: task, asked)
     let scene = try Scene(task.path, bands: cutting.bands)
@@ -180,6 +186,7 @@ extension IndexWriter {
         entries.append(
           NewEntry(window: grid.isWhole ? nil : window, footprint: scene.ground?.footprint(window), vectors: vectors))
       }
+      hasBegun = true
       done += row.windows.count
       let isLast = done >= grid.count
       try catalog.add(

@@ -25,7 +25,7 @@ struct Attribute {
 
   private static func kind(_ value: Any) -> Kind {
     guard let number = value as? NSNumber else { return .text }
-    return isBool(number) ? .bool : .number
+    return number.isBool ? .bool : .number
   }
 
   /// Of an item; a text where it is no number or truth.
@@ -56,5 +56,7 @@ struct Attribute {
   }
 }
 
-/// JSON's true and false come as numbers.
-private func isBool(_ number: NSNumber) -> Bool { unsafe ["c", "B"].contains(String(cString: number.objCType)) }
+extension NSNumber {
+  /// JSON's true and false come as numbers.
+  package var isBool: Bool { unsafe ["c", "B"].contains(String(cString: objCType)) }
+}

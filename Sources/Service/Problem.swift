@@ -2,6 +2,7 @@ import FastThenFine
 import Foundation
 import HTTPTypes
 import Hummingbird
+import Interchange
 
 /// An answer that is none: problem+json (RFC 9457) with a code that programs can act on and a line for people.
 struct Problem: HTTPResponseError {
@@ -99,7 +100,7 @@ struct Fields {
 
   func number(_ key: String) throws -> Double? {
     guard let value = values[key] else { return nil }
-    guard let number = value as? NSNumber, !Self.isBool(number), number.doubleValue.isFinite else { throw refusal(key, "a number") }
+    guard let number = value as? NSNumber, !number.isBool, number.doubleValue.isFinite else { throw refusal(key, "a number") }
     return number.doubleValue
   }
 
@@ -113,7 +114,7 @@ struct Fields {
 
   func bool(_ key: String) throws -> Bool? {
     guard let value = values[key] else { return nil }
-    guard let number = value as? NSNumber, Self.isBool(number) else { throw refusal(key, "true or false") }
+    guard let number = value as? NSNumber, number.isBool else { throw refusal(key, "true or false") }
     return number.boolValue
   }
 
@@ -122,6 +123,4 @@ struct Fields {
     guard let numbers = value as? [NSNumber], numbers.count == count else { throw refusal(key, "\(count) numbers") }
     return numbers.map(\.doubleValue)
   }
-
-  private static func isBool(_ number: NSNumber) -> Bool { unsafe ["c", "B"].contains(String(cString: number.objCType)) }
 }

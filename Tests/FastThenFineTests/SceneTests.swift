@@ -126,9 +126,26 @@ import Testing
     let summary = try add()
     #expect(summary.failed == 1 && summary.indexed == 1)
     #expect(try entries().allSatisfy { $0.name.hasSuffix("b.tif") })
-    #expect(try add().knownBad == 1)
+    // With windows asked for it is tried again; as it comes it is known to be bad.
+    #expect(try add().failed == 1)
+    #expect(try add(SceneCutting()).failed == 1 && add(SceneCutting()).knownBad == 1)
     try bytes.write(to: URL(fileURLWithPath: path))
     #expect(try add().indexed == 1)
+  }
+
+  @Test func whatIsAskedForInVainCostsNothingAndHelpsTheNextTime() throws {
+    let path = "\(scenes)/four.tif"
+    let values = (0..<4 * 40 * 40).map { UInt8($0 % 251) }
+    try GeoTIFF.write(.u8(values), width: 40, height: 40, bands: 4, to: path, options: "PHOTOMETRIC=MINISBLACK ALPHA=NO")
+    try scene("a.tif", 100, 80)
+    // It does not say which bands are colours; saying it is enough.
+    #expect(try add(SceneCutting()).failed == 1 && add(SceneCutting()).knownBad == 1)
+    let count = try entries().count
+    #expect(try add(SceneCutting(bands: [3, 2, 1])).indexed == 2)
+    #expect(try entries().count == count + 1 && add(SceneCutting()).unchanged == 2)
+    // A band that there is not takes nothing away, and is forgotten.
+    #expect(try add(SceneCutting(bands: [9])).failed == 2)
+    #expect(try entries().count == count + 1 && add(SceneCutting()).unchanged == 2)
   }
 
   @Test func answersArePlaces() throws {
