@@ -76,7 +76,8 @@ struct Serve: ParsableCommand {
     done.wait()
     guard let error = failure.error.withLock({ $0 }) else { return }
     if let known = error as? FastThenFineError { throw known }
-    throw Failure("\(listen): cannot be listened on: \(error)")
+    let isTaken = "\(error)".contains("Address already in use")
+    throw Failure("\(listen): cannot be listened on: \(isTaken ? "another program does; choose another port with --listen" : "\(error)")")
   }
 
   private final class Failed: Sendable {
