@@ -56,7 +56,6 @@ typedef struct color_entry {
   F(int, GDALRasterIO, (void *, int, int, int, int, int, void *, int, int, int, int, int))                                   \
   F(int, GDALGetGeoTransform, (void *, double *))                                                                            \
   F(int, GDALSetGeoTransform, (void *, const double *))                                                                      \
-  F(int, GDALGetGCPCount, (void *))                                                                                          \
   F(void *, GDALGetSpatialRef, (void *))                                                                                     \
   F(void *, GDALGetGCPSpatialRef, (void *))                                                                                  \
   F(int, GDALSetSpatialRef, (void *, void *))                                                                                \
@@ -257,8 +256,6 @@ const char *cgdal_metadata(cgdal dataset, const char *key, const char *domain) {
 }
 
 int cgdal_transform(cgdal dataset, double transform[6]) { return GDALGetGeoTransform(dataset, transform) == 0; }
-
-int cgdal_ground_points(cgdal dataset) { return GDALGetGCPCount(dataset); }
 
 void cgdal_reference(cgdal dataset, char out[100]) {
   void *system = GDALGetSpatialRef(dataset);

@@ -2,6 +2,7 @@ import Foundation
 import Imaging
 import Index
 import Kernels
+import Scenes
 import Weights
 
 /// What a model file, an index or this machine is, a line each.
@@ -19,7 +20,7 @@ package enum Facts {
       Fact(key: "level", value: kernels.level.rawValue), Fact(key: "threads", value: kernels.threads),
       Fact(key: "memory_bytes", value: Int(ProcessInfo.processInfo.physicalMemory)),
       Fact(key: "version", value: version),
-      Fact(key: "libraries", value: "\(RGBImage.libraries), \(Catalog.library)"),
+      Fact(key: "libraries", value: "\(RGBImage.libraries), \(Catalog.library), \(GDAL.version.map { "GDAL \($0)" } ?? "no GDAL")"),
     ]
   }
 

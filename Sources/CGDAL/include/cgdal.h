@@ -67,7 +67,6 @@ const char *cgdal_metadata(cgdal dataset, const char *key, const char *domain);
 
 /// The affine transform from pixels to the coordinates of its reference system; whether there is one.
 int cgdal_transform(cgdal dataset, double transform[6]);
-int cgdal_ground_points(cgdal dataset);
 /// The reference system of the transform or the ground control points: "EPSG:32632", or its name; empty where there is none.
 void cgdal_reference(cgdal dataset, char out[100]);
 
