@@ -1,4 +1,5 @@
 import Encoders
+import Foundation
 import Imaging
 import Index
 import Kernels
@@ -79,6 +80,14 @@ extension ImageIndex {
   /// The coarse vectors of all items, f32[n, d], and their ids.
   package func coarseVectors(_ target: SearchTarget) throws(FastThenFineError) -> (ids: [Int64], values: [Float]) {
     try FastThenFineError.wrapping { try catalog.coarseVectors(target.kind) }
+  }
+
+  /// Bytes of its segments.
+  package var mappedBytes: Int {
+    let folder = "\(path)/segments"
+    return ((try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []).reduce(0) { sum, name in
+      sum + ((try? FileManager.default.attributesOfItem(atPath: "\(folder)/\(name)"))?[.size] as? Int ?? 0)
+    }
   }
 
   /// A few of the captions, for people to begin with.

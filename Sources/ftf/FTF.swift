@@ -28,6 +28,7 @@ struct FTF: ParsableCommand {
     do {
       // As the system has them: an argument may be the name of a file, which need not be UTF-8.
       let arguments = unsafe UnsafeBufferPointer(start: CommandLine.unsafeArgv, count: Int(CommandLine.argc)).dropFirst()
+      try Streams.requireRoom(Streams.threadRoom)
       var command = try parseAsRoot(
         unsafe arguments.map { unsafe FilePath(bytes: Data(bytes: $0!, count: strlen($0!))).spelling })
       try command.run()
@@ -89,10 +90,11 @@ struct Machine: ParsableArguments {
     if let threads, !(1...1024).contains(threads) { throw ValidationError("--threads takes 1 to 1024") }
   }
 
-  func engine(_ path: String) throws -> Engine {
+  /// - Parameter mapped: bytes of an index that will be mapped beside it.
+  func engine(_ path: String, mapped: Int = 0) throws -> Engine {
     let size = (try? FileManager.default.attributesOfItem(atPath: path))?[.size] as? Int ?? 0
-    // The file, its weights as the kernels take them, and room to compute in.
-    try Streams.requireRoom(size * 5 / 2 + (8 << 20))
+    // The file, its weights as the kernels take them, what is mapped, and room to compute in.
+    try Streams.requireRoom(size * 5 / 2 + mapped + Streams.threadRoom)
     return try Engine(path: path, level: level, pool: ComputePool(threads: threads))
   }
 }

@@ -115,7 +115,7 @@ struct Search: ParsableCommand {
 
   func run() throws {
     let archive = try ImageIndex(path: index)
-    let engine = try machine.engine(modelPath(of: archive, given: model))
+    let engine = try machine.engine(modelPath(of: archive, given: model), mapped: archive.mappedBytes)
     let searcher = try Searcher(archive, engine: engine, searching: over, filter: filter, area: area)
     if let filter, searcher.count == 0, try archive.count(over) > 0 {
       throw Failure("\(index): the filter '\(filter)' holds for none of its \(over.rawValue)")

@@ -63,7 +63,7 @@ struct Serve: ParsableCommand {
     let archive = try ImageIndex(path: index)
     options.suggestions = try archive.someCaptions(8)
     if options.suggestions.isEmpty { options.suggestions = Array(DemoVerb.questions.prefix(8)) }
-    let engine = try machine.engine(modelPath(of: archive, given: model))
+    let engine = try machine.engine(modelPath(of: archive, given: model), mapped: archive.mappedBytes)
     let (done, failure, host, asked, path) = (DispatchSemaphore(value: 0), Failed(), options.host, options, index)
     Task.detached {
       do {

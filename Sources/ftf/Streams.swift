@@ -28,6 +28,9 @@ enum Streams {
     }
   }
 
+  /// Bytes of address space that threads take when they begin: Dispatch waits for ever for one that it cannot make.
+  static let threadRoom = 40 << 20
+
   /// Throws where a limit of the address space leaves no room for so many bytes: some of what is called waits for ever for memory that
   /// does not come.
   static func requireRoom(_ bytes: Int) throws {
