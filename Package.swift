@@ -35,8 +35,10 @@ let package = Package(
     // libgdal, opened at run time and never linked.
     .target(name: "CGDAL"),
     .target(name: "Geography", swiftSettings: settings),
+    // Tables of that format, written and read.
+    .target(name: "Parquet", dependencies: ["Kernels"], swiftSettings: settings),
     .target(name: "Imaging", dependencies: ["Kernels", "CImage"], swiftSettings: settings),
-    .target(name: "Scenes", dependencies: ["CGDAL", "CImage", "Geography", "Imaging", "Kernels"], swiftSettings: settings),
+    .target(name: "Scenes", dependencies: ["CGDAL", "CImage", "Geography", "Imaging", "Kernels", "Parquet"], swiftSettings: settings),
     .target(name: "Encoders", dependencies: ["Kernels", "Weights"], swiftSettings: settings),
     .target(name: "Retrieval", dependencies: ["Kernels", "Weights"], swiftSettings: settings),
     .target(
@@ -51,7 +53,8 @@ let package = Package(
     // What other programs read.
     .target(
       name: "Interchange",
-      dependencies: ["FastThenFine", "Geography", "Kernels", .product(name: "GRDB", package: "GRDB.swift")], swiftSettings: settings),
+      dependencies: ["FastThenFine", "Geography", "Kernels", "Parquet", .product(name: "GRDB", package: "GRDB.swift")],
+      swiftSettings: settings),
     // The engine behind HTTP, and the page.
     .target(
       name: "Service",
@@ -80,6 +83,7 @@ let package = Package(
       name: "EncodersTests", dependencies: ["FastThenFine", "Index", "Tokenization", "Weights", "TestSupport"],
       swiftSettings: settings),
     .testTarget(name: "GeographyTests", dependencies: ["Geography"], swiftSettings: settings),
+    .testTarget(name: "ParquetTests", dependencies: ["Kernels", "Parquet", "TestSupport"], swiftSettings: settings),
     .testTarget(name: "ScenesTests", dependencies: ["Scenes", "TestSupport"], swiftSettings: settings),
     .testTarget(name: "RetrievalTests", dependencies: ["Retrieval", "TestSupport"], swiftSettings: settings),
     .testTarget(name: "IndexTests", dependencies: ["Geography", "Index", "TestSupport"], swiftSettings: settings),

@@ -171,6 +171,7 @@ extension IndexWriter {
     }
     let stored = StoredScene(scene, reader, cutting)
     let (json, properties, content) = (stored.json, scene.properties(items), ImageFiles.sceneContent(of: task.path))
+    for failure in items.takeFailures() { progress(.warned("\(failure); its items are not read")) }
     var (done, clock, fresh) = (begun?.done ?? 0, ContinuousClock.now, SceneCounts())
     var continues = begun != nil
     reader.skip(done)

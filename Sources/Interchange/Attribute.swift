@@ -1,4 +1,5 @@
 import Foundation
+import Parquet
 
 /// A column of what is known of images, of one type.
 struct Attribute {

@@ -27,7 +27,7 @@
 
   package init(path: String) throws(Failure) {
     self.path = path
-    let descriptor = unsafe FilePath(path).withCString { unsafe open($0, O_RDONLY | O_CLOEXEC) }
+    let descriptor = unsafe FilePath(path).withCString { unsafe open($0, O_RDONLY | O_CLOEXEC | O_NONBLOCK) }
     guard descriptor >= 0 else { throw .system(path: path, reason: "open: \(Self.reason())") }
     defer { close(descriptor) }
     var status = stat()

@@ -1,13 +1,18 @@
 import Foundation
 import Kernels
+import Parquet
 
 /// What STAC items say of the scenes of a folder: `scene.json` beside `scene.tif`, or any item in its folder or the one above whose
-/// assets name it.
+/// assets name it, each in a file of its own, in a collection of features or in a row of a STAC GeoParquet.
 package final class StacItems {
   private var folders: [FilePath: [FilePath: [String: Any]]] = [:]
   private static let mostBytes = 4 << 20
-  /// More JSON files in a folder are no catalog that is read for each scene.
+  /// More files of items in a folder are no catalog that is read for each scene.
   private static let mostFiles = 20_000
+  private static let endings = ["tif", "tiff", "TIF", "TIFF", "jp2", "vrt", "jpg", "png", "webp"]
+
+  /// Tables that could not be read, and why; each once.
+  package private(set) var failures: [String] = []
 
   package init() {}
 
@@ -17,20 +22,31 @@ package final class StacItems {
     return items(in: folder)[scene] ?? folder.folder.flatMap { items(in: $0)[scene] }
   }
 
+  /// Hands over what could not be read since it was asked last.
+  package func takeFailures() -> [String] {
+    defer { failures = [] }
+    return failures
+  }
+
   private func items(in folder: FilePath) -> [FilePath: [String: Any]] {
     if let found = folders[folder] { return found }
     var found: [FilePath: [String: Any]] = [:]
-    let names = ((try? FileManager.default.contentsOfDirectory(atPath: folder.spelling)) ?? []).filter {
-      $0.lowercased().hasSuffix(".json") || $0.lowercased().hasSuffix(".geojson")
+    let names = ((try? FileManager.default.contentsOfDirectory(atPath: folder.spelling)) ?? []).sorted()
+    // What an item of its own says goes before a table of many.
+    for name in names where FilePath(name).ending == "parquet" {
+      let path = folder.appending(FilePath(name))
+      do { found.merge(try StacTable.properties(path, in: folder)) { $1 } } catch { failures.append("\(path): \(error)") }
     }
-    for name in names.sorted().prefix(Self.mostFiles) {
+    for name in names.filter({ ["json", "geojson"].contains(FilePath($0).ending) }).prefix(Self.mostFiles) {
       let path = folder.appending(FilePath(name))
       guard let bytes = try? WholeFile.bytes(path, limit: Self.mostBytes),
         let object = try? JSONSerialization.jsonObject(with: bytes) as? [String: Any]
       else { continue }
       let features = object["type"] as? String == "FeatureCollection" ? object["features"] as? [[String: Any]] ?? [] : [object]
       for item in features where item["type"] as? String == "Feature" && item["stac_version"] is String {
-        for scene in Self.scenes(of: item, at: path, in: folder) { found[scene] = Self.properties(item) }
+        let assets = (item["assets"] as? [String: Any] ?? [:]).values.compactMap { ($0 as? [String: Any])?["href"] as? String }
+        let stem = name.dropLast(path.ending.utf8.count + 1)
+        for scene in Self.scenes(assets, stem: String(stem), in: folder) { found[scene] = Self.properties(item) }
       }
     }
     folders[folder] = found
@@ -38,19 +54,16 @@ package final class StacItems {
   }
 
   /// The files that an item is about: what its assets name, and those that have its own name.
-  private static func scenes(of item: [String: Any], at path: FilePath, in folder: FilePath) -> [FilePath] {
-    let assets = (item["assets"] as? [String: Any] ?? [:]).values.compactMap { ($0 as? [String: Any])?["href"] as? String }
+  static func scenes(_ assets: [String], stem: String, in folder: FilePath) -> [FilePath] {
     var scenes: [FilePath] = []
     for href in assets where !href.contains("://") || href.hasPrefix("file://") {
-      let name = FilePath(href.hasPrefix("file://") ? String(href.dropFirst(7)) : href)
+      let name = FilePath(href.hasPrefix("file://") ? URL(string: href)?.path ?? "" : href)
       if let whole = (name.spelling.hasPrefix("/") ? name : folder.appending(name)).absolute { scenes.append(whole) }
     }
-    let stem = path.name.dropLast(path.ending.utf8.count + 1)
-    for ending in ["tif", "tiff", "TIF", "TIFF", "jp2", "vrt", "jpg", "png", "webp"] {
-      scenes.append(folder.appending(FilePath("\(stem).\(ending)")))
-    }
+    guard !stem.isEmpty, !stem.contains("/") else { return scenes }
+    for ending in endings { scenes.append(folder.appending(FilePath("\(stem).\(ending)"))) }
     // scene.tif.json is also met.
-    scenes.append(folder.appending(FilePath(String(stem))))
+    scenes.append(folder.appending(FilePath(stem)))
     return scenes
   }
 

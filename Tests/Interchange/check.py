@@ -11,6 +11,7 @@ import sys
 import duckdb
 import geopandas
 import numpy as np
+import pyarrow
 import pyarrow.parquet
 
 ftf, work = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
@@ -40,6 +41,7 @@ count = len(lines)
 assert count > 10 and vectors.shape[0] == count
 
 table = pyarrow.parquet.read_table(f"{work}/items.parquet")
+assert table.schema.field("embedding").type == pyarrow.list_(pyarrow.field("element", pyarrow.float32(), nullable=False), vectors.shape[1])
 assert table.num_rows == count and {b"geo", b"stac-geoparquet", b"emb"} <= set(table.schema.metadata)
 stored = {int(i): np.array(v, np.float32) for i, v in zip(table["id"].to_pylist(), table["embedding"].to_pylist())}
 for line, vector in zip(lines, vectors): assert (stored[line["id"]] == vector).all(), "vectors are joined by id"
@@ -68,6 +70,34 @@ with duckdb.connect() as base:
     near = base.execute(f"select count(*) from '{work}/items.parquet' where bbox.xmin between 8 and 10").fetchone()[0]
     assert near == sum("utm" in line["path"] for line in lines)
     assert base.execute(f"select min(len(embedding)), max(len(embedding)) from '{work}/items.parquet'").fetchone() == (vectors.shape[1],) * 2
+
+# Items as others write them, in each of the ways that are usual: an attribute of each is searched by.
+for way in (dict(), dict(compression="zstd", data_page_version="2.0"), dict(compression="none", use_dictionary=False),
+            dict(row_group_size=2, use_deprecated_int96_timestamps=True)):
+    folder = f"{work}/table"
+    shutil.rmtree(folder, ignore_errors=True)
+    os.makedirs(f"{folder}/deeper")
+    shutil.copy(f"{work}/scenes/utm.tif", f"{folder}/a.tif")
+    shutil.copy(f"{work}/scenes/utm.tif", f"{folder}/deeper/b.tif")
+    moment = np.datetime64("2024-06-01T10:00:00.250", "us")
+    rows = [dict(id="a", type="Feature", stac_version="1.0.0", datetime=moment.item(), geometry=b"", links=[dict(href="x", rel="self")],
+                 assets=dict(image=dict(href="https://example.org/a.tif", roles=["data"])), platform="one", **{"eo:cloud_cover": 3}),
+            dict(id="nobody", type="Feature", stac_version="1.0.0", datetime=None, geometry=None, links=[],
+                 assets=dict(image=dict(href="gone.tif", roles=[])), platform=None, **{"eo:cloud_cover": 99}),
+            dict(id="c", type="Feature", stac_version="1.0.0", datetime=None, geometry=None, links=None,
+                 assets=dict(image=dict(href="./deeper/b.tif", roles=None)), platform="two", **{"eo:cloud_cover": None})]
+    table = pyarrow.Table.from_pylist(rows)
+    pyarrow.parquet.write_table(table.set_column(
+        3, "datetime", table["datetime"].cast(pyarrow.timestamp("us", "UTC"))), f"{folder}/items.parquet", **way)
+    with open(f"{folder}/broken.parquet", "wb") as file: file.write(b"PAR1 and nothing else PAR1")
+    shutil.rmtree(f"{work}/of", ignore_errors=True)
+    said = subprocess.run([ftf, "index", f"{work}/of", folder, "--model", f"{work}/tiny.ftf"], check=True, capture_output=True, text=True).stderr
+    assert said.count("broken.parquet") == 1, said
+    run(ftf, "index", "export", f"{work}/of", work, "--format", "jsonl")
+    with open(f"{work}/items.jsonl") as file: found = {line["path"]: line["attributes"] for line in map(json.loads, file)}
+    a, b = found[f"{folder}/a.tif"], found[f"{folder}/deeper/b.tif"]
+    assert a["platform"] == "one" and a["eo:cloud_cover"] == 3 and a["datetime"] == "2024-06-01T10:00:00.250Z", a
+    assert b["platform"] == "two" and "eo:cloud_cover" not in b and b["id"] == "c", b
 
 with open(f"{work}/items.csv", newline="") as file: header = file.readline().strip().split(",")
 assert len(set(header)) == len(header), "columns are unique"

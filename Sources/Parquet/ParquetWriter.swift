@@ -203,7 +203,7 @@ package struct ParquetWriter {
         writer.i64(2, group.chunks.reduce(0) { $0 + $1.size })
         writer.i64(3, group.rows)
       }
-      footer.structures(5, metadata) { writer, pair in
+      footer.structures(5, metadata + [("ARROW:schema", ArrowSchema.encoded(fields, metadata))]) { writer, pair in
         writer.string(1, pair.key)
         writer.string(2, pair.value)
       }
@@ -285,33 +285,6 @@ package struct ParquetWriter {
 }
 
 extension [UInt8] {
-  mutating func append(little value: UInt32) { for shift in 0..<4 { append(UInt8(truncatingIfNeeded: value >> (8 * UInt32(shift)))) } }
-  mutating func append(little value: UInt64) { for shift in 0..<8 { append(UInt8(truncatingIfNeeded: value >> (8 * UInt64(shift)))) } }
-}
-
-/// libzstd, opened at run time.
-private enum Zstandard {
-  private typealias Compress = @convention(c) (UnsafeMutableRawPointer?, Int, UnsafeRawPointer?, Int, Int32) -> Int
-  private typealias Number = @convention(c) (Int) -> Int
-  private typealias Failed = @convention(c) (Int) -> UInt32
-
-  private static let functions: (compress: Compress, bound: Number, failed: Failed)? = {
-    guard let library = unsafe dlopen("libzstd.so.1", RTLD_NOW | RTLD_LOCAL), let compress = unsafe dlsym(library, "ZSTD_compress"),
-      let bound = unsafe dlsym(library, "ZSTD_compressBound"), let failed = unsafe dlsym(library, "ZSTD_isError")
-    else { return nil }
-    return unsafe (
-      unsafeBitCast(compress, to: Compress.self), unsafeBitCast(bound, to: Number.self), unsafeBitCast(failed, to: Failed.self)
-    )
-  }()
-
-  static var isThere: Bool { unsafe functions != nil }
-
-  static func compressed(_ bytes: [UInt8]) -> [UInt8]? {
-    guard let functions = unsafe functions else { return nil }
-    var out = [UInt8](repeating: 0, count: unsafe functions.bound(bytes.count))
-    let count = out.count
-    let size = unsafe functions.compress(&out, count, bytes, bytes.count, 3)
-    precondition(unsafe functions.failed(size) == 0, "Zstandard: a page cannot be compressed")
-    return Array(out.prefix(size))
-  }
+  package mutating func append(little value: UInt32) { for shift in 0..<4 { append(UInt8(truncatingIfNeeded: value >> (8 * UInt32(shift)))) } }
+  package mutating func append(little value: UInt64) { for shift in 0..<8 { append(UInt8(truncatingIfNeeded: value >> (8 * UInt64(shift)))) } }
 }
