@@ -295,6 +295,36 @@ import Testing
     #expect(ground.transform == nil && abs(ground.sample.across - 1) < 0.01 && abs(ground.places([(0, 0)])[0]!.lon - 9) < 1e-6)
   }
 
+  /// Rational polynomials that are as plain as can be, so that it is known where each pixel lies: lines go south, samples east.
+  @Test func rationalPolynomialsSayWhereASceneLies() throws {
+    let one = Array(repeating: "0", count: 20)
+    func coefficients(_ place: Int, _ value: String) -> String { (one[..<place] + [value] + one[(place + 1)...]).joined(separator: " ") }
+    let said = [
+      "LINE_OFF": "40", "SAMP_OFF": "50", "LAT_OFF": "48", "LONG_OFF": "11", "HEIGHT_OFF": "0", "LINE_SCALE": "40", "SAMP_SCALE": "50",
+      "LAT_SCALE": "0.01", "LONG_SCALE": "0.02", "HEIGHT_SCALE": "500", "LINE_NUM_COEFF": coefficients(2, "-1"),
+      "LINE_DEN_COEFF": coefficients(0, "1"), "SAMP_NUM_COEFF": coefficients(1, "1"), "SAMP_DEN_COEFF": coefficients(0, "1"),
+    ].map { "<MDI key=\"\($0)\">\($1)</MDI>" }.joined()
+    guard let plain = try translated("plain.tif", []) else { return }
+    let virtual = try folder.file(
+      "rpc.vrt",
+      Data(
+        """
+        <VRTDataset rasterXSize="100" rasterYSize="80"><Metadata domain="RPC">\(said)</Metadata>
+        <VRTRasterBand dataType="Byte" band="1"><SimpleSource><SourceFilename relativeToVRT="1">\(plain.name)</SourceFilename>
+        <SourceBand>1</SourceBand></SimpleSource></VRTRasterBand></VRTDataset>
+        """.utf8))
+    let scene = try Scene(FilePath(virtual))
+    let ground = try #require(scene.ground)
+    #expect(ground.transform == nil)
+    // RPCs count from the middle of the first pixel.
+    for (x, y) in [(0.5, 0.5), (50.5, 40.5), (99.5, 79.5)] {
+      let place = try #require(ground.places([(x, y)])[0])
+      #expect(abs(place.lon - (11 + 0.02 * (x - 50.5) / 50)) < 1e-6 && abs(place.lat - (48 - 0.01 * (y - 40.5) / 40)) < 1e-6, "\(x) \(y): \(place)")
+    }
+    let footprint = try #require(ground.footprint(Window(x: 0, y: 0, width: 100, height: 80)))
+    #expect(abs(footprint.boundingBox.west - 10.9798) < 1e-4 && abs(footprint.boundingBox.north - 48.010125) < 1e-4)
+  }
+
   @Test func namesHoldTimes() {
     #expect(SceneNames.properties(of: "/a/T32UNU_20240601T102031_B04.jp2") == ["platform": "sentinel-2", "datetime": "2024-06-01T10:20:31Z"])
     #expect(SceneNames.properties(of: "/a/LC08_L2SP_193024_20240601_20240607_02_T1_SR.tif") == ["platform": "landsat-8", "datetime": "2024-06-01T00:00:00Z"])
