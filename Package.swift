@@ -70,7 +70,7 @@ let package = Package(
     .executableTarget(
       name: "ftf",
       dependencies: [
-        "FastThenFine", "Demo", "Interchange", "Profiling", "Service", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "CImage", "FastThenFine", "Demo", "Interchange", "Profiling", "Service", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: settings),
 

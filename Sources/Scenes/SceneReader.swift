@@ -157,9 +157,10 @@ package final class SceneReader {
 
   private func fill(_ strip: StripBuffer, _ wanted: Range<Int>, _ kernels: KernelSet) throws(ImagingError) {
     strip.keep(from: wanted.lowerBound, taskRows: taskRows / factor)
+    strip.reserve(wanted.count + 2 * (taskRows / factor))
     while strip.end < wanted.upperBound {
       let (from, to) = (strip.end * factor, min(level.height, strip.end * factor + taskRows))
-      strip.grow(to: (to + factor - 1) / factor)
+      strip.end = (to + factor - 1) / factor
       let tasks = tasks(strip, from..<to, kernels.threads)
       let failures = kernels.parallelMap(tasks.count) { i -> ImagingError? in
         do throws(ImagingError) {
@@ -240,7 +241,7 @@ private final class StripBuffer {
   let columns: Range<Int>
   /// The first row that is held, and the one after the last.
   private(set) var start = 0
-  private(set) var end = 0
+  var end = 0
   private(set) var pixels = AlignedBuffer<UInt8>(count: 0, repeating: 0)
 
   init(columns: Range<Int>) { self.columns = columns }
@@ -264,14 +265,12 @@ private final class StripBuffer {
     start = row
   }
 
-  func grow(to row: Int) {
-    let needed = (row - start) * stride
-    if pixels.count < needed {
-      let larger = AlignedBuffer<UInt8>(uninitialised: needed)
-      unsafe memcpy(larger.address, pixels.address, (end - start) * stride)
-      pixels = larger
-    }
-    end = row
+  /// Makes room for so many rows, at once: a larger buffer each time would leave holes that nothing fits into.
+  func reserve(_ rows: Int) {
+    guard pixels.count < rows * stride else { return }
+    let larger = AlignedBuffer<UInt8>(uninitialised: rows * stride)
+    unsafe memcpy(larger.address, pixels.address, (end - start) * stride)
+    pixels = larger
   }
 }
 

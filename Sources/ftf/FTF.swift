@@ -1,4 +1,5 @@
 import ArgumentParser
+import CImage
 import FastThenFine
 import Foundation
 
@@ -14,6 +15,7 @@ struct FTF: ParsableCommand {
     ])
 
   static func main() {
+    cimage_return_large_memory()
     Streams.prepare()
     Streams.explainSignals()
     let code = outcome()
