@@ -14,7 +14,7 @@ extension SearchService {
     }
   }
 
-  private static let mostInputs = 256
+  static let mostInputs = 256
 
   private enum Input: Sendable {
     case sentence(String)
@@ -35,7 +35,9 @@ extension SearchService {
     guard (1...Self.mostInputs).contains(inputs.count) else {
       throw Problem(.unprocessableContent, "bad_input", "input has 1 to \(Self.mostInputs) items")
     }
-    let isBase64 = try fields.string("encoding_format") == "base64"
+    let format = try fields.string("encoding_format") ?? "float"
+    guard ["float", "base64"].contains(format) else { throw Problem(.unprocessableContent, "bad_input", "encoding_format is float or base64") }
+    let isBase64 = format == "base64"
     let (engine, cancellation) = (engine, cancellation())
     let made: [[Float]]
     do {
@@ -70,7 +72,8 @@ extension SearchService {
     else { throw Problem(.unprocessableContent, "bad_input", "query is a text, documents are 1 to 10000 ids of images") }
     let ids = try documents.map { document -> Int64 in
       let value = (document as? [String: Any])?["id"] ?? document
-      guard let id = (value as? NSNumber)?.int64Value ?? (value as? String).flatMap({ Int64($0) }) else {
+      let number = (value as? NSNumber).flatMap { $0.isBool ? nil : Int64(exactly: $0.doubleValue) }
+      guard let id = number ?? (value as? String).flatMap({ Int64($0) }) else {
         throw Problem(.unprocessableContent, "bad_input", "a document is the id of an image")
       }
       return id
@@ -94,9 +97,10 @@ extension SearchService {
   private func neighbours(_ request: Request) async throws -> Response {
     let fields = try await JSON.object(request, limit: options.bodyLimit)
     var values: [String: Any] = [:]
+    // The client names both, and one of them is null.
     values["text"] = try fields.string("text")
     values["image"] = try fields.string("image")
-    guard !values.isEmpty else { throw Problem(.unprocessableContent, "bad_input", "give text or image") }
+    guard values.count == 1 else { throw Problem(.unprocessableContent, "bad_input", "give one of text and image") }
     values["top"] = min(SearchRequest.mostResults, try fields.integer("num_images", in: 1...1_000_000) ?? 40)
     let answer = try await answer(SearchRequest(Fields(values)).query, with: now.searcher)
     let list = answer.results.map { result -> [String: Any] in

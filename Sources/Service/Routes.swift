@@ -9,7 +9,7 @@ typealias ServiceContext = BasicRequestContext
 extension SearchService {
   /// All that there is.
   func router() -> Router<ServiceContext> {
-    let router = Router(context: ServiceContext.self)
+    let router = Router(context: ServiceContext.self, options: .autoGenerateHeadEndpoints)
     router.add(middleware: Front(service: self))
     router.get("/livez") { _, _ in "ok\n" }
     for path in ["/readyz", "/health"] as [RouterPath] {
@@ -21,6 +21,9 @@ extension SearchService {
     router.get("/metrics") { _, _ -> Response in
       let text = self.metrics.text(waiting: self.gate.count, images: self.now.searcher.count)
       return Response(status: .ok, headers: [.contentType: "text/plain; version=0.0.4"], body: .init(byteBuffer: ByteBuffer(string: text)))
+    }
+    router.get("/openapi.json") { _, _ -> Response in
+      Response(status: .ok, headers: [.contentType: "application/json"], body: .init(byteBuffer: ByteBuffer(bytes: OpenAPI.document)))
     }
     router.get("/v1/index") { _, _ in try self.index() }
     router.post("/v1/search") { request, _ in try await self.search(request) }
@@ -94,7 +97,7 @@ extension SearchService {
   }
 
   private func thumbnail(_ request: Request, _ context: ServiceContext) async throws -> Response {
-    let side = request.uri.queryParameters["size"].flatMap { Int(String($0)) } ?? 224
+    let side = request.uri.queryParameters["size"].map { Int(String($0)) ?? 0 } ?? 224
     guard (16...1024).contains(side) else { throw Problem(.unprocessableContent, "bad_input", "size lies in 16...1024") }
     let picture = try await picture(item(context))
     return try await compute { _ in
@@ -108,10 +111,14 @@ extension SearchService {
   private func heatmap(_ request: Request, _ context: ServiceContext) async throws -> Response {
     let item = try item(context)
     let sentence = try SearchRequest.sentence(request.uri.queryParameters["q"].map { String($0) } ?? "")
+    let format = request.uri.queryParameters["format"].map { String($0) } ?? "jpeg"
+    guard sentence.unicodeScalars.count <= 1000, ["jpeg", "json"].contains(format) else {
+      throw Problem(.unprocessableContent, "bad_input", "q has 1 to 1000 characters, format is jpeg or json")
+    }
     let found = try await now.searcher.rank(sentence, among: [item.id], cancellation: cancellation())
     guard let weights = found.first?.attention else { throw Problem(.unprocessableContent, "no_heat", "this model reranks nothing") }
     let side = engine.patchGrid
-    if request.uri.queryParameters["format"] == "json" {
+    if format == "json" {
       let grid = (0..<side).map { row in weights[row * side..<(row + 1) * side].map(Double.init) }
       return JSON.response(["id": item.id, "query": sentence, "score": Double(found[0].score), "grid": grid])
     }
@@ -139,7 +146,7 @@ struct Front: RouterMiddleware {
   let service: SearchService
 
   /// What anybody may know.
-  private static let open: Set<String> = ["/livez", "/readyz", "/health", "/", "/page.js", "/page.css"]
+  private static let open: Set<String> = ["/livez", "/readyz", "/health", "/", "/page.js", "/page.css", "/openapi.json"]
 
   func handle(_ request: Request, context: Context, next: (Request, Context) async throws -> Response) async throws -> Response {
     let began = ContinuousClock.now
@@ -150,13 +157,24 @@ struct Front: RouterMiddleware {
         Self.open.contains(request.uri.path) || request.uri.path == "/metrics"
         ? try await next(request, context) : try await service.gate.run { try await next(request, context) }
     } catch {
-      response = Problem.wrapping(error).response
+      response = refusal(of: request, error)
     }
     let seconds = (ContinuousClock.now - began) / .seconds(1)
     service.metrics.count(route: Self.route(request.uri.path), status: response.status.code, seconds: seconds)
     let query = service.options.logsQueries ? "?\(request.uri.query ?? "")" : ""
     context.logger.info("\(request.method) \(request.uri.path)\(query) \(response.status.code) \(Int(seconds * 1000)) ms")
     for (name, value) in Self.headers { response.headers[name] = value }
+    return response
+  }
+
+  private func refusal(of request: Request, _ error: any Error) -> Response {
+    let problem = Problem.wrapping(error)
+    guard problem.status == .notFound, let methods = OpenAPI.methods(of: request.uri.path), !methods.contains(request.method.rawValue) else {
+      return problem.response
+    }
+    let allowed = methods.joined(separator: ", ")
+    var response = Problem(.methodNotAllowed, "method_not_allowed", "this address takes \(allowed)").response
+    response.headers[.allow] = allowed
     return response
   }
 

@@ -72,6 +72,7 @@ extension SearchService {
       "description": "Overhead images, found by sentences and pictures", "conformsTo": Self.conformance,
       "links": [
         Self.link("self", root + "/"), Self.link("root", root + "/"), Self.link("conformance", root + "/conformance"),
+        Self.link("service-desc", root + "/openapi.json", type: "application/vnd.oai.openapi+json;version=3.1"),
         Self.link("data", root + "/collections"), Self.link("child", root + "/collections/\(Self.collection)"),
         Self.link("search", root + "/search", type: "application/geo+json", method: "GET"),
         Self.link("search", root + "/search", type: "application/geo+json", method: "POST"),
@@ -125,15 +126,15 @@ extension SearchService {
       guard let number = Int(token), (0...1_000_000).contains(number) else { throw Problem(.badRequest, "bad_input", "the token is none of ours") }
       return number
     } ?? 0
-    if let collections = fields.values["collections"] as? [String], !collections.isEmpty, !collections.contains(Self.collection) {
-      return page([], next: nil, request, fields, isPost)
-    }
     var filter = try fields.string("filter")
     if let times = try fields.string("datetime") {
       let condition = try Self.condition(times)
       filter = filter.map { "(\($0)) and \(condition)" } ?? condition
     }
     let area = try fields.numbers("bbox", count: 4).map { SearchArea.box(west: $0[0], south: $0[1], east: $0[2], north: $0[3]) }
+    if let collections = fields.values["collections"] as? [String], !collections.isEmpty, !collections.contains(Self.collection) {
+      return page([], next: nil, request, fields, isPost)
+    }
     let now = now
     let searcher = try await self.searcher(filter, area, now)
     let list = (fields.values["q"] as? [String])?.joined(separator: " ")

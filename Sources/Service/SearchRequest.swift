@@ -55,8 +55,8 @@ struct SearchRequest {
   }
 
   static func sentence(_ text: String) throws -> String {
-    guard !text.isEmpty, text.utf8.count <= longestText else {
-      throw Problem(.unprocessableContent, "bad_input", "a sentence has 1 to \(longestText) bytes")
+    guard !text.isEmpty, text.unicodeScalars.count <= longestText else {
+      throw Problem(.unprocessableContent, "bad_input", "a sentence has 1 to \(longestText) characters")
     }
     return text
   }
