@@ -224,6 +224,7 @@ enum OpenAPI {
           "datetime": optional("string", "A time, or two with / between."), "filter": optional("string", "A condition."),
           "limit": optional("integer", "Items of a page, at most 1000.", ["minimum": 1, "maximum": 100_000]),
           "token": optional("string", "Where a page begins."), "collections": ["type": ["array", "null"], "items": ["type": "string"]],
+        "ids": ["type": ["array", "null"], "items": ["type": "string"]],
         ]),
       "item": object(["type", "id", "geometry", "properties", "links", "assets"], ["type": ["const": "Feature"], "id": ["type": "string"]]),
       "items": object(["type", "features", "links"], ["type": ["const": "FeatureCollection"], "features": ["type": "array", "items": ref("item")]]),

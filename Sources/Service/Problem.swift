@@ -118,6 +118,12 @@ struct Fields {
     return number.boolValue
   }
 
+  func strings(_ key: String) throws -> [String]? {
+    guard let value = values[key] else { return nil }
+    guard let texts = value as? [String] else { throw refusal(key, "a list of texts") }
+    return texts
+  }
+
   func numbers(_ key: String, count: Int) throws -> [Double]? {
     guard let value = values[key] else { return nil }
     guard let numbers = value as? [NSNumber], numbers.count == count, !numbers.contains(where: \.isBool) else { throw refusal(key, "\(count) numbers") }

@@ -10,6 +10,10 @@ extension SearchService {
   /// All that there is.
   func router() -> Router<ServiceContext> {
     let router = Router(context: ServiceContext.self, options: .autoGenerateHeadEndpoints)
+    // Before who may come in is asked: what a browser asks first it asks without a token.
+    if let origin = options.origin {
+      router.add(middleware: CORSMiddleware(allowOrigin: origin == "*" ? .all : .custom(origin), maxAge: .hours(1)))
+    }
     router.add(middleware: Front(service: self))
     router.get("/livez") { _, _ in "ok\n" }
     for path in ["/readyz", "/health"] as [RouterPath] {

@@ -13,15 +13,15 @@ extension SearchService {
   func addSTAC(to router: Router<ServiceContext>) {
     router.get("/conformance") { _, _ in JSON.response(["conformsTo": Self.conformance]) }
     router.get("/collections") { request, _ in
-      JSON.response(["collections": [self.collection(Self.root(request))], "links": [Self.link("self", Self.root(request) + "/collections")]])
+      JSON.response(["collections": [self.collection(self.root(request))], "links": [Self.link("self", self.root(request) + "/collections")]])
     }
     router.get("/collections/:collection") { request, context -> Response in
       try Self.check(context)
-      return JSON.response(self.collection(Self.root(request)))
+      return JSON.response(self.collection(self.root(request)))
     }
     router.get("/collections/:collection/items/:id") { request, context -> Response in
       try Self.check(context)
-      return JSON.response(Self.feature(try self.item(context), Self.root(request)), type: "application/geo+json")
+      return JSON.response(Self.feature(try self.item(context), self.root(request)), type: "application/geo+json")
     }
     router.get("/search") { request, _ in
       var values: [String: Any] = [:]
@@ -51,12 +51,12 @@ extension SearchService {
   }
 
   /// As the client calls it.
-  private static func root(_ request: Request) -> String {
+  private func root(_ request: Request) -> String {
     let host = request.head.authority ?? "localhost"
     let isPlain = host.utf8.allSatisfy { byte in
       (48...57).contains(byte) || (65...90).contains(byte) || (97...122).contains(byte) || [45, 46, 58, 91, 93].contains(byte)
     }
-    return "http://\(isPlain ? host : "localhost")"
+    return "\(options.certificate == nil ? "http" : "https")://\(isPlain ? host : "localhost")"
   }
 
   private static func link(_ rel: String, _ href: String, type: String = "application/json", method: String? = nil) -> [String: Any] {
@@ -66,7 +66,7 @@ extension SearchService {
   }
 
   func landing(_ request: Request) -> Response {
-    let root = Self.root(request)
+    let root = self.root(request)
     return JSON.response([
       "type": "Catalog", "stac_version": Self.version, "id": "fastthenfine", "title": "FastThenFine",
       "description": "Overhead images, found by sentences and pictures", "conformsTo": Self.conformance,
@@ -132,13 +132,19 @@ extension SearchService {
       filter = filter.map { "(\($0)) and \(condition)" } ?? condition
     }
     let area = try fields.numbers("bbox", count: 4).map { SearchArea.box(west: $0[0], south: $0[1], east: $0[2], north: $0[3]) }
-    if let collections = fields.values["collections"] as? [String], !collections.isEmpty, !collections.contains(Self.collection) {
+    let now = now
+    let isText = fields.values["q"] is String
+    let words = isText ? try fields.string("q") : try fields.strings("q")?.joined(separator: " ")
+    let ids = try fields.strings("ids")
+    if let collections = try fields.strings("collections"), !collections.isEmpty, !collections.contains(Self.collection) {
       return page([], next: nil, request, fields, isPost)
     }
-    let now = now
+    // By name they are found wherever they are.
+    if let ids, !ids.isEmpty {
+      let found = Set(ids).compactMap { Int64($0) }.sorted().compactMap { try? now.searcher.item($0) }
+      return page(Array(found.prefix(limit)), next: nil, request, fields, isPost)
+    }
     let searcher = try await self.searcher(filter, area, now)
-    let list = (fields.values["q"] as? [String])?.joined(separator: " ")
-    let words = try list ?? fields.string("q")
     guard let words, !words.isEmpty else {
       let items = try await compute { _ in try searcher.items(after: Int64(start), limit: limit + 1) }
       return page(Array(items.prefix(limit)), next: items.count > limit ? Int(items[limit - 1].id) : nil, request, fields, isPost)
@@ -149,7 +155,7 @@ extension SearchService {
   }
 
   private func page(_ results: [Answer.Result], next: Int?, _ request: Request, _ fields: Fields, _ isPost: Bool) -> Response {
-    let root = Self.root(request)
+    let root = self.root(request)
     var links = [Self.link("root", root + "/"), Self.link("self", root + "/search", type: "application/geo+json")]
     if let next {
       var link = Self.link("next", root + "/search", type: "application/geo+json", method: isPost ? "POST" : "GET")

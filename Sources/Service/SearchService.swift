@@ -21,6 +21,12 @@ public struct ServiceOptions: Sendable {
   public var logsQueries = false
   /// Sentences that the page suggests.
   public var suggestions: [String] = []
+  /// Whose web pages may ask beside its own, such as https://maps.example; "*" is everybody's.
+  public var origin: String?
+  /// Files in PEM: a certificate with those that vouch for it, and its key. Nil for plain HTTP.
+  public var certificate: (chain: String, key: String)?
+  /// Folders whose new and changed files are taken into the index while it is served, by the engine beside it.
+  public var watched: (folders: [String], engine: Engine)?
 
   public init() {}
 }

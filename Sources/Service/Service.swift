@@ -2,7 +2,10 @@ import Dispatch
 import FastThenFine
 import Foundation
 import Hummingbird
+import HummingbirdCore
+import HummingbirdTLS
 import Logging
+import NIOSSL
 import ServiceLifecycle
 
 /// The engine behind HTTP.
@@ -17,12 +20,31 @@ public enum Service {
     var logger = Logger(label: "ftf")
     logger.logLevel = .info
     let app = Application(
-      router: service.router(),
-      server: .http1(configuration: .init(idleTimeout: .seconds(60), httpDecoderConfiguration: .init(maxHeaderFieldSize: 16384, maxHeaderListSize: 65536, maxHeaderFieldCount: 100))),
+      router: service.router(), server: try server(options),
       configuration: .init(address: .hostname(options.host, port: options.port), backlog: 1024),
-      services: [Watcher(service: service, logger: logger)],
       onServerRunning: { channel in onRunning(channel.localAddress?.port ?? options.port) }, logger: logger)
-    try await app.runService()
+    // They are told to end from the last to the first, each once the one after it has.
+    var services: [any ServiceLifecycle.Service] = [app, Watcher(service: service, logger: logger)]
+    if let watched = options.watched {
+      services.append(Follower(index: index, folders: watched.folders, engine: watched.engine, logger: logger))
+    }
+    try await ServiceGroup(services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: logger).run()
+  }
+
+  private static func server(_ options: ServiceOptions) throws -> HTTPServerBuilder {
+    let plain = HTTPServerBuilder.http1(
+      configuration: .init(
+        idleTimeout: .seconds(60),
+        httpDecoderConfiguration: .init(maxHeaderFieldSize: 16384, maxHeaderListSize: 65536, maxHeaderFieldCount: 100)))
+    guard let (chain, key) = options.certificate else { return plain }
+    do {
+      let certificates = try NIOSSLCertificate.fromPEMFile(chain).map { NIOSSLCertificateSource.certificate($0) }
+      let configuration = TLSConfiguration.makeServerConfiguration(
+        certificateChain: certificates, privateKey: .privateKey(try NIOSSLPrivateKey(file: key, format: .pem)))
+      return try .tls(plain, tlsConfiguration: configuration)
+    } catch {
+      throw FastThenFineError(.badInput, "\(chain), \(key): no certificate and key in PEM that belong together")
+    }
   }
 
   /// Whether an address is this machine's own.
@@ -41,14 +63,20 @@ private struct Watcher: ServiceLifecycle.Service {
     source.resume()
     defer { source.cancel() }
     await withTaskCancellationOrGracefulShutdownHandler {
+      var passed = 0
       while !Task.isCancelled && service.gate.isOpen {
-        try? await Task.sleep(for: .seconds(1))
-        refresh(always: false)
+        try? await Task.sleep(for: .milliseconds(100))
+        passed += 1
+        if passed % 10 == 0 { refresh(always: false) }
       }
     } onCancelOrGracefulShutdown: {
       service.gate.drain()
     }
+    // Whoever spreads requests over several services sees that this one is not ready before it refuses any.
+    try? await Task.sleep(for: Self.notice)
   }
+
+  private static let notice = Duration.seconds(1)
 
   private func refresh(always: Bool) {
     do {
@@ -56,6 +84,56 @@ private struct Watcher: ServiceLifecycle.Service {
     } catch {
       // What was opened goes on.
       logger.warning("the index cannot be taken over: \(error)")
+    }
+  }
+}
+
+/// Takes what is new in folders into the index, as `ftf index` does, again and again; one thread computes, so that searches do not wait.
+private struct Follower: ServiceLifecycle.Service {
+  let index: String
+  let folders: [String]
+  let engine: Engine
+  let logger: Logger
+
+  /// Seconds between two looks, at least; folders that take long to look through are looked through more rarely.
+  private static let pause = 2.0
+
+  func run() async throws {
+    let cancellation = Cancellation()
+    await withTaskCancellationOrGracefulShutdownHandler {
+      while !cancellation.isDue {
+        let began = ContinuousClock.now
+        await withCheckedContinuation { done in
+          DispatchQueue.global(qos: .utility).async {
+            follow(cancellation)
+            done.resume()
+          }
+        }
+        let seconds = max(Self.pause, (ContinuousClock.now - began) / .seconds(1) * 10)
+        let until = ContinuousClock.now + .seconds(seconds)
+        while !cancellation.isDue && ContinuousClock.now < until { try? await Task.sleep(for: .milliseconds(200)) }
+      }
+    } onCancelOrGracefulShutdown: {
+      cancellation.cancel()
+    }
+  }
+
+  private func follow(_ cancellation: Cancellation) {
+    do {
+      var writer = try IndexWriter(path: index, engine: engine)
+      let summary = try writer.add(folders, cancellation: cancellation) { event in
+        switch event {
+        case .skipped(let line), .warned(let line): logger.warning("\(line)")
+        case .begins, .encoded: break
+        }
+      }
+      if summary.indexed + summary.removed + summary.moved > 0 {
+        logger.info("taken in: \(summary.indexed) new or changed, \(summary.moved) moved, \(summary.removed) gone")
+      }
+    } catch where error.code == .locked {
+      // Another process writes; what it leaves is looked at the next time.
+    } catch {
+      logger.warning("\(index): \(error)")
     }
   }
 }

@@ -26,6 +26,18 @@ struct Serve: ParsableCommand {
   @Flag(help: "Listen on an address that others reach without asking for a token.")
   var insecure = false
 
+  @Option(help: ArgumentHelp("A certificate in PEM, with those that vouch for it: serves HTTPS.", valueName: "file"))
+  var tlsCertificate: String?
+
+  @Option(help: ArgumentHelp("Its key, in PEM.", valueName: "file"))
+  var tlsKey: String?
+
+  @Option(help: ArgumentHelp("Whose web pages may ask beside its own, such as https://maps.example, or '*' for everybody's.", valueName: "origin"))
+  var cors: String?
+
+  @Option(help: ArgumentHelp("A folder whose new and changed images are taken in while it serves; more than once for more.", valueName: "folder"))
+  var watch: [String] = []
+
   @Option(help: "Requests inside at once; more are sent away with 429.")
   var waiting = 64
 
@@ -42,6 +54,7 @@ struct Serve: ParsableCommand {
 
   func validate() throws {
     if address == nil { throw ValidationError("--listen takes an address and a port: 127.0.0.1:8080") }
+    if (tlsCertificate == nil) != (tlsKey == nil) { throw ValidationError("give --tls-certificate and --tls-key together") }
     if !(1...10_000).contains(waiting) { throw ValidationError("--waiting takes 1 to 10000") }
     if !(0.01...3600).contains(deadline) { throw ValidationError("--deadline takes 0.01 to 3600 seconds") }
   }
@@ -57,17 +70,26 @@ struct Serve: ParsableCommand {
     (options.host, options.port) = address!
     (options.waiting, options.deadline, options.logsQueries) = (waiting, deadline, logQueries)
     options.token = try token()
+    options.origin = cors
+    if let tlsCertificate, let tlsKey { options.certificate = (tlsCertificate, tlsKey) }
     guard options.token != nil || insecure || Service.isLoopback(options.host) else {
       throw Failure("\(listen): others reach this address; give --token-file FILE, or --insecure if anybody may search")
     }
     let archive = try ImageIndex(path: index)
     options.suggestions = try archive.someCaptions(8)
     if options.suggestions.isEmpty { options.suggestions = Array(DemoVerb.questions.prefix(8)) }
-    let engine = try machine.engine(modelPath(of: archive, given: model), mapped: archive.mappedBytes)
-    let (done, failure, host, asked, path) = (DispatchSemaphore(value: 0), Failed(), options.host, options, index)
+    let model = try modelPath(of: archive, given: model)
+    let engine = try machine.engine(model, mapped: archive.mappedBytes)
+    if !watch.isEmpty {
+      for folder in watch where !FileManager.default.fileExists(atPath: folder) { throw Failure("\(folder): no such file or folder") }
+      options.watched = (watch, try Engine(path: model, level: machine.level, pool: ComputePool(threads: 1)))
+    }
+    let (done, failure, asked, path) = (DispatchSemaphore(value: 0), Failed(), options, index)
+    let scheme = options.certificate == nil ? "http" : "https"
+    let host = options.host.contains(":") ? "[\(options.host)]" : options.host
     Task.detached {
       do {
-        try await Service.run(path, engine: engine, asked) { report("ftf: serving \(path) at http://\(host.contains(":") ? "[\(host)]" : host):\($0)") }
+        try await Service.run(path, engine: engine, asked) { report("ftf: serving \(path) at \(scheme)://\(host):\($0)") }
       } catch {
         failure.error.withLock { $0 = error }
       }
