@@ -16,7 +16,7 @@ PYTHON := .venv/bin/python -B
 
 # Trains the default model on DIR/data/rsicd, to .build/training: hours on two cores, minutes on a GPU.
 # make train-test: the tests of that, in seconds.
-.PHONY: train train-test demo serve test client interchange service docs sanitize fuzz check release goldens system gdal
+.PHONY: train train-test demo serve test client interchange service docs sanitize fuzz check release dist check-dist goldens system gdal
 
 test: system gdal
 	$(SWIFT) build --build-tests $(STRICT)
@@ -63,8 +63,18 @@ fuzz: system
 	ASAN_OPTIONS=detect_leaks=0 .build-fuzz/release/Fuzz -max_total_time=$(FUZZ) -dict=Tests/Fuzz/tokens.dict \
 	  -max_len=8192 -rss_limit_mb=2048 -timeout=10 -verbosity=0 -print_funcs=0 -print_final_stats=1 -artifact_prefix=.build-fuzz/ .build-fuzz/found Tests/Fuzz/corpus
 
+# With the Swift runtime in it, so that it runs where there is none.
 release: system
-	$(SWIFT) build -c release --product ftf
+	$(SWIFT) build -c release --product ftf --static-swift-stdlib
+
+# A tarball and a Debian package, to dist; make check-dist, as root: whether they work on a Debian without Swift.
+dist: release
+	rm -rf .build/plugins/GenerateManual/outputs
+	$(SWIFT) package --allow-writing-to-package-directory generate-manual --configuration debug --multi-page
+	sh Packaging/make.sh .build/release .build/plugins/GenerateManual/outputs/ftf dist
+
+check-dist: dist
+	sh Packaging/check.sh dist .build/chroot
 
 check: release .venv
 	mkdir -p $(CHECK)

@@ -22,7 +22,10 @@ public enum Service {
     let app = Application(
       router: service.router(), server: try server(options),
       configuration: .init(address: .hostname(options.host, port: options.port), backlog: 1024),
-      onServerRunning: { channel in onRunning(channel.localAddress?.port ?? options.port) }, logger: logger)
+      onServerRunning: { channel in
+        Supervisor.tell("READY=1")
+        onRunning(channel.localAddress?.port ?? options.port)
+      }, logger: logger)
     // They are told to end from the last to the first, each once the one after it has.
     var services: [any ServiceLifecycle.Service] = [app, Watcher(service: service, logger: logger)]
     if let watched = options.watched {
@@ -71,6 +74,7 @@ private struct Watcher: ServiceLifecycle.Service {
       }
     } onCancelOrGracefulShutdown: {
       service.gate.drain()
+      Supervisor.tell("STOPPING=1")
     }
     // Whoever spreads requests over several services sees that this one is not ready before it refuses any.
     try? await Task.sleep(for: Self.notice)

@@ -6,11 +6,16 @@ import Foundation
 func defaultModel() throws -> String {
   if let path = ProcessInfo.processInfo.environment["FTF_MODEL"] { return path }
   for place in places() {
-    let path = place.appendingPathComponent("Models/ftf-small.ftf").path
-    if FileManager.default.fileExists(atPath: path) { return path }
+    for folder in modelFolders {
+      let path = place.appendingPathComponent("\(folder)/ftf-small.ftf").path
+      if FileManager.default.fileExists(atPath: path) { return path }
+    }
   }
   throw Failure("there is no default model here; name one with --model, or in FTF_MODEL")
 }
+
+/// In the repository, and where it is installed.
+private let modelFolders = ["Models", "share/fastthenfine"]
 
 /// The working directory, and the folders that the executable lies in.
 private func places() -> [URL] {
@@ -30,7 +35,7 @@ func modelPath(of index: ImageIndex, given: String?) throws -> String {
   if FileManager.default.fileExists(atPath: index.modelPath) { return index.modelPath }
   let named = (ProcessInfo.processInfo.environment["FTF_MODEL"]).map { [$0] } ?? []
   let beside = [URL(fileURLWithPath: index.path), URL(fileURLWithPath: index.path).deletingLastPathComponent()] + places()
-  let folders = beside.flatMap { [$0.path, $0.appendingPathComponent("Models").path] }
+  let folders = beside.flatMap { place in [place.path] + modelFolders.map { place.appendingPathComponent($0).path } }
   let files = folders.flatMap { folder in
     ((try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []).filter { $0.hasSuffix(".ftf") }.sorted().map { "\(folder)/\($0)" }
   }

@@ -230,6 +230,13 @@ with Server("--tls-certificate", f"{work}/certificate.pem", "--tls-key", f"{work
     status, headers, _ = server.call("/v1/search", method="OPTIONS", raw=True, Origin="https://maps.example", Access_Control_Request_Method="POST")
     assert status < 300 and headers["Access-Control-Allow-Origin"] == "https://maps.example"
 
+# Whoever started it is told that it is ready.
+told = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+told.bind(b"\0ftf-check-%d" % os.getpid())
+told.settimeout(10)
+with Server(environment={"NOTIFY_SOCKET": f"@ftf-check-{os.getpid()}"}) as server: assert told.recv(100) == b"READY=1"
+assert told.recv(100) == b"STOPPING=1"
+
 # New files are taken in while it serves, and lost ones leave.
 with Server("--watch", f"{work}/images") as server:
     images = server.call("/v1/index")[1]["images"]
