@@ -33,13 +33,15 @@ interchange: system gdal
 	.build/interchange/bin/pip install -q -r Tests/Interchange/requirements.txt
 	.build/interchange/bin/python -B Tests/Interchange/check.py .build/debug/ftf .build/interchange/work
 
-# Published clients, overload, drain and hostile input against a running service.
-service: system
+# Published clients, overload, drain and hostile input against a running service; its page in a browser.
+service: system gdal
 	$(SWIFT) build --product ftf $(STRICT)
 	python3 -m venv .build/service
 	.build/service/bin/pip install -q -r Tests/Service/requirements.txt
 	.build/service/bin/pip install -q --no-deps clip-retrieval==2.45.0
 	.build/service/bin/python -B Tests/Service/check.py .build/debug/ftf .build/service/work
+	@sh Tests/system-packages.sh chromium chromium-driver
+	.build/service/bin/python -B Tests/Service/page.py .build/debug/ftf .build/service/page
 
 # The page on the demo's scenes: http://127.0.0.1:8080.
 serve: demo

@@ -67,7 +67,7 @@ let package = Package(
       ], swiftSettings: settings),
     .target(name: "Demo", dependencies: ["FastThenFine", "Scenes"], swiftSettings: settings),
     .target(
-      name: "Profiling", dependencies: ["FastThenFine"], path: "Profiling", exclude: ["peer.py", "rerank.py"],
+      name: "Profiling", dependencies: ["FastThenFine"], path: "Profiling", exclude: ["load.py", "peer.py", "rerank.py"],
       swiftSettings: settings),
     .executableTarget(
       name: "ftf",

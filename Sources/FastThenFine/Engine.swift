@@ -5,6 +5,7 @@ import Index
 import Kernels
 import Retrieval
 import Tokenization
+import Synchronization
 import Weights
 
 /// A model, ready to encode: the tokenizer, both encoders, the kernels of one instruction-set level, and the threads it computes on.
@@ -19,6 +20,7 @@ public final class Engine: Sendable {
   let hubness: (images: Hubness, captions: Hubness)?
   /// Where it computes; engines and searchers may share one.
   public let pool: ComputePool
+  private let recent = Mutex<[(text: String, encoded: EncodedText)]>([])
   /// The ids of a sentence, cut to a number of them.
   private let tokenizer: @Sendable (String, Int) -> [Int32]
 
@@ -150,6 +152,20 @@ public final class Engine: Sendable {
   package func encode(text: String, with kernels: KernelSet? = nil) -> EncodedText {
     texts.encode([tokens(text)], with: kernels ?? self.kernels)[0]
   }
+
+  /// One sentence, or what came of it a moment ago: whoever has searched for it asks for its heat maps next.
+  func remembered(text: String, with kernels: KernelSet) -> EncodedText {
+    // By their bytes: strings that look alike are equal and may yet have other tokens.
+    if let known = recent.withLock({ $0.first { $0.text.utf8.elementsEqual(text.utf8) }?.encoded }) { return known }
+    let encoded = encode(text: text, with: kernels)
+    recent.withLock {
+      $0.append((text, encoded))
+      if $0.count > Self.mostRecent { $0.removeFirst() }
+    }
+    return encoded
+  }
+
+  private static let mostRecent = 32
 
   /// Many sentences, in order: groups of them side by side on the threads.
   ///

@@ -90,6 +90,35 @@ extension ImageIndex {
     }
   }
 
+  /// What an attribute has among the images: a spread of numbers, or texts and how often each is met.
+  package struct AttributeValues: Sendable {
+    package var name: String
+    package var least: Double?
+    package var most: Double?
+    /// Of numbers, how many lie in each of twelve equal parts between the least and the most.
+    package var histogram: [Int]
+    /// The most frequent texts.
+    package var texts: [(value: String, count: Int)]
+    /// How many different texts there are.
+    package var distinctTexts: Int
+  }
+
+  /// The attributes that images have, by name: those with numbers, and those with texts to choose from.
+  package func attributeValues() throws(FastThenFineError) -> [AttributeValues] {
+    let (bins, choices) = (12, 30)
+    return try FastThenFineError.wrapping { try catalog.attributeSummaries() }.map { summary in
+      let (least, most) = (summary.numbers.min(), summary.numbers.max())
+      var histogram: [Int] = []
+      if let least, let most, least < most {
+        histogram = [Int](repeating: 0, count: bins)
+        for number in summary.numbers { histogram[min(bins - 1, Int((number - least) / (most - least) * Double(bins)))] += 1 }
+      }
+      return AttributeValues(
+        name: summary.name, least: least, most: most, histogram: histogram, texts: Array(summary.texts.prefix(choices)),
+        distinctTexts: summary.texts.count)
+    }
+  }
+
   /// A few of the captions, for people to begin with.
   package func someCaptions(_ count: Int) throws(FastThenFineError) -> [String] {
     try FastThenFineError.wrapping { Array(try catalog.captions().sorted().prefix(count)) }

@@ -258,7 +258,7 @@ public final class Searcher: Sendable {
   private func encode(_ input: Input, _ kernels: KernelSet) -> EncodedQuery {
     switch input {
     case .sentence(let text):
-      let vectors = engine.encode(text: text, with: kernels)
+      let vectors = engine.remembered(text: text, with: kernels)
       return EncodedQuery(
         sentence: vectors.sentence, words: vectors.words, precision: .int8, with: kernels.singleThreaded)
     case .image(let image):

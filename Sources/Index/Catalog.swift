@@ -268,6 +268,41 @@ package final class Catalog: Sendable {
     "\(path)/segments/\(String(format: "%08d", segment)).ftfseg"
   }
 
+  /// What an attribute has among the sources, for whoever wants to choose.
+  package struct AttributeSummary: Sendable {
+    package var name: String
+    /// Of the values that are numbers.
+    package var numbers: [Double] = []
+    /// Of those that are texts, how often each is met; the most frequent first.
+    package var texts: [(value: String, count: Int)] = []
+  }
+
+  private static let mostSummarised = 100_000
+
+  /// The attributes of the first of many sources, by name.
+  package func attributeSummaries() throws -> [AttributeSummary] {
+    try read { db in
+      let rows = try Row.fetchCursor(
+        db,
+        sql: """
+          SELECT item.key, item.type = 'text', item.value, count(*)
+          FROM (SELECT json FROM known WHERE json IS NOT NULL LIMIT ?) AS some, json_each(some.json) AS item
+          WHERE item.type IN ('integer', 'real', 'text') GROUP BY 1, 2, 3 ORDER BY 1, 2, 4 DESC, 3
+          """, arguments: [Self.mostSummarised])
+      var summaries: [AttributeSummary] = []
+      while let row = try rows.next() {
+        let name: String = row[0]
+        if summaries.last?.name != name { summaries.append(AttributeSummary(name: name)) }
+        if row[1] as Bool {
+          summaries[summaries.count - 1].texts.append((row[2], row[3]))
+        } else {
+          summaries[summaries.count - 1].numbers += repeatElement(row[2] as Double, count: row[3])
+        }
+      }
+      return summaries
+    }
+  }
+
   /// The ids of the entries for which a filter holds.
   package func ids(matching filter: Filter) throws -> Set<Int64> {
     try read { db in

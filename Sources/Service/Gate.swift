@@ -4,15 +4,10 @@ import Synchronization
 final class Gate: Sendable {
   let limit: Int
   private let inside = Atomic(0)
-  private let isDraining = Atomic(false)
 
   init(limit: Int) { self.limit = limit }
 
   var count: Int { inside.load(ordering: .relaxed) }
-  var isOpen: Bool { !isDraining.load(ordering: .relaxed) }
-
-  /// Nobody is told to come any more; who comes all the same is served until the end.
-  func drain() { isDraining.store(true, ordering: .relaxed) }
 
   func run<R>(_ body: () async throws -> R) async throws -> R {
     let number = inside.add(1, ordering: .relaxed).newValue

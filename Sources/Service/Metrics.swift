@@ -34,7 +34,7 @@ final class ServiceMetrics: Sendable {
     state.withLock { $0.times["ftf_\(part)_duration_seconds", default: Histogram()].add(milliseconds / 1000) }
   }
 
-  func text(waiting: Int, images: Int) -> String {
+  func text(inside: Int, images: Int) -> String {
     let state = state.withLock { $0 }
     var lines = ["# TYPE ftf_requests_total counter"]
     for (labels, count) in state.requests.sorted(by: { $0.key < $1.key }) { lines.append("ftf_requests_total{\(labels)} \(count)") }
@@ -50,7 +50,7 @@ final class ServiceMetrics: Sendable {
       lines.append("\(name)_sum \(histogram.sum)")
       lines.append("\(name)_count \(sum)")
     }
-    lines += ["# TYPE ftf_requests_inside gauge", "ftf_requests_inside \(waiting)", "# TYPE ftf_images gauge", "ftf_images \(images)"]
+    lines += ["# TYPE ftf_requests_inside gauge", "ftf_requests_inside \(inside)", "# TYPE ftf_images gauge", "ftf_images \(images)"]
     return lines.joined(separator: "\n") + "\n"
   }
 }

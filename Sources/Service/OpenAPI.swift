@@ -49,6 +49,7 @@ enum OpenAPI {
     [
       "/v1/search": ["post": post("Search by a sentence, a picture, or an image of the index.", ref("search"), ref("answer"))],
       "/v1/index": ["get": get("What is served.", ref("index"))],
+      "/v1/attributes": ["get": get("What filters can choose from.", ref("attributes"))],
       "/v1/images/{id}": ["get": get("What is known of an image.", ref("result"), [id])],
       "/v1/images/{id}/thumbnail": [
         "get": get(
@@ -184,6 +185,20 @@ enum OpenAPI {
       "index": object(
         ["images", "model", "dimension", "suggestions"],
         ["images": integer(0, nil), "model": ["type": "string"], "dimension": integer(1, nil), "suggestions": ["type": "array", "items": ["type": "string"]]]),
+      "attributes": object(
+        ["attributes"],
+        [
+          "attributes": [
+            "type": "array",
+            "items": object(
+              ["name"],
+              [
+                "name": ["type": "string"], "least": number, "most": number, "histogram": ["type": "array", "items": integer(0, nil)],
+                "values": ["type": "array", "items": object(["value", "count"], ["value": ["type": "string"], "count": integer(1, nil)])],
+                "distinct": integer(1, nil),
+              ]),
+          ]
+        ]),
       "heat": object(
         ["id", "query", "score", "grid"],
         ["id": integer(0, nil), "query": ["type": "string"], "score": number, "grid": ["type": "array", "items": ["type": "array", "items": number]]]),

@@ -42,12 +42,15 @@ enum Page {
         <label for="heat">Heat</label>
         <input id="heat" type="range" min="0" max="100" value="0">
       </div>
+      <details id="conditions" hidden><summary>Choose from what is known</summary><div id="choices"></div></details>
+      <div id="parts" role="group" aria-label="Heat of a single word" hidden></div>
       <div id="suggestions" aria-label="Suggestions"></div>
     </header>
     <main>
       <p id="status" role="status" aria-live="polite"></p>
-      <canvas id="map" width="1100" height="260" hidden aria-label="Map of the results"></canvas>
+      <canvas id="map" width="1100" height="260" hidden tabindex="0" role="img" aria-label="Map of the results; arrows move it, + and - zoom, 0 shows all"></canvas>
       <ol id="results"></ol>
+      <p id="beyond"><button id="more" type="button" hidden>More results</button></p>
     </main>
     <footer><span id="index"></span><span id="downloads" hidden><button id="geojson" type="button">GeoJSON</button> <button id="csv" type="button">CSV</button></span></footer>
     <script src="/page.js"></script>
@@ -65,8 +68,12 @@ enum Page {
     .hidden{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}.more{display:flex;gap:10px;align-items:center;margin-top:8px;color:var(--soft);font-size:13px}
     .more input[type=text]{padding:6px 10px;font:13px ui-monospace,monospace}.more input[type=range]{width:110px;accent-color:var(--accent)}
     #suggestions:not([hidden]){display:flex;flex-wrap:wrap;gap:6px;margin-top:10px}#suggestions button{padding:4px 11px;border-radius:14px;font-size:13px;color:var(--soft)}
-    #status{min-height:1.5em;margin:0 0 10px;color:var(--soft);font-variant-numeric:tabular-nums}#status.bad{color:#c0392b}
-    #map{width:100%;height:auto;border:1px solid var(--line);border-radius:10px;background:var(--card);margin-bottom:14px}
+    #conditions{margin-top:8px;color:var(--soft);font-size:13px}#choices{display:flex;flex-wrap:wrap;gap:10px 18px;padding:10px 0}#choices fieldset{border:1px solid var(--line);border-radius:8px;padding:6px 10px;min-width:0;max-width:100%}
+    #choices legend{padding:0 4px;unicode-bidi:isolate}#choices input{width:92px;padding:4px 6px;font:13px system-ui}#choices select{max-width:240px;padding:5px;font:inherit;color:inherit;background:var(--card);border:1px solid var(--line);border-radius:6px}
+    .bars{display:flex;align-items:flex-end;gap:1px;height:28px;margin-bottom:4px}.bars i{flex:1;background:var(--accent);opacity:.55;min-height:1px}
+    #parts:not([hidden]){display:flex;flex-wrap:wrap;gap:4px;margin-top:8px}#parts button{padding:2px 9px;border-radius:12px;font-size:13px}#parts button[aria-pressed=true]{background:var(--accent);color:var(--on)}
+    #beyond{text-align:center}#status{min-height:1.5em;margin:0 0 10px;color:var(--soft);font-variant-numeric:tabular-nums}#status.bad{color:#c0392b}
+    #map{width:100%;height:auto;border:1px solid var(--line);border-radius:10px;background:var(--card);margin-bottom:14px;touch-action:none;cursor:grab}
     #results{list-style:none;margin:0;padding:0;display:grid;grid-template-columns:repeat(auto-fill,minmax(190px,1fr));gap:14px}
     #results li{background:var(--card);border:1px solid var(--line);border-radius:10px;overflow:hidden;transition:transform .25s;content-visibility:auto;contain-intrinsic-size:200px 280px}
     figure{margin:0}.picture{position:relative;aspect-ratio:1;background:var(--line)}.picture img{width:100%;height:100%;object-fit:cover;display:block}
@@ -84,12 +91,16 @@ enum Page {
   static let script = #"""
     'use strict';
     const $ = id => document.getElementById(id);
-    let token = sessionStorage.getItem('token') || '', run = 0, last = null, picture = null, like = null;
+    let token = sessionStorage.getItem('token') || '', run = 0, last = null, picture = null, like = null, part = '', most = 24;
 
-    async function call(path, options = {}) {
+    const wait = seconds => new Promise(done => setTimeout(done, 1000 * seconds));
+
+    async function call(path, options = {}, tries = 4) {
       const headers = Object.assign({}, options.headers);
       if (token) headers.Authorization = 'Bearer ' + token;
       const response = await fetch(path, Object.assign({}, options, {headers}));
+      // Busy: not all who are sent away come back at once.
+      if (response.status === 429 && tries) { await wait(0.2 + Math.random()); return call(path, options, tries - 1); }
       if (response.status === 401) {
         const given = prompt('This service asks for a token.');
         if (given) { token = given; sessionStorage.setItem('token', given); return call(path, options); }
@@ -120,7 +131,7 @@ enum Page {
       const image = element('img', {alt: 'result ' + result.rank, loading: 'lazy'});
       show(image, `/v1/images/${result.id}/thumbnail`);
       const box = element('div', {className: 'picture'}, image, element('b', {className: 'rank', textContent: result.rank}));
-      if (words) box.addEventListener('pointerenter', () => heat(box, result.id, words), {once: true});
+      if (words) box.addEventListener('pointerenter', () => heat(box, result.id, words));
       box.heat = words ? () => heat(box, result.id, words) : null;
       const name = result.path.split('/').pop();
       let numbers = 'score ' + result.score.toFixed(3);
@@ -143,11 +154,78 @@ enum Page {
       return item;
     }
 
+    // Of the sentence, or of the word of it that is pointed at.
     function heat(box, id, words) {
-      if (box.querySelector('.heat')) return;
-      const image = element('img', {className: 'heat', alt: ''});
-      show(image, `/v1/images/${id}/heatmap?q=${encodeURIComponent(words)}`);
-      box.append(image);
+      const asked = part || words, known = box.querySelector('.heat');
+      if (known && known.dataset.words === asked) return;
+      const image = known || element('img', {className: 'heat', alt: ''});
+      image.dataset.words = asked;
+      show(image, `/v1/images/${id}/heatmap?q=${encodeURIComponent(asked)}`);
+      if (!known) box.append(image);
+    }
+
+    function heatAll() { for (const box of document.querySelectorAll('.picture')) if (box.heat) box.heat(); }
+
+    const small = new Set('a an and at by for in is it its near next of on or over some the there to under very with'.split(' '));
+
+    function showParts(words) {
+      part = '';
+      const list = [...new Set(words.split(/[^\p{L}\p{N}'-]+/u).filter(word => word && !small.has(word.toLowerCase())))];
+      $('parts').hidden = list.length < 2;
+      $('parts').replaceChildren(...list.map(word => {
+        const button = element('button', {type: 'button', textContent: word});
+        button.setAttribute('aria-pressed', 'false');
+        button.addEventListener('click', () => {
+          part = part === word ? '' : word;
+          for (const other of $('parts').children) other.setAttribute('aria-pressed', String(other.textContent === part));
+          if (part && $('heat').value < 50) { $('heat').value = 70; document.body.style.setProperty('--heat', 0.7); }
+          heatAll();
+        });
+        return button;
+      }));
+    }
+
+    // A row of controls for what is known of the images; together they write the condition.
+    const quoted = text => "'" + text.replaceAll("'", "''") + "'";
+    const named = name => /^[A-Za-z_][\w.:-]*$/.test(name) ? name : '`' + name.replaceAll('`', '``') + '`';
+
+    function control(attribute) {
+      const box = element('fieldset', {}, element('legend', {textContent: attribute.name, dir: 'auto'}));
+      box.condition = () => '';
+      if (attribute.histogram) {
+        if (!attribute.histogram.length) return null;
+        const top = Math.max(...attribute.histogram), bars = element('div', {className: 'bars'});
+        for (const count of attribute.histogram) {
+          const bar = element('i', {title: String(count)});
+          bar.style.height = 100 * count / top + '%';
+          bars.append(bar);
+        }
+        const ends = [['least', 'from'], ['most', 'to']].map(([end, word]) => {
+          const input = element('input', {type: 'number', step: 'any', placeholder: String(attribute[end])});
+          input.setAttribute('aria-label', attribute.name + ' ' + word);
+          return input;
+        });
+        box.append(bars, ends[0], ' – ', ends[1]);
+        box.condition = () => [['>=', ends[0]], ['<=', ends[1]]].filter(([, input]) => input.value !== '')
+          .map(([sign, input]) => `${named(attribute.name)} ${sign} ${input.value}`).join(' and ');
+      } else if (attribute.distinct > 1 && attribute.distinct <= 30) {
+        const choice = element('select', {}, element('option', {value: '', textContent: 'any'}));
+        choice.setAttribute('aria-label', attribute.name);
+        for (const {value, count} of attribute.values) choice.append(element('option', {value, textContent: `${value} (${count})`}));
+        box.append(choice);
+        box.condition = () => choice.selectedIndex > 0 ? `${named(attribute.name)} = ${quoted(choice.value)}` : '';
+      } else return null;
+      box.addEventListener('change', () => {
+        $('filter').value = [...$('choices').children].map(other => other.condition()).filter(text => text).join(' and ');
+        search();
+      });
+      return box;
+    }
+
+    async function showConditions() {
+      const {attributes} = await (await call('/v1/attributes')).json();
+      $('choices').replaceChildren(...attributes.map(control).filter(box => box).slice(0, 24));
+      $('conditions').hidden = !$('choices').children.length;
     }
 
     // What stays moves to its new place; what is new comes in.
@@ -162,8 +240,36 @@ enum Page {
       }
       draw(results);
       $('downloads').hidden = results.length === 0;
-      if ($('heat').value > 0) for (const box of document.querySelectorAll('.picture')) if (box.heat) box.heat();
+      if ($('heat').value > 0) heatAll();
     }
+
+    // Wheel, drag, + and - on the map; 0 shows all.
+    let view = {zoom: 1, x: 0, y: 0};
+    function move(change) {
+      Object.assign(view, change);
+      if (last) draw(last.results);
+    }
+    $('map').addEventListener('wheel', event => {
+      event.preventDefault();
+      const box = $('map').getBoundingClientRect(), by = Math.exp(-event.deltaY / 300), zoom = Math.min(64, Math.max(1, view.zoom * by)), grown = zoom / view.zoom;
+      const [x, y] = [(event.offsetX / box.width - 0.5) * $('map').width, (event.offsetY / box.height - 0.5) * $('map').height];
+      move({zoom, x: x - (x - view.x) * grown, y: y - (y - view.y) * grown});
+    }, {passive: false});
+    $('map').addEventListener('pointermove', event => {
+      if (event.buttons !== 1) return;
+      const share = $('map').width / $('map').getBoundingClientRect().width;
+      move({x: view.x + event.movementX * share, y: view.y + event.movementY * share});
+    });
+    $('map').addEventListener('keydown', event => {
+      const step = {ArrowLeft: [40, 0], ArrowRight: [-40, 0], ArrowUp: [0, 40], ArrowDown: [0, -40]}[event.key];
+      if (step) move({x: view.x + step[0], y: view.y + step[1]});
+      else if (event.key === '+' || event.key === '-') {
+        const zoom = Math.min(64, Math.max(1, view.zoom * (event.key === '+' ? 1.5 : 1 / 1.5)));
+        move({zoom, x: view.x * zoom / view.zoom, y: view.y * zoom / view.zoom});
+      } else if (event.key === '0') move({zoom: 1, x: 0, y: 0});
+      else return;
+      event.preventDefault();
+    });
 
     function draw(results) {
       const rings = results.flatMap(r => !r.geometry ? [] : r.geometry.type === 'Polygon' ? [r.geometry.coordinates[0]] :
@@ -174,9 +280,9 @@ enum Page {
       const all = rings.flat(), xs = all.map(p => p[0]), ys = all.map(p => p[1]);
       const [west, east, south, north] = [Math.min(...xs), Math.max(...xs), Math.min(...ys), Math.max(...ys)];
       const shrink = Math.cos((south + north) / 2 * Math.PI / 180), context = map.getContext('2d');
-      const scale = Math.min((map.width - 60) / Math.max((east - west) * shrink, 1e-6), (map.height - 40) / Math.max(north - south, 1e-6));
-      const at = p => [map.width / 2 + (p[0] - (west + east) / 2) * shrink * scale, map.height / 2 - (p[1] - (south + north) / 2) * scale];
-      const style = getComputedStyle(document.body), [middle, centre] = [(west + east) / 2, (south + north) / 2];
+      const scale = view.zoom * Math.min((map.width - 60) / Math.max((east - west) * shrink, 1e-6), (map.height - 40) / Math.max(north - south, 1e-6));
+      const at = p => [map.width / 2 + view.x + (p[0] - (west + east) / 2) * shrink * scale, map.height / 2 + view.y - (p[1] - (south + north) / 2) * scale];
+      const style = getComputedStyle(document.body), [middle, centre] = [(west + east) / 2 - view.x / (shrink * scale), (south + north) / 2 + view.y / scale];
       // Lines at least eighty pixels apart, on 1, 2 or 5.
       const least = 80 / (shrink * scale), power = Math.pow(10, Math.floor(Math.log10(least)));
       const step = [1, 2, 5, 10].map(n => n * power).find(n => n >= least), digits = Math.max(0, -Math.floor(Math.log10(step)));
@@ -201,7 +307,8 @@ enum Page {
 
     async function search() {
       const words = $('words').value.trim(), filter = $('filter').value.trim(), mine = ++run;
-      const body = {top: 24};
+      const body = {top: most};
+      $('more').hidden = true;
       if (filter) body.filter = filter;
       if (picture) body.image = picture; else if (like !== null) body.id = like; else if (words) body.text = words;
       else { say('Type what to look for, or drop a picture here.'); $('suggestions').hidden = false; fill([], ''); return; }
@@ -211,6 +318,7 @@ enum Page {
       if (filter) address.set('filter', filter);
       history.replaceState(null, '', '?' + address);
       $('suggestions').hidden = true;
+      showParts(body.text || '');
       say('Looking …');
       const began = performance.now();
       try {
@@ -222,7 +330,9 @@ enum Page {
         const answer = await post('/v1/search', body);
         if (mine !== run) return;
         last = answer;
+        view = {zoom: 1, x: 0, y: 0};
         fill(answer.results, body.text ? words : '');
+        $('more').hidden = answer.results.length < most || most >= 1000;
         const took = answer.encode_ms + answer.recall_ms + answer.rerank_ms;
         say(answer.results.length === 0 ? 'Nothing fits; try other words or a wider filter.' :
           `${answer.results.length} results · words ${answer.encode_ms.toFixed(1)} ms, recall ${answer.recall_ms.toFixed(1)} ms, rerank ${answer.rerank_ms.toFixed(1)} ms · ${Math.round(performance.now() - began)} ms here`);
@@ -241,12 +351,13 @@ enum Page {
       link.click();
     }
 
-    $('form').addEventListener('submit', event => { event.preventDefault(); picture = null; like = null; search(); });
+    $('form').addEventListener('submit', event => { event.preventDefault(); picture = null; like = null; most = 24; search(); });
+    $('more').addEventListener('click', () => { most = Math.min(1000, most * 4); search(); });
     $('filter').addEventListener('change', search);
     $('file').addEventListener('change', event => take(event.target.files[0]));
     $('heat').addEventListener('input', event => {
       document.body.style.setProperty('--heat', event.target.value / 100);
-      for (const box of document.querySelectorAll('.picture')) if (box.heat) box.heat();
+      heatAll();
     });
     addEventListener('paste', event => take([...event.clipboardData.files][0]));
     addEventListener('dragover', event => { event.preventDefault(); document.body.classList.add('dropping'); });
@@ -271,6 +382,7 @@ enum Page {
           button.addEventListener('click', () => { picture = null; like = null; $('words').value = words; search(); });
           $('suggestions').append(button);
         }
+        await showConditions();
       } catch (error) { say(error.message, true); }
       search();
     })();

@@ -18,18 +18,19 @@ extension SearchService {
     router.get("/livez") { _, _ in "ok\n" }
     for path in ["/readyz", "/health"] as [RouterPath] {
       router.get(path) { _, _ -> Response in
-        guard self.gate.isOpen else { throw Problem(.serviceUnavailable, "draining", "it is going down") }
+        guard self.isOpen else { throw Problem(.serviceUnavailable, "draining", "it is going down") }
         return JSON.response(["status": "ok", "images": self.now.searcher.count])
       }
     }
     router.get("/metrics") { _, _ -> Response in
-      let text = self.metrics.text(waiting: self.gate.count, images: self.now.searcher.count)
+      let text = self.metrics.text(inside: self.gates.searches.count + self.gates.rest.count, images: self.now.searcher.count)
       return Response(status: .ok, headers: [.contentType: "text/plain; version=0.0.4"], body: .init(byteBuffer: ByteBuffer(string: text)))
     }
     router.get("/openapi.json") { _, _ -> Response in
       Response(status: .ok, headers: [.contentType: "application/json"], body: .init(byteBuffer: ByteBuffer(bytes: OpenAPI.document)))
     }
     router.get("/v1/index") { _, _ in try self.index() }
+    router.get("/v1/attributes") { _, _ in try await self.attributes() }
     router.post("/v1/search") { request, _ in try await self.search(request) }
     router.get("/v1/images/:id") { _, context in JSON.response(try self.item(context).object()) }
     router.get("/v1/images/:id/thumbnail") { request, context in try await self.thumbnail(request, context) }
@@ -47,6 +48,24 @@ extension SearchService {
       "images": now.searcher.count, "model": now.index.modelName, "dimension": now.index.dimension,
       "states_probabilities": engine.statesProbabilities, "suggestions": options.suggestions,
     ])
+  }
+
+  private func attributes() async throws -> Response {
+    let now = now
+    let found: [ImageIndex.AttributeValues]
+    do { found = try await compute { _ in try now.attributeValues() } } catch { throw Problem.wrapping(error) }
+    let list = found.map { attribute -> [String: Any] in
+      var object: [String: Any] = ["name": attribute.name]
+      if let least = attribute.least, let most = attribute.most {
+        (object["least"], object["most"], object["histogram"]) = (least, most, attribute.histogram)
+      }
+      if !attribute.texts.isEmpty {
+        object["values"] = attribute.texts.map { ["value": $0.value, "count": $0.count] as [String: Any] }
+        object["distinct"] = attribute.distinctTexts
+      }
+      return object
+    }
+    return JSON.response(["attributes": list])
   }
 
   private func search(_ request: Request) async throws -> Response {
@@ -159,7 +178,7 @@ struct Front: RouterMiddleware {
       try authorise(request)
       response =
         Self.open.contains(request.uri.path) || request.uri.path == "/metrics"
-        ? try await next(request, context) : try await service.gate.run { try await next(request, context) }
+        ? try await next(request, context) : try await gate(request).run { try await next(request, context) }
     } catch {
       response = refusal(of: request, error)
     }
@@ -169,6 +188,11 @@ struct Front: RouterMiddleware {
     context.logger.info("\(request.method) \(request.uri.path)\(query) \(response.status.code) \(Int(seconds * 1000)) ms")
     for (name, value) in Self.headers { response.headers[name] = value }
     return response
+  }
+
+  private func gate(_ request: Request) -> Gate {
+    let isSearch = request.method == .post || request.uri.path == "/search" || request.uri.path.hasSuffix("/heatmap")
+    return isSearch ? service.gates.searches : service.gates.rest
   }
 
   private func refusal(of request: Request, _ error: any Error) -> Response {
@@ -198,7 +222,7 @@ struct Front: RouterMiddleware {
 
   /// Without what changes from request to request.
   private static func route(_ path: String) -> String {
-    let known = ["/v1/search", "/v1/index", "/v1/embeddings", "/v1/rerank", "/knn-service", "/search", "/collections", "/conformance", "/metrics"]
+    let known = ["/v1/search", "/v1/index", "/v1/attributes", "/v1/embeddings", "/v1/rerank", "/knn-service", "/search", "/collections", "/conformance", "/metrics"]
     if open.contains(path) || known.contains(path) { return path }
     return path.hasPrefix("/v1/images/") ? "/v1/images" : "other"
   }

@@ -13,8 +13,9 @@ public struct ServiceOptions: Sendable {
   public var token: String?
   /// Bytes of a body.
   public var bodyLimit = 20 << 20
-  /// Requests in the house at once; more are sent away with 429.
-  public var waiting = 64
+  /// Searches in the house at once; more are sent away with 429. Nil for four a thread: then the last of them waits a few times as long
+  /// as one takes that comes alone.
+  public var waiting: Int?
   /// Seconds for one search.
   public var deadline = 30.0
   /// Writes the words of queries to the log.
@@ -36,7 +37,9 @@ public struct ServiceOptions: Sendable {
 final class SearchService: Sendable {
   let options: ServiceOptions
   let engine: Engine
-  let gate: Gate
+  /// Of what searches, and of the rest: thumbnails come by the dozen with each page.
+  let gates: (searches: Gate, rest: Gate)
+  private let isDraining = Atomic(false)
   let metrics = ServiceMetrics()
   private let path: String
 
@@ -50,6 +53,16 @@ final class SearchService: Sendable {
     init(_ path: String, _ engine: Engine) throws(FastThenFineError) {
       index = try ImageIndex(path: path)
       searcher = try Searcher(index, engine: engine)
+    }
+
+    private let attributes = Mutex<[ImageIndex.AttributeValues]?>(nil)
+
+    /// What there is to choose from, looked up once.
+    func attributeValues() throws(FastThenFineError) -> [ImageIndex.AttributeValues] {
+      if let known = attributes.withLock({ $0 }) { return known }
+      let found = try index.attributeValues()
+      attributes.withLock { $0 = found }
+      return found
     }
 
     /// The searcher of the images that a filter and an area leave.
@@ -70,10 +83,18 @@ final class SearchService: Sendable {
 
   init(_ path: String, engine: Engine, _ options: ServiceOptions) throws(FastThenFineError) {
     (self.path, self.engine, self.options) = (path, engine, options)
-    gate = Gate(limit: options.waiting)
+    gates = (Gate(limit: options.waiting ?? 4 * engine.pool.threads), Gate(limit: Self.mostOthers))
     stamp = Mutex(Self.stamp(path))
     moment = Mutex(try Moment(path, engine))
   }
+
+  private static let mostOthers = 256
+
+  /// Whether requests should be sent here.
+  var isOpen: Bool { !isDraining.load(ordering: .relaxed) }
+
+  /// Nobody is told to come any more; who comes all the same is served until the end.
+  func drain() { isDraining.store(true, ordering: .relaxed) }
 
   var now: Moment { moment.withLock { $0 } }
 

@@ -67,13 +67,13 @@ private struct Watcher: ServiceLifecycle.Service {
     defer { source.cancel() }
     await withTaskCancellationOrGracefulShutdownHandler {
       var passed = 0
-      while !Task.isCancelled && service.gate.isOpen {
+      while !Task.isCancelled && service.isOpen {
         try? await Task.sleep(for: .milliseconds(100))
         passed += 1
         if passed % 10 == 0 { refresh(always: false) }
       }
     } onCancelOrGracefulShutdown: {
-      service.gate.drain()
+      service.drain()
       Supervisor.tell("STOPPING=1")
     }
     // Whoever spreads requests over several services sees that this one is not ready before it refuses any.

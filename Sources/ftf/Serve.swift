@@ -38,8 +38,8 @@ struct Serve: ParsableCommand {
   @Option(help: ArgumentHelp("A folder whose new and changed images are taken in while it serves; more than once for more.", valueName: "folder"))
   var watch: [String] = []
 
-  @Option(help: "Requests inside at once; more are sent away with 429.")
-  var waiting = 64
+  @Option(help: "Searches inside at once, four a thread by default; more are sent away with 429.")
+  var waiting: Int?
 
   @Option(help: "Seconds that one search may take.")
   var deadline = 30.0
@@ -55,7 +55,7 @@ struct Serve: ParsableCommand {
   func validate() throws {
     if address == nil { throw ValidationError("--listen takes an address and a port: 127.0.0.1:8080") }
     if (tlsCertificate == nil) != (tlsKey == nil) { throw ValidationError("give --tls-certificate and --tls-key together") }
-    if !(1...10_000).contains(waiting) { throw ValidationError("--waiting takes 1 to 10000") }
+    if let waiting, !(1...10_000).contains(waiting) { throw ValidationError("--waiting takes 1 to 10000") }
     if !(0.01...3600).contains(deadline) { throw ValidationError("--deadline takes 0.01 to 3600 seconds") }
   }
 
@@ -65,7 +65,16 @@ struct Serve: ParsableCommand {
     return host.isEmpty ? nil : (host, port)
   }
 
+  /// A connection is an open file, and thousands may be idle.
+  private static func raiseFileLimit() {
+    var limit = rlimit()
+    guard unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
+    limit.rlim_cur = limit.rlim_max
+    _ = unsafe setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+  }
+
   func run() throws {
+    Self.raiseFileLimit()
     var options = ServiceOptions()
     (options.host, options.port) = address!
     (options.waiting, options.deadline, options.logsQueries) = (waiting, deadline, logQueries)

@@ -10,6 +10,7 @@ import importlib.util
 import json
 import os
 import re
+import resource
 import shutil
 import signal
 import socket
@@ -19,7 +20,8 @@ import subprocess
 import sys
 import time
 import urllib.error
-import urllib.request
+
+from server import Server
 
 # Whatever hangs is named.
 faulthandler.dump_traceback_later(600, exit=True)
@@ -30,44 +32,6 @@ os.makedirs(f"{work}/images")
 
 
 def run(*command): subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-
-class Server:
-    """A running service, which ends with the block."""
-    trusted = None
-
-    def __init__(self, *options, environment=None): self.options, self.environment = options, environment
-
-    def __enter__(self):
-        # To a file: a pipe that nobody reads would stop it once it is full.
-        self.log = open(f"{work}/log", "w+")
-        self.process = subprocess.Popen([ftf, "serve", f"{work}/index", "--listen", "127.0.0.1:0", *self.options], stdout=self.log,
-                                        stderr=self.log, env={**os.environ, **(self.environment or {})})
-        while not (found := re.search(r"(https?)://127.0.0.1:(\d+)", self.said())):
-            assert self.process.poll() is None, self.said()
-            time.sleep(0.05)
-        self.scheme, self.port = found[1], int(found[2])
-        self.url = f"{self.scheme}://127.0.0.1:{self.port}"
-        return self
-
-    def said(self):
-        with open(self.log.name) as file: return file.read()
-
-    def __exit__(self, *_):
-        if self.process.poll() is None: self.process.terminate()
-        assert self.process.wait(20) == 0, "it ends on SIGTERM"
-
-    def call(self, path, body=None, method=None, raw=False, **headers):
-        data = body if isinstance(body, bytes) else json.dumps(body).encode() if body is not None else None
-        headers = {name.replace("_", "-"): value for name, value in headers.items()}
-        request = urllib.request.Request(self.url + path, data, headers, method=method)
-        try:
-            with urllib.request.urlopen(request, timeout=30, context=self.trusted) as answer: status, found, got = answer.status, answer.headers, answer.read()
-        except urllib.error.HTTPError as error: status, found, got = error.code, error.headers, error.read()
-        if raw: return status, found, got
-        kind = found["Content-Type"] or ""
-        if status >= 400: assert kind == "application/problem+json" and {"code", "detail", "status"} <= set(json.loads(got)), (path, got)
-        return status, json.loads(got) if "json" in kind else got
 
 
 def clip_client():
@@ -90,7 +54,7 @@ with open(f"{work}/known.jsonl", "w") as file: file.write("\n".join(lines))
 run(ftf, "index", f"{work}/index", f"{work}/images", "--attributes", f"{work}/known.jsonl")
 said = json.loads(subprocess.run([ftf, "search", f"{work}/index", "--text", "a river", "--top", "5", "--json"], capture_output=True).stdout)
 
-with Server() as server:
+with Server(ftf, work) as server:
     # What it answers is what the command answers.
     status, answer = server.call("/v1/search", {"text": "a river", "top": 5})
     assert status == 200 and [r["id"] for r in answer["results"]] == [r["id"] for r in said["results"]]
@@ -177,7 +141,9 @@ with Server() as server:
     assert server.call("/v1/search", {"text": "a"})[0] == 200
 
     # Connections that say nothing, or slowly, keep nobody out.
-    idle = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(500)]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+    many = min(10_000, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 200)
+    idle = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(many)]
     slow = socket.create_connection(("127.0.0.1", server.port))
     slow.sendall(b"POST /v1/search HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n{")
     assert server.call("/v1/search", {"text": "a"})[0] == 200
@@ -190,7 +156,7 @@ with Server() as server:
     assert server.call("/page.js", raw=True)[0] == 200 and b"innerHTML" not in server.call("/page.js", raw=True)[2]
 
 # It keeps to what it says of itself, whatever it is sent. A filter is a text that is no condition most of the time.
-with Server() as server:
+with Server(ftf, work) as server:
     schemathesis = [os.path.join(os.path.dirname(sys.executable), "st"), "run", server.url + "/openapi.json", "--exclude-checks",
                     "positive_data_acceptance", "--phases", "examples,coverage,fuzzing", "--max-examples", "40", "--seed", "1", "--no-color"]
     said = subprocess.run(schemathesis, capture_output=True, text=True, cwd=work, timeout=240)
@@ -198,7 +164,7 @@ with Server() as server:
     assert server.call("/v1/search", {"text": "a"})[0] == 200
 
 # More than fit are sent away, and those inside are answered.
-with Server("--waiting", "2") as server, concurrent.futures.ThreadPoolExecutor(32) as pool:
+with Server(ftf, work, "--waiting", "2") as server, concurrent.futures.ThreadPoolExecutor(32) as pool:
     answers = list(pool.map(lambda _: server.call("/v1/search", {"image": encoded}, raw=True), range(200)))
     statuses = {status for status, _, _ in answers}
     assert statuses == {200, 429}, statuses
@@ -214,7 +180,7 @@ with Server("--waiting", "2") as server, concurrent.futures.ThreadPoolExecutor(3
 
 # A token is asked for, and said nowhere.
 with open(f"{work}/token", "w") as file: file.write("secret-word\n")
-with Server("--token-file", f"{work}/token") as server:
+with Server(ftf, work, "--token-file", f"{work}/token") as server:
     assert server.call("/v1/search", {"text": "a"})[0] == 401 and server.call("/readyz")[0] == 200 and server.call("/metrics")[0] == 401
     assert server.call("/v1/search", {"text": "a"}, Authorization="Bearer secret-words")[0] == 401
     assert server.call("/v1/search", {"text": "quite particular"}, Authorization="Bearer secret-word")[0] == 200
@@ -222,7 +188,7 @@ with Server("--token-file", f"{work}/token") as server:
 # Encrypted, for the pages of one other origin.
 run("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", f"{work}/key.pem", "-out", f"{work}/certificate.pem", "-days", "2",
     "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1")
-with Server("--tls-certificate", f"{work}/certificate.pem", "--tls-key", f"{work}/key.pem", "--cors", "https://maps.example") as server:
+with Server(ftf, work, "--tls-certificate", f"{work}/certificate.pem", "--tls-key", f"{work}/key.pem", "--cors", "https://maps.example") as server:
     assert server.scheme == "https"
     server.trusted = ssl.create_default_context(cafile=f"{work}/certificate.pem")
     assert server.call("/v1/search", {"text": "a"})[0] == 200
@@ -234,11 +200,11 @@ with Server("--tls-certificate", f"{work}/certificate.pem", "--tls-key", f"{work
 told = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 told.bind(b"\0ftf-check-%d" % os.getpid())
 told.settimeout(10)
-with Server(environment={"NOTIFY_SOCKET": f"@ftf-check-{os.getpid()}"}) as server: assert told.recv(100) == b"READY=1"
+with Server(ftf, work, environment={"NOTIFY_SOCKET": f"@ftf-check-{os.getpid()}"}) as server: assert told.recv(100) == b"READY=1"
 assert told.recv(100) == b"STOPPING=1"
 
 # New files are taken in while it serves, and lost ones leave.
-with Server("--watch", f"{work}/images") as server:
+with Server(ftf, work, "--watch", f"{work}/images") as server:
     images = server.call("/v1/index")[1]["images"]
     def settles(expected):
         until = time.time() + 20
