@@ -64,7 +64,7 @@ let package = Package(
         .product(name: "HummingbirdTLS", package: "hummingbird"), .product(name: "NIOSSL", package: "swift-nio-ssl"),
         .product(name: "HTTPTypes", package: "swift-http-types"), .product(name: "Logging", package: "swift-log"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
-      ], swiftSettings: settings),
+      ], exclude: ["page.jpg"], swiftSettings: settings),
     .target(name: "Demo", dependencies: ["FastThenFine", "Scenes"], swiftSettings: settings),
     .target(
       name: "Profiling", dependencies: ["FastThenFine"], path: "Profiling", exclude: ["load.py", "peer.py", "rerank.py"],

@@ -78,7 +78,7 @@ enum Page {
     #results li{background:var(--card);border:1px solid var(--line);border-radius:10px;overflow:hidden;transition:transform .25s;content-visibility:auto;contain-intrinsic-size:200px 280px}
     figure{margin:0}.picture{position:relative;aspect-ratio:1;background:var(--line)}.picture img{width:100%;height:100%;object-fit:cover;display:block}
     .picture img.heat{position:absolute;inset:0;opacity:var(--heat,0)}.picture:hover img.heat,.picture:focus-within img.heat{opacity:1}
-    .rank{position:absolute;left:8px;top:8px;background:#000b;color:#fff;border-radius:10px;padding:0 8px;font-size:12px}
+    .rank{position:absolute;z-index:1;left:8px;top:8px;background:#000b;color:#fff;border-radius:10px;padding:0 8px;font-size:12px}
     figcaption{padding:8px 10px;font-size:13px}.name{overflow-wrap:anywhere;unicode-bidi:isolate}.numbers{color:var(--soft);font-variant-numeric:tabular-nums;display:block}
     .acts{display:flex;gap:6px;margin-top:6px}.acts button,.acts a{flex:1;text-align:center;padding:4px 6px;font-size:12px;border:1px solid var(--line);border-radius:6px;color:inherit;text-decoration:none}
     footer{display:flex;justify-content:space-between;color:var(--soft);font-size:13px;border-top:1px solid var(--line)}footer button{padding:3px 10px;font-size:12px}
