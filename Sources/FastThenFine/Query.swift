@@ -66,12 +66,15 @@ public struct Query: Sendable, Equatable {
   public var minimumProbability: Double
   /// Answers with every window of a scene, also where windows that overlap say the same.
   public var allWindows: Bool
+  /// Images of the index, by their ids, that the results should not be like; they are left out, and what is near to them gets lower
+  /// scores: the query's vector less a tenth of their mean (Rocchio).
+  public var unlike: [Int64]
 
   public init(
     _ content: Content, top: Int = 10, interaction: Interaction = Interaction(), recallOnly: Bool = false,
-    minimumProbability: Double = 0, allWindows: Bool = false
+    minimumProbability: Double = 0, allWindows: Bool = false, unlike: [Int64] = []
   ) {
-    self.allWindows = allWindows
+    (self.allWindows, self.unlike) = (allWindows, unlike)
     (self.content, self.top, self.interaction, self.recallOnly) = (content, top, interaction, recallOnly)
     self.minimumProbability = minimumProbability
   }

@@ -209,7 +209,8 @@ public final class Searcher: Sendable {
     try cancellation.check()
     let kernels = engine.kernels.with(threads: threads)
     var clock = Stopwatch()
-    let encoded = encode(input, kernels)
+    let unlike = try mean(of: query.unlike)
+    let encoded = encode(input, kernels, unlike: unlike)
     var answer = Answer(results: [], encodeMilliseconds: clock.lap(), recallMilliseconds: 0, rerankMilliseconds: 0)
     // An image's chance depends on the other candidates', which are as many as the model was tuned with.
     let candidates = interaction?.candidates ?? engine.model.config.interaction.candidates
@@ -218,7 +219,11 @@ public final class Searcher: Sendable {
     let isMerged = hasWindows && !query.allWindows
     let most = isMerged ? query.top * Self.windowsOfAPlace : query.top
     var found = try pipeline.recall(
-      encoded, limit: needsAll ? max(most, candidates) : most, with: kernels, check: cancellation.check)
+      encoded, limit: (needsAll ? max(most, candidates) : most) + query.unlike.count, with: kernels, check: cancellation.check)
+    if unlike != nil {
+      let left = Set(query.unlike)
+      found.removeAll { left.contains(id($0)) }
+    }
     answer.recallMilliseconds = clock.lap()
     try cancellation.check()
     if let interaction {
@@ -255,16 +260,41 @@ public final class Searcher: Sendable {
     return segment.id(index)
   }
 
-  private func encode(_ input: Input, _ kernels: KernelSet) -> EncodedQuery {
+  /// The share of the images that results should not be like. On RSICD's val, with the first wrong one of ten results named, 0.1 makes the
+  /// class of the next ten right more often by 2.7 % of them (95 %: 2.3 to 3.1), 0.05 by 1.7, 0.3 by 2.0, 0.4 less often.
+  private static let unlikeShare: Float = 0.1
+
+  /// The mean of images' vectors, f32[dimension]; nil of none.
+  private func mean(of ids: [Int64]) throws(FastThenFineError) -> [Float]? {
+    guard !ids.isEmpty else { return nil }
+    guard target == .images else { throw FastThenFineError(.badInput, "captions are not searched by images they should not be like") }
+    var (left, sum) = (Set(ids), [Float](repeating: 0, count: engine.dimension))
+    let share = 1 / Float(left.count)
+    for item in 0..<pipeline.items where !left.isEmpty {
+      let (segment, index) = pipeline.place(item)
+      guard left.remove(segment.id(index)) != nil else { continue }
+      let row = segment.item(index).coarse
+      for i in sum.indices { sum[i] += share * row.scales[0] * Float(row.codes[i]) }
+    }
+    if let missing = left.min() { throw FastThenFineError(.badInput, "\(missing) is no image of the index") }
+    return sum
+  }
+
+  private static func less(_ vector: [Float], _ unlike: [Float]?) -> [Float] {
+    guard let unlike else { return vector }
+    return zip(vector, unlike).map { $0 - unlikeShare * $1 }
+  }
+
+  private func encode(_ input: Input, _ kernels: KernelSet, unlike: [Float]? = nil) -> EncodedQuery {
     switch input {
     case .sentence(let text):
       let vectors = engine.remembered(text: text, with: kernels)
       return EncodedQuery(
-        sentence: vectors.sentence, words: vectors.words, precision: .int8, with: kernels.singleThreaded)
+        sentence: Self.less(vectors.sentence, unlike), words: vectors.words, precision: .int8, with: kernels.singleThreaded)
     case .image(let image):
       let vectors = engine.encode(image, with: kernels)
       return EncodedQuery(
-        global: vectors.global, patches: vectors.patches, precision: .int8, with: kernels.singleThreaded)
+        global: Self.less(vectors.global, unlike), patches: vectors.patches, precision: .int8, with: kernels.singleThreaded)
     }
   }
 

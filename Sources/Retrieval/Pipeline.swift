@@ -17,6 +17,8 @@ package final class Pipeline<Source: ItemSource>: Sendable {
 
   /// Items that are searched.
   package let count: Int
+  /// Those that a filter left out too.
+  package var items: Int { offsets.last! }
 
   /// - Parameter live: whether each item, counted through all sources, is searched; nil for all.
   package init(_ sources: [Source], live: [Bool]? = nil, hubness: Hubness? = nil) {

@@ -164,6 +164,10 @@ enum OpenAPI {
           "top": optional("integer", "Results at most; 10.", ["minimum": 1, "maximum": SearchRequest.mostResults]),
           "candidates": optional("integer", "Of recall's best, how many are reranked.", ["minimum": 1, "maximum": 10_000]),
           "interaction": ["type": ["string", "null"], "enum": InteractionMode.allCases.map(\.rawValue) + [NSNull()] as [Any], "description": "How they are reranked."],
+          "unlike": [
+            "type": ["array", "null"], "items": integer(0, nil), "maxItems": SearchRequest.mostUnlike,
+            "description": "Images of the index that the results should not be like.",
+          ],
           "recall_only": optional("boolean", "Leaves the rerank out."), "min_probability": optional("number", "Leaves out what is less likely."),
           "all_windows": optional("boolean", "Also windows that overlap and say the same."),
           "filter": optional("string", "A condition on attributes: year >= 2020 and sensor = 'a'."),

@@ -91,7 +91,7 @@ enum Page {
   static let script = #"""
     'use strict';
     const $ = id => document.getElementById(id);
-    let token = sessionStorage.getItem('token') || '', run = 0, last = null, picture = null, like = null, part = '', most = 24;
+    let token = sessionStorage.getItem('token') || '', run = 0, last = null, picture = null, like = null, part = '', most = 24, unlike = [];
 
     const wait = seconds => new Promise(done => setTimeout(done, 1000 * seconds));
 
@@ -139,8 +139,10 @@ enum Page {
       let where = '';
       if (result.centre) where = result.centre[1].toFixed(4) + ', ' + result.centre[0].toFixed(4);
       if (result.datetime) where += ' · ' + result.datetime.slice(0, 10);
-      const more = element('button', {type: 'button', textContent: 'More like this'});
-      more.addEventListener('click', () => { like = result.id; picture = null; $('words').value = ''; search(); });
+      const more = element('button', {type: 'button', textContent: 'Like this', title: 'More like this'});
+      more.addEventListener('click', () => { like = result.id; picture = null; unlike = []; $('words').value = ''; search(); });
+      const less = element('button', {type: 'button', textContent: 'Not this', title: 'Nothing like this'});
+      less.addEventListener('click', () => { unlike.push(result.id); search(); });
       const open = element('button', {type: 'button', textContent: 'Open'});
       open.addEventListener('click', async () => {
         const large = await call(`/v1/images/${result.id}/thumbnail?size=1024`);
@@ -148,7 +150,7 @@ enum Page {
       });
       const caption = element('figcaption', {}, element('span', {className: 'name', dir: 'auto', textContent: name, title: result.path}),
         element('span', {className: 'numbers', textContent: numbers}), element('span', {className: 'numbers', textContent: where}),
-        element('div', {className: 'acts'}, more, open));
+        element('div', {className: 'acts'}, more, less, open));
       const item = element('li', {}, element('figure', {}, box, caption));
       item.dataset.id = result.id;
       return item;
@@ -310,12 +312,14 @@ enum Page {
       const body = {top: most};
       $('more').hidden = true;
       if (filter) body.filter = filter;
+      if (unlike.length) body.unlike = unlike.slice(-100);
       if (picture) body.image = picture; else if (like !== null) body.id = like; else if (words) body.text = words;
       else { say('Type what to look for, or drop a picture here.'); $('suggestions').hidden = false; fill([], ''); return; }
       const address = new URLSearchParams();
       if (body.text) address.set('q', words);
       if (body.id !== undefined) address.set('like', like);
       if (filter) address.set('filter', filter);
+      if (unlike.length) address.set('unlike', unlike.join(' '));
       history.replaceState(null, '', '?' + address);
       $('suggestions').hidden = true;
       showParts(body.text || '');
@@ -342,7 +346,7 @@ enum Page {
     function take(file) {
       if (!file || !file.type.startsWith('image/')) return;
       const reader = new FileReader();
-      reader.onload = () => { picture = reader.result; like = null; $('words').value = ''; search(); };
+      reader.onload = () => { picture = reader.result; like = null; unlike = []; $('words').value = ''; search(); };
       reader.readAsDataURL(file);
     }
 
@@ -351,7 +355,7 @@ enum Page {
       link.click();
     }
 
-    $('form').addEventListener('submit', event => { event.preventDefault(); picture = null; like = null; most = 24; search(); });
+    $('form').addEventListener('submit', event => { event.preventDefault(); picture = null; like = null; most = 24; unlike = []; search(); });
     $('more').addEventListener('click', () => { most = Math.min(1000, most * 4); search(); });
     $('filter').addEventListener('change', search);
     $('file').addEventListener('change', event => take(event.target.files[0]));
@@ -373,13 +377,14 @@ enum Page {
       const address = new URLSearchParams(location.search);
       $('words').value = address.get('q') || '';
       $('filter').value = address.get('filter') || '';
+      unlike = (address.get('unlike') || '').split(' ').filter(id => id).map(Number);
       if (address.has('like')) like = Number(address.get('like'));
       try {
         const index = await (await call('/v1/index')).json();
         $('index').textContent = `${index.images.toLocaleString()} images · ${index.model}`;
         for (const words of index.suggestions) {
           const button = element('button', {type: 'button', textContent: words});
-          button.addEventListener('click', () => { picture = null; like = null; $('words').value = words; search(); });
+          button.addEventListener('click', () => { picture = null; like = null; unlike = []; $('words').value = words; search(); });
           $('suggestions').append(button);
         }
         await showConditions();

@@ -124,6 +124,13 @@ struct Fields {
     return texts
   }
 
+  func integers(_ key: String, most: Int) throws -> [Int64]? {
+    guard let value = values[key] else { return nil }
+    let numbers = (value as? [Any])?.compactMap { ($0 as? NSNumber).flatMap { $0.isBool ? nil : Int64(exactly: $0.doubleValue) } }
+    guard let numbers, numbers.count == (value as? [Any])?.count, numbers.count <= most else { throw refusal(key, "at most \(most) whole numbers") }
+    return numbers
+  }
+
   func numbers(_ key: String, count: Int) throws -> [Double]? {
     guard let value = values[key] else { return nil }
     guard let numbers = value as? [NSNumber], numbers.count == count, !numbers.contains(where: \.isBool) else { throw refusal(key, "\(count) numbers") }

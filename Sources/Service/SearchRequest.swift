@@ -13,6 +13,7 @@ struct SearchRequest {
   var words: String
 
   static let mostResults = 1000
+  static let mostUnlike = 100
   static let longestText = 10_000
 
   init(_ fields: Fields) throws {
@@ -43,6 +44,7 @@ struct SearchRequest {
       }
       query.interaction.mode = mode
     }
+    query.unlike = try fields.integers("unlike", most: Self.mostUnlike) ?? []
     query.recallOnly = try fields.bool("recall_only") ?? false
     query.minimumProbability = try fields.number("min_probability") ?? 0
     query.allWindows = try fields.bool("all_windows") ?? false

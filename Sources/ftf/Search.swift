@@ -60,6 +60,9 @@ struct Search: ParsableCommand {
   @Flag(help: "Show all windows of a scene, also where windows that overlap say the same.")
   var allWindows = false
 
+  @Option(help: ArgumentHelp("An image of the index that the results should not be like; more than once for more.", valueName: "id"))
+  var unlike: [Int64] = []
+
   @Option(help: "Folder to write a heat map and its grid to for every result: where the sentence was found.")
   var explain: String?
 
@@ -128,7 +131,7 @@ struct Search: ParsableCommand {
       number += 1
       let answer = try searcher.answer(
         Query(content, top: top, interaction: rerank.settings, recallOnly: recallOnly, minimumProbability: minProbability,
-          allWindows: allWindows))
+          allWindows: allWindows, unlike: unlike))
       try show(name, answer)
       if let geojson { try writeOutput(Data(answer.geoJSON(name).utf8), to: geojson) }
       if let explain {

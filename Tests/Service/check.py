@@ -68,6 +68,10 @@ with Server(ftf, work) as server:
     rgb = server.call("/v1/search", {"text": "a", "filter": "path like '%/rgb.jpg'"})[1]["results"][0]["id"]
     alike = server.call("/v1/search", {"id": rgb, "top": 3})[1]["results"]
     assert len(alike) == 3 and all(r["id"] != rgb for r in alike) and [r["rank"] for r in alike] == [1, 2, 3]
+    best = [r["id"] for r in answer["results"]]
+    without = server.call("/v1/search", {"text": "a river", "top": 5, "unlike": best[:1]})[1]["results"]
+    assert best[0] not in [r["id"] for r in without] and len(without) == 5 and [r["rank"] for r in without] == [1, 2, 3, 4, 5]
+    assert server.call("/v1/search", {"text": "a river", "unlike": [99999]})[0] == 422
     only = server.call("/v1/search", {"text": "a", "filter": "year = 2024"})[1]["results"]
     assert [r["id"] for r in only] == [rgb]
 

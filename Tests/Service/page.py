@@ -137,6 +137,14 @@ try:
         settled()
         assert find("#results li")[0].get_attribute("data-id") == first
 
+        # Nothing like one of them.
+        ask("a river")
+        first = find("#results li")[0].get_attribute("data-id")
+        find("#results .acts button")[1].click()
+        until(lambda: f"unlike={first}" in js("return location.search"))
+        settled()
+        until(lambda: first not in js("return [...document.querySelectorAll('#results li')].map(i => i.dataset.id)"))
+
         # Conditions from what is known.
         ask("a river")
         js("document.getElementById('conditions').open = true")
