@@ -148,7 +148,10 @@ package struct Profile {
     parts += [
       measure("recall among \(stored) images, one thread", max(rounds / 4, 5), operations: stored * d) {
         _ = archive.recall(few[$0 % 8], limit: 100, with: single)
-      }
+      },
+      measure("recall of 8 sentences together among \(stored) images, one thread", max(rounds / 4, 5), operations: 8 * stored * d) { _ in
+        _ = archive.recall(few, limits: few.map { _ in 100 }, with: single)
+      },
     ]
     let images = pipeline(50, shape.patches)
     let candidates = images.recall(few[0], limit: 50, with: single)

@@ -51,6 +51,16 @@ public final class ComputePool: Sendable {
     }
   }
 
+  /// `body(n)` in a thread of its own once there are threads for it, n of them; nobody waits for it.
+  func submit(_ body: @escaping @Sendable (Int) -> Void) {
+    acquire { [queue] count in
+      queue.async {
+        body(count)
+        self.release(count)
+      }
+    }
+  }
+
   private final class Granted: Sendable {
     private let value = Atomic(0)
     var count: Int { value.load(ordering: .acquiring) }

@@ -3,7 +3,7 @@ import Weights
 
 /// What is searched for: a sentence or an image, encoded, in the representation of what is searched.
 package struct EncodedQuery: Sendable {
-  private let coarse: VectorSet
+  let coarse: VectorSet
   private let fine: VectorSet
   /// Nil for a sentence, and for an image that is only recalled.
   private let gram: GramMatrix?

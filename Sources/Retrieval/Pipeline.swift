@@ -42,6 +42,41 @@ package final class Pipeline<Source: ItemSource>: Sendable {
     recall(query, limit: limit, with: kernels) {}
   }
 
+  /// Rows that are read at once for several queries: with the scores of eight they stay in the second cache.
+  private static var sharedRows: Int { 1024 }
+
+  /// Stage 1 of several queries, each as if it came alone; the coarse vectors are read from memory once for all of them.
+  ///
+  /// - Parameter limits: of each query.
+  package func recall(_ queries: [EncodedQuery], limits: [Int], with kernels: KernelSet) -> [[Candidate]] {
+    precondition(queries.count == limits.count && !queries.isEmpty, "recall: limits for \(limits.count) of \(queries.count) queries")
+    let (joined, single) = (VectorSet(joining: queries.map(\.coarse)), kernels.singleThreaded)
+    let blocks = zip(sources, offsets).enumerated().flatMap { place, pair in
+      stride(from: 0, to: pair.0.count, by: Self.sharedRows).map { (source: place, rows: $0..<min($0 + Self.sharedRows, pair.0.count)) }
+    }
+    let lists = kernels.parallelMap(kernels.threads) { thread in
+      var lists = limits.map { TopList(limit: min($0, count)) }
+      let scores = AlignedBuffer<Float>(count: queries.count * Self.sharedRows, repeating: 0)
+      let run = blocks.count * thread / kernels.threads..<blocks.count * (thread + 1) / kernels.threads
+      for place in run {
+        let (block, next) = (blocks[place], blocks[min(place + 1, run.upperBound - 1)])
+        let (source, nextSource) = (sources[block.source], sources[next.source])
+        single.dots(
+          source.coarse.extracting(block.rows), joined.view, ahead: nextSource.coarse.extracting(next.rows).codes.memory, into: scores)
+        let (first, length) = (offsets[block.source] + block.rows.lowerBound, block.rows.count)
+        for query in lists.indices {
+          lists[query].insert(scores.span.extracting(query * length..<(query + 1) * length), first: first, live)
+        }
+      }
+      return lists.map { $0.candidates() }
+    }
+    return limits.indices.map { query in
+      var all = TopList(limit: min(limits[query], count))
+      for list in lists { for candidate in list[query] { all.insert(candidate.recall, candidate.item) } }
+      return all.candidates()
+    }
+  }
+
   /// Stage 1 and what it saw.
   ///
   /// - Parameter body: is given the best, and s_c of every item, f32[items].
@@ -59,7 +94,7 @@ package final class Pipeline<Source: ItemSource>: Sendable {
     for (source, offset) in zip(sources, offsets) where source.count > 0 {
       try check()
       kernels.dots(source.coarse, query.view.coarse, into: scores, at: offset)
-      list.insert(scores.span, offset..<offset + source.count, live)
+      list.insert(scores.span.extracting(offset..<offset + source.count), first: offset, live)
     }
     return list.candidates()
   }

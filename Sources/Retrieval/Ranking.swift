@@ -46,11 +46,18 @@ package struct TopList: Sendable {
     }
   }
 
-  /// Items of a range, by their scores.
+  /// Items that follow each other, by their scores.
   ///
-  /// - Parameter live: whether each item counts; nil where all do.
-  package mutating func insert(_ scores: Span<Float>, _ items: Range<Int>, _ live: [Bool]?) {
-    for i in items where live?[i] ?? true { insert(scores[i], i) }
+  /// - Parameters:
+  ///   - first: the item of the first score.
+  ///   - live: whether each item counts; nil where all do.
+  package mutating func insert(_ scores: Span<Float>, first: Int, _ live: [Bool]?) {
+    // Nearly all of many are worse than what is there.
+    var bar = heap.count == limit ? heap.first?.score ?? .infinity : -.infinity
+    for i in scores.indices where scores[i] >= bar && live?[first + i] ?? true {
+      insert(scores[i], first + i)
+      if heap.count == limit { bar = heap[0].score }
+    }
   }
 
   private mutating func siftUp() {
@@ -85,7 +92,7 @@ package struct TopList: Sendable {
 /// Stage 1: the `limit` best of f32 scores, ties by the lower index.
 package func recall(_ scores: Span<Float>, limit: Int) -> [Candidate] {
   var list = TopList(limit: min(limit, scores.count))
-  list.insert(scores, 0..<scores.count, nil)
+  list.insert(scores, first: 0, nil)
   return list.candidates()
 }
 

@@ -29,6 +29,34 @@ package struct VectorSet: Sendable {
     storage = .int8(codes, scales: scales)
   }
 
+  /// The rows of sets of one dimension and kind, one after the other.
+  init(joining sets: [VectorSet]) {
+    (count, dimension) = (sets.reduce(0) { $0 + $1.count }, sets[0].dimension)
+    precondition(sets.allSatisfy { $0.dimension == sets[0].dimension }, "VectorSet: rows of several lengths")
+    if case .f32 = sets[0].storage {
+      let rows = AlignedBuffer<Float>(count: count * dimension, repeating: 0)
+      Self.copy(sets.map { if case .f32(let part) = $0.storage { part } else { preconditionFailure("VectorSet: codes among floats") } }, to: rows)
+      storage = .f32(rows)
+      return
+    }
+    let (codes, scales) = (AlignedBuffer<Int8>(count: count * dimension, repeating: 0), AlignedBuffer<Float>(count: count, repeating: 0))
+    let parts = sets.map { set -> (AlignedBuffer<Int8>, AlignedBuffer<Float>) in
+      guard case .int8(let codes, let scales) = set.storage else { preconditionFailure("VectorSet: floats among codes") }
+      return (codes, scales)
+    }
+    Self.copy(parts.map(\.0), to: codes)
+    Self.copy(parts.map(\.1), to: scales)
+    storage = .int8(codes, scales: scales)
+  }
+
+  private static func copy<T>(_ parts: [AlignedBuffer<T>], to whole: AlignedBuffer<T>) {
+    var place = 0
+    for part in parts {
+      for i in 0..<part.count { whole[place + i] = part[i] }
+      place += part.count
+    }
+  }
+
   package var view: Rows {
     @_lifetime(borrow self)
     get {

@@ -93,7 +93,7 @@ enum OpenAPI {
 
   private static func operation(_ summary: String, _ content: Object, _ parameters: [Object] = [], body: Object? = nil) -> Object {
     var responses: Object = ["200": ["description": "It was answered.", "content": content] as Object]
-    for status in ["400", "401", "404", "405", "413", "422", "429", "500", "503"] { responses[status] = ["$ref": "#/components/responses/problem"] }
+    for status in ["400", "401", "404", "405", "408", "413", "422", "429", "500", "503"] { responses[status] = ["$ref": "#/components/responses/problem"] }
     var operation: Object = ["summary": summary, "responses": responses]
     if !parameters.isEmpty { operation["parameters"] = parameters }
     if let body { operation["requestBody"] = ["required": true, "content": ["application/json": ["schema": body]]] as Object }

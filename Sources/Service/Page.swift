@@ -52,7 +52,7 @@ enum Page {
       <ol id="results"></ol>
       <p id="beyond"><button id="more" type="button" hidden>More results</button></p>
     </main>
-    <footer><span id="index"></span><span id="downloads" hidden><button id="geojson" type="button">GeoJSON</button> <button id="csv" type="button">CSV</button></span></footer>
+    <footer><span id="index"></span><span id="downloads" hidden><span id="picked"></span> <button id="geojson" type="button">GeoJSON</button> <button id="csv" type="button">CSV</button></span></footer>
     <script src="/page.js"></script>
     </html>
     """
@@ -78,7 +78,7 @@ enum Page {
     #results li{background:var(--card);border:1px solid var(--line);border-radius:10px;overflow:hidden;transition:transform .25s;content-visibility:auto;contain-intrinsic-size:200px 280px}
     figure{margin:0}.picture{position:relative;aspect-ratio:1;background:var(--line)}.picture img{width:100%;height:100%;object-fit:cover;display:block}
     .picture img.heat{position:absolute;inset:0;opacity:var(--heat,0)}.picture:hover img.heat,.picture:focus-within img.heat{opacity:1}
-    .rank{position:absolute;z-index:1;left:8px;top:8px;background:#000b;color:#fff;border-radius:10px;padding:0 8px;font-size:12px}
+    .pick{position:absolute;z-index:1;right:8px;top:8px;width:18px;height:18px;margin:0;accent-color:var(--accent)}.rank{position:absolute;z-index:1;left:8px;top:8px;background:#000b;color:#fff;border-radius:10px;padding:0 8px;font-size:12px}
     figcaption{padding:8px 10px;font-size:13px}.name{overflow-wrap:anywhere;unicode-bidi:isolate}.numbers{color:var(--soft);font-variant-numeric:tabular-nums;display:block}
     .acts{display:flex;gap:6px;margin-top:6px}.acts button,.acts a{flex:1;text-align:center;padding:4px 6px;font-size:12px;border:1px solid var(--line);border-radius:6px;color:inherit;text-decoration:none}
     footer{display:flex;justify-content:space-between;color:var(--soft);font-size:13px;border-top:1px solid var(--line)}footer button{padding:3px 10px;font-size:12px}
@@ -92,6 +92,7 @@ enum Page {
     'use strict';
     const $ = id => document.getElementById(id);
     let token = sessionStorage.getItem('token') || '', run = 0, last = null, picture = null, like = null, part = '', most = 24, unlike = [];
+    const picked = new Set();
 
     const wait = seconds => new Promise(done => setTimeout(done, 1000 * seconds));
 
@@ -151,6 +152,10 @@ enum Page {
       const caption = element('figcaption', {}, element('span', {className: 'name', dir: 'auto', textContent: name, title: result.path}),
         element('span', {className: 'numbers', textContent: numbers}), element('span', {className: 'numbers', textContent: where}),
         element('div', {className: 'acts'}, more, less, open));
+      const pick = element('input', {type: 'checkbox', className: 'pick', checked: picked.has(result.id)});
+      pick.setAttribute('aria-label', 'Select result ' + result.rank);
+      pick.addEventListener('change', () => { pick.checked ? picked.add(result.id) : picked.delete(result.id); count(); });
+      box.append(pick);
       const item = element('li', {}, element('figure', {}, box, caption));
       item.dataset.id = result.id;
       return item;
@@ -323,6 +328,8 @@ enum Page {
       history.replaceState(null, '', '?' + address);
       $('suggestions').hidden = true;
       showParts(body.text || '');
+      picked.clear();
+      count();
       say('Looking …');
       const began = performance.now();
       try {
@@ -350,6 +357,10 @@ enum Page {
       reader.readAsDataURL(file);
     }
 
+    // Of what is saved: what was selected, or else all that is shown.
+    const chosen = () => last.results.filter(r => !picked.size || picked.has(r.id));
+    function count() { $('picked').textContent = picked.size ? `${picked.size} selected: ` : ''; }
+
     function save(text, name, type) {
       const link = element('a', {href: URL.createObjectURL(new Blob([text], {type})), download: name});
       link.click();
@@ -368,9 +379,9 @@ enum Page {
     addEventListener('dragleave', () => document.body.classList.remove('dropping'));
     addEventListener('drop', event => { event.preventDefault(); document.body.classList.remove('dropping'); take(event.dataTransfer.files[0]); });
     addEventListener('keydown', event => { if (event.key === '/' && document.activeElement.tagName !== 'INPUT') { event.preventDefault(); $('words').focus(); } });
-    $('geojson').addEventListener('click', () => save(JSON.stringify({type: 'FeatureCollection', features: last.results.map(r =>
+    $('geojson').addEventListener('click', () => save(JSON.stringify({type: 'FeatureCollection', features: chosen().map(r =>
       ({type: 'Feature', id: r.id, geometry: r.geometry || null, properties: {rank: r.rank, score: r.score, path: r.path}}))}), 'results.geojson', 'application/geo+json'));
-    $('csv').addEventListener('click', () => save('rank,id,score,path\r\n' + last.results.map(r =>
+    $('csv').addEventListener('click', () => save('rank,id,score,path\r\n' + chosen().map(r =>
       [r.rank, r.id, r.score, '"' + r.path.replaceAll('"', '""') + '"'].join(',')).join('\r\n') + '\r\n', 'results.csv', 'text/csv'));
 
     (async () => {

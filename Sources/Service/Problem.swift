@@ -63,10 +63,17 @@ enum JSON {
   /// Bytes of a body that are read although it is too large: who sends it has to come to the end before it reads the answer.
   private static let mostDiscarded = 256 << 20
 
+  /// Whoever sends a body for longer is cut off.
+  private static let mostSeconds = 60.0
+
   /// All of a request's body.
   static func body(_ request: Request, limit: Int) async throws -> Data {
     var (data, count) = (Data(), 0)
+    let began = ContinuousClock.now
     for try await part in request.body {
+      guard (ContinuousClock.now - began) / .seconds(1) < mostSeconds else {
+        throw Problem(.requestTimeout, "slow", "a body has to come within \(Int(mostSeconds)) seconds")
+      }
       count += part.readableBytes
       if count <= limit { data.append(contentsOf: part.readableBytesView) } else { data = Data() }
       if count > mostDiscarded { break }

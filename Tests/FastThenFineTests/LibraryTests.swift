@@ -44,6 +44,28 @@ import Weights
     #expect(same.withLock { $0 } == 30)
   }
 
+  @Test func sentencesThatComeTogetherAreAnsweredAsIfAlone() async throws {
+    let writer = try index()
+    let (alone, together) = (try Searcher(writer.index, engine: engine), try Searcher(writer.index, engine: engine, sharingFrom: 1))
+    var queries = (0..<12).map { Query(.sentence("ship \($0) near a river"), top: 1 + $0 % 7, recallOnly: $0 % 5 == 0) }
+    queries[3].unlike = [alone.now(queries[3])[0].id]
+    let expected = queries.map(alone.now)
+    let none = Query(.sentence("a"), unlike: [99999])
+    try await withThrowingTaskGroup(of: Bool.self) { group in
+      for i in 0..<96 {
+        group.addTask { [queries] in
+          if i % 16 == 15 { return await (try? together.answer(none)) == nil }
+          if i % 16 == 14 {
+            let late = Cancellation(after: .zero)
+            return await (try? together.answer(queries[0], cancellation: late)) == nil
+          }
+          return try await together.answer(queries[i % 12]).results == expected[i % 12]
+        }
+      }
+      for try await isSame in group { #expect(isSame) }
+    }
+  }
+
   @Test func noMoreThreadsRunThanThePoolHas() async throws {
     let pool = ComputePool(threads: 3)
     let seen = Mutex((running: 0, most: 0, total: 0))
@@ -186,4 +208,9 @@ import Weights
       #expect(throws: WeightsError.self, "byte \(place)") { try Model(path: path) }
     }
   }
+}
+
+extension Searcher {
+  /// What a query gets that comes alone.
+  fileprivate func now(_ query: Query) -> [Answer.Result] { (try? answer(query).results) ?? [] }
 }

@@ -251,6 +251,25 @@ private func oracle(_ p: [[Double]], _ g: [Double], _ t: [Double], tau: Double, 
   }
 }
 
+extension Pipelines {
+  /// More images than are scanned at once, and every number of queries up to more than a tile of the kernel.
+  @Test(arguments: [Precision.fp32, .int8]) func queriesThatShareAScanFindWhatEachFindsAlone(precision: Precision) {
+    let parts = sources([1500, 0, 3, 700], precision)
+    var random = SeededGenerator(seed: 6)
+    let queries = (0..<9).map { _ in
+      EncodedQuery(sentence: random.floats(d), words: random.floats(2 * d), precision: precision, with: kernels)
+    }
+    for live in [nil, (0..<2203).map({ $0 % 7 != 2 })] {
+      let pipeline = Pipeline(parts, live: live)
+      for count in 1...queries.count {
+        let (some, limits) = (Array(queries.prefix(count)), (0..<count).map { [10, 1, 0, 3000, 60][$0 % 5] })
+        let together = pipeline.recall(some, limits: limits, with: kernels)
+        for i in some.indices { #expect(together[i] == pipeline.recall(some[i], limit: limits[i], with: kernels), "\(count) \(i)") }
+      }
+    }
+  }
+}
+
 @Suite struct Probabilities {
   /// Answers whose right images were drawn with the chances of a known model: the fit states those chances again.
   @Test func aFitFindsTheChancesThatAnswersWereDrawnWith() throws {

@@ -137,6 +137,14 @@ try:
         settled()
         assert find("#results li")[0].get_attribute("data-id") == first
 
+        # Some of them, to a file.
+        find(".pick")[2].click()
+        assert js("return document.getElementById('picked').textContent") == "1 selected: "
+        js("window.saved = null; URL.createObjectURL = blob => { blob.text().then(t => window.saved = t); return 'data:,'; }")
+        find("#geojson")[0].click()
+        saved = json.loads(until(lambda: js("return window.saved")))
+        assert [str(f["id"]) for f in saved["features"]] == [find("#results li")[2].get_attribute("data-id")]
+
         # Nothing like one of them.
         ask("a river")
         first = find("#results li")[0].get_attribute("data-id")
