@@ -42,6 +42,18 @@ package final class Pipeline<Source: ItemSource>: Sendable {
     recall(query, limit: limit, with: kernels) {}
   }
 
+  /// Stage 1 among a few items, those that a filter left out left out.
+  package func recall(_ query: EncodedQuery, among items: [Int], with kernels: KernelSet) -> [Candidate] {
+    var list = TopList(limit: items.count)
+    let (score, single) = (AlignedBuffer<Float>(count: 1, repeating: 0), kernels.singleThreaded)
+    for item in items where live?[item] ?? true {
+      let (source, index) = place(item)
+      single.dots(source.item(index).coarse, query.view.coarse, into: score)
+      list.insert(score[0], item)
+    }
+    return list.candidates()
+  }
+
   /// Rows that are read at once for several queries: with the scores of eight they stay in the second cache.
   private static var sharedRows: Int { 1024 }
 
