@@ -110,6 +110,10 @@ public struct Answer: Sendable, Equatable {
   }
 
   public var results: [Result]
+  /// Until there were threads for it; 0 where the caller's own thread waited.
+  public var waitMilliseconds = 0.0
+  /// Sentences that were found by the same scan.
+  public var shared = 1
   public var encodeMilliseconds: Double
   public var recallMilliseconds: Double
   public var rerankMilliseconds: Double

@@ -120,9 +120,14 @@ public final class Searcher: Sendable {
     do {
       return try await withTaskCancellationHandler {
         if sharesScan(query) { return try await sharedAnswer(query, cancellation) }
-        return try await engine.pool.run { [self] threads in
+        let clock = Stopwatch()
+        return try await engine.pool.run { [self, clock] threads in
+          var clock = clock
+          let waited = clock.lap()
           let (input, interaction) = try prepared(query)
-          return try answer(input, query, interaction, cancellation, threads: threads)
+          var answer = try answer(input, query, interaction, cancellation, threads: threads)
+          answer.waitMilliseconds = waited
+          return answer
         }
       } onCancel: {
         cancellation.cancel()
@@ -275,6 +280,7 @@ public final class Searcher: Sendable {
   private struct Waiting: Sendable {
     var query: Query
     var cancellation: Cancellation
+    var clock = Stopwatch()
     var continuation: CheckedContinuation<Answer, any Error>
   }
 
@@ -301,13 +307,17 @@ public final class Searcher: Sendable {
       defer { waiting.removeFirst(min(Self.mostShared, waiting.count)) }
       return Array(waiting.prefix(Self.mostShared))
     }
-    var begun: [(waiting: Waiting, interaction: InteractionConfig?, encoded: EncodedQuery, milliseconds: Double)] = []
-    for one in taken {
+    var begun: [(waiting: Waiting, interaction: InteractionConfig?, encoded: EncodedQuery, answer: Answer)] = []
+    for var one in taken {
+      let waited = one.clock.lap()
       do {
         try one.cancellation.check()
         let (input, interaction) = try prepared(one.query)
         var clock = Stopwatch()
-        begun.append((one, interaction, try encode(input, one.query, kernels), clock.lap()))
+        let encoded = try encode(input, one.query, kernels)
+        var answer = Answer(results: [], encodeMilliseconds: clock.lap(), recallMilliseconds: 0, rerankMilliseconds: 0)
+        answer.waitMilliseconds = waited
+        begun.append((one, interaction, encoded, answer))
       } catch { one.continuation.resume(throwing: error) }
     }
     guard !begun.isEmpty else { return }
@@ -315,9 +325,10 @@ public final class Searcher: Sendable {
     let found = pipeline.recall(begun.map(\.encoded), limits: begun.map { recalled($0.waiting.query, $0.interaction) }, with: kernels)
     let milliseconds = clock.lap()
     for (one, found) in zip(begun, found) {
-      let answer = Answer(results: [], encodeMilliseconds: one.milliseconds, recallMilliseconds: milliseconds, rerankMilliseconds: 0)
+      var answer = one.answer
+      (answer.recallMilliseconds, answer.shared) = (milliseconds, begun.count)
       one.waiting.continuation.resume(
-        with: Result { try finish(answer, found, one.encoded, one.waiting.query, one.interaction, one.waiting.cancellation, kernels) })
+        with: Result { [answer] in try finish(answer, found, one.encoded, one.waiting.query, one.interaction, one.waiting.cancellation, kernels) })
     }
   }
 
@@ -420,7 +431,7 @@ public final class Searcher: Sendable {
 extension Segment: ItemSource {}
 
 /// Milliseconds since it was made, or since the last lap.
-private struct Stopwatch {
+private struct Stopwatch: Sendable {
   private var last = ContinuousClock.now
 
   mutating func lap() -> Double {

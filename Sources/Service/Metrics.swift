@@ -19,6 +19,8 @@ final class ServiceMetrics: Sendable {
   private struct State {
     var requests: [String: Int] = [:]
     var times: [String: Histogram] = [:]
+    var shared = 0
+    var answers = 0
   }
   private let state = Mutex(State())
 
@@ -29,7 +31,15 @@ final class ServiceMetrics: Sendable {
     }
   }
 
-  /// A part of an answer: encode, recall, rerank.
+  /// How many sentences a scan found something for.
+  func add(shared count: Int) {
+    state.withLock {
+      $0.shared += count
+      $0.answers += 1
+    }
+  }
+
+  /// A part of an answer: queue, encode, recall, rerank.
   func add(_ part: String, milliseconds: Double) {
     state.withLock { $0.times["ftf_\(part)_duration_seconds", default: Histogram()].add(milliseconds / 1000) }
   }
@@ -50,6 +60,7 @@ final class ServiceMetrics: Sendable {
       lines.append("\(name)_sum \(histogram.sum)")
       lines.append("\(name)_count \(sum)")
     }
+    lines += ["# TYPE ftf_batch_size summary", "ftf_batch_size_sum \(state.shared)", "ftf_batch_size_count \(state.answers)"]
     lines += ["# TYPE ftf_requests_inside gauge", "ftf_requests_inside \(inside)", "# TYPE ftf_images gauge", "ftf_images \(images)"]
     return lines.joined(separator: "\n") + "\n"
   }

@@ -127,6 +127,8 @@ final class SearchService: Sendable {
   func answer(_ query: Query, with searcher: Searcher) async throws -> Answer {
     do {
       let answer = try await searcher.answer(query, cancellation: cancellation())
+      metrics.add("queue", milliseconds: answer.waitMilliseconds)
+      metrics.add(shared: answer.shared)
       metrics.add("encode", milliseconds: answer.encodeMilliseconds)
       metrics.add("recall", milliseconds: answer.recallMilliseconds)
       metrics.add("rerank", milliseconds: answer.rerankMilliseconds)

@@ -154,7 +154,7 @@ with Server(ftf, work) as server:
     for connection in [*idle, slow]: connection.close()
 
     text = server.call("/metrics", raw=True)[2].decode()
-    assert 'ftf_requests_total{route="/v1/search",status="200"}' in text and "ftf_rerank_duration_seconds_bucket" in text
+    assert 'ftf_requests_total{route="/v1/search",status="200"}' in text and all(f"ftf_{part}_duration_seconds_bucket" in text for part in ("request", "queue", "encode", "recall", "rerank")) and "ftf_batch_size_sum" in text
     page = server.call("/", raw=True, Accept="text/html")[2].decode()
     assert "<!doctype html>" in page and "//" not in page, "it loads nothing from elsewhere"
     assert server.call("/page.js", raw=True)[0] == 200 and b"innerHTML" not in server.call("/page.js", raw=True)[2]
