@@ -61,8 +61,8 @@ extension Searcher {
       pairs.append((result.recallScore - match.result.recallScore, match.result, result))
     }
     pairs.sort { ($1.difference, $0.after.id) < ($0.difference, $1.after.id) }
-    var (places, changes) = (Places(), [Change]())
-    for pair in pairs where changes.count < top && places.take(pair.after.name, pair.after.pixels) {
+    var (places, changes) = (Places<FilePath>(), [Change]())
+    for pair in pairs where changes.count < top && places.take(FilePath(pair.after.name), pair.after.pixels) {
       changes.append(Change(rank: changes.count + 1, difference: pair.difference, before: pair.before, after: pair.after))
     }
     return changes

@@ -48,19 +48,18 @@ extension Answer.Result {
 }
 
 /// Windows that overlap and say the same are one place: the best of them stands for it (non-maximum suppression).
-struct Places {
+///
+/// A scene is known by its path or its source's id.
+struct Places<Scene: Hashable> {
   /// A window shows what another does where they share at least this much of the smaller; the windows of a grid share a quarter.
-  private static let same = 0.2
-  private var kept: [FilePath: [Window]] = [:]
+  private var same: Double { 0.2 }
+  private var kept: [Scene: [Window]] = [:]
 
-  /// Whether an entry is a place of its own.
-  mutating func take(_ entry: Catalog.Entry) -> Bool { take(entry.name, entry.window) }
-
-  mutating func take(_ name: String, _ window: Window?) -> Bool {
+  /// Whether a window of a scene, or all of it, is a place of its own.
+  mutating func take(_ scene: Scene, _ window: Window?) -> Bool {
     guard let window else { return true }
-    let path = FilePath(name)
-    if kept[path, default: []].contains(where: { $0.overlap(window) >= Self.same }) { return false }
-    kept[path, default: []].append(window)
+    if kept[scene, default: []].contains(where: { $0.overlap(window) >= same }) { return false }
+    kept[scene, default: []].append(window)
     return true
   }
 }

@@ -337,12 +337,12 @@ public final class Searcher: Sendable {
 
   /// Which of the candidates are places of their own, best first.
   private func places(_ found: ArraySlice<Candidate>, _ top: Int) throws -> [Int] {
-    var (places, shown) = (Places(), [Int]())
+    var (places, shown) = (Places<Int64>(), [Int]())
     for start in stride(from: 0, to: found.count, by: 64) where shown.count < top {
       let part = found.dropFirst(start).prefix(64)
-      let entries = try catalog.entries(target.kind, part.map(id))
+      let windows = try catalog.windows(part.map(id))
       for (i, candidate) in zip(part.indices, part) where shown.count < top {
-        if entries[id(candidate)].map({ places.take($0) }) ?? true { shown.append(i) }
+        if windows[id(candidate)].map({ places.take($0.source, $0.window) }) ?? true { shown.append(i) }
       }
     }
     return shown

@@ -235,6 +235,18 @@ package final class Catalog: Sendable {
     }
   }
 
+  /// Of images by their ids: the source, and the part of it that they show; nil for all of it.
+  package func windows(_ ids: [Int64]) throws -> [Int64: (source: Int64, window: Window?)] {
+    try read { db in
+      let statement = try db.cachedStatement(sql: "SELECT source, x, y, width, height FROM entries WHERE id = ?")
+      return try ids.reduce(into: [:]) { result, id in
+        guard let row = try Row.fetchOne(statement, arguments: [id]) else { return }
+        let x: Int? = row[1]
+        result[id] = (row[0], x.map { Window(x: $0, y: row[2], width: row[3], height: row[4]) })
+      }
+    }
+  }
+
   /// The live segments of a kind in the order of their ids, and the ids in segments that are no longer live.
   package func segments(_ kind: ItemKind) throws -> (segments: [Segment], dead: Set<Int64>) {
     do {
