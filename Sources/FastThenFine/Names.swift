@@ -107,11 +107,13 @@ extension ImageIndex {
   package func attributeValues() throws(FastThenFineError) -> [AttributeValues] {
     let (bins, choices) = (12, 30)
     return try FastThenFineError.wrapping { try catalog.attributeSummaries() }.map { summary in
-      let (least, most) = (summary.numbers.min(), summary.numbers.max())
+      let numbers = summary.numbers.filter(\.isFinite)
+      let (least, most) = (numbers.min(), numbers.max())
       var histogram: [Int] = []
-      if let least, let most, least < most {
+      // The ends of what a number can be are too far apart to be divided.
+      if let least, let most, least < most, (most - least).isFinite {
         histogram = [Int](repeating: 0, count: bins)
-        for number in summary.numbers { histogram[min(bins - 1, Int((number - least) / (most - least) * Double(bins)))] += 1 }
+        for number in numbers { histogram[min(bins - 1, Int((number - least) / (most - least) * Double(bins)))] += 1 }
       }
       return AttributeValues(
         name: summary.name, least: least, most: most, histogram: histogram, texts: Array(summary.texts.prefix(choices)),

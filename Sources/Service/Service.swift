@@ -40,6 +40,9 @@ public enum Service {
         idleTimeout: .seconds(60),
         httpDecoderConfiguration: .init(maxHeaderFieldSize: 16384, maxHeaderListSize: 65536, maxHeaderFieldCount: 100)))
     guard let (chain, key) = options.certificate else { return plain }
+    for file in [chain, key] where !FileManager.default.isReadableFile(atPath: file) {
+      throw FastThenFineError(.unusableFile, "\(file): cannot be read")
+    }
     do {
       let certificates = try NIOSSLCertificate.fromPEMFile(chain).map { NIOSSLCertificateSource.certificate($0) }
       let configuration = TLSConfiguration.makeServerConfiguration(

@@ -49,7 +49,8 @@ for name in hostile: shutil.copy(f"{goldens}/images/exact.png", f"{work}/images/
 run(ftf, "convert", f"{goldens}/tiny", "-o", f"{work}/tiny.ftf", "--precision", "fp32")
 run(ftf, "index", f"{work}/index", f"{work}/images", "--model", f"{work}/tiny.ftf")
 count = len(os.listdir(f"{work}/images"))
-lines = [json.dumps({"filename": "rgb.jpg", "datetime": "2024-06-01T00:00:00Z", "lon": 13.4, "lat": 52.5, "year": 2024})]
+lines = [json.dumps({"filename": "rgb.jpg", "datetime": "2024-06-01T00:00:00Z", "lon": 13.4, "lat": 52.5, "year": 2024, "wide": 1e308}),
+         json.dumps({"filename": "grey.png", "wide": -1e308})]
 with open(f"{work}/known.jsonl", "w") as file: file.write("\n".join(lines))
 run(ftf, "index", f"{work}/index", f"{work}/images", "--attributes", f"{work}/known.jsonl")
 said = json.loads(subprocess.run([ftf, "search", f"{work}/index", "--text", "a river", "--top", "5", "--json"], capture_output=True).stdout)
@@ -72,6 +73,8 @@ with Server(ftf, work) as server:
     without = server.call("/v1/search", {"text": "a river", "top": 5, "unlike": best[:1]})[1]["results"]
     assert best[0] not in [r["id"] for r in without] and len(without) == 5 and [r["rank"] for r in without] == [1, 2, 3, 4, 5]
     assert server.call("/v1/search", {"text": "a river", "unlike": [99999]})[0] == 422
+    attributes = {a["name"]: a for a in server.call("/v1/attributes")[1]["attributes"]}
+    assert attributes["wide"]["least"] == -1e308 and attributes["year"]["most"] == 2024 and not attributes["wide"]["histogram"]
     only = server.call("/v1/search", {"text": "a", "filter": "year = 2024"})[1]["results"]
     assert [r["id"] for r in only] == [rgb]
 
