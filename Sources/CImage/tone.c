@@ -104,31 +104,47 @@ void cimage_tone(const void *in, uint32_t width, uint32_t height, const uint8_t 
   }
 }
 
-uint64_t cimage_cut(const uint8_t *rgba, size_t stride, uint32_t width, uint32_t height, uint8_t *rgb, uint8_t mean[3]) {
-  uint64_t sums[3] = {0, 0, 0}, share = 0;
+// What there is of a row, 255 for every whole pixel.
+static uint64_t share_of(const uint8_t *rgba, uint32_t width) {
+  uint64_t sum = 0;
+  for (uint32_t x = 0; x < width; x++)
+    sum += rgba[4 * (size_t)x + 3];
+  return sum;
+}
+
+static void mean_of(const uint8_t *rgba, size_t stride, uint32_t width, uint32_t height, uint64_t share, uint8_t mean[3]) {
+  uint64_t sums[3] = {0, 0, 0};
   for (uint32_t y = 0; y < height; y++) {
     const uint8_t *in = rgba + y * stride;
-    uint8_t *out = rgb + (size_t)y * width * 3;
-    // Of a row they fit 32 bits.
-    uint32_t row[3] = {0, 0, 0}, there = 0;
-    for (uint32_t x = 0; x < width; x++, in += 4, out += 3) {
-      for (int c = 0; c < 3; c++) {
-        out[c] = in[c];
-        row[c] += (uint32_t)in[c] * in[3] / 255;
-      }
-      there += in[3];
-    }
-    for (int c = 0; c < 3; c++)
-      sums[c] += row[c];
-    share += there;
+    for (uint32_t x = 0; x < width; x++, in += 4)
+      for (int c = 0; c < 3; c++)
+        sums[c] += (uint32_t)in[c] * in[3] / 255;
   }
   for (int c = 0; c < 3; c++)
     mean[c] = share ? (uint8_t)(sums[c] * 255 / share) : 0;
-  if (share == (uint64_t)width * height * 255)
+}
+
+uint64_t cimage_cut(const uint8_t *rgba, size_t stride, uint32_t width, uint32_t height, uint8_t *rgb, uint8_t *mean) {
+  uint64_t share = 0;
+  for (uint32_t y = 0; y < height; y++) {
+    const uint8_t *in = rgba + y * stride;
+    uint8_t *out = rgb + (size_t)y * width * 3;
+    share += share_of(in, width);
+    // Four bytes at once, of which the next pixel overwrites one.
+    for (uint32_t x = 0; x + 1 < width; x++, in += 4, out += 3)
+      memcpy(out, in, 4);
+    memcpy(out, in, 3);
+  }
+  const int is_whole = share == (uint64_t)width * height * 255;
+  if (is_whole && !mean)
     return share;
-  for (uint32_t y = 0; y < height; y++)
+  uint8_t own[3];
+  mean_of(rgba, stride, width, height, share, own);
+  if (mean)
+    memcpy(mean, own, 3);
+  for (uint32_t y = 0; y < height && !is_whole; y++)
     for (uint32_t x = 0; x < width; x++)
       if (rgba[y * stride + 4 * (size_t)x + 3] == 0)
-        memcpy(rgb + ((size_t)y * width + x) * 3, mean, 3);
+        memcpy(rgb + ((size_t)y * width + x) * 3, own, 3);
   return share;
 }

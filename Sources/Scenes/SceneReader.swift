@@ -223,15 +223,16 @@ package final class SceneReader {
     let y1 = min(strip.end, max(y0 + 1, Int((Double(window.y + window.height) * scale.y).rounded())))
     let (width, height) = (x1 - x0, y1 - y0)
     guard width > 0, height > 0 else { return nil }
+    // A picture is seen as any other is; of the ground nothing is cut off.
+    let isPadded = !(grid.isWhole && scene.ground == nil) && !RGBImage.isSquare(width, height)
     let rgb = AlignedBuffer<UInt8>(uninitialised: width * height * 3)
-    var mean: [UInt8] = [0, 0, 0]
+    let mean = isPadded ? AlignedBuffer<UInt8>(count: 3, repeating: 0) : nil
     let share = unsafe cimage_cut(
-      strip.address(x: x0, y: y0), strip.columns.count * 4, UInt32(width), UInt32(height), rgb.address, &mean)
+      strip.address(x: x0, y: y0), strip.columns.count * 4, UInt32(width), UInt32(height), rgb.address, mean?.address)
     // Mostly nothing: less than half of it is there.
     guard share > 0, share * 2 >= UInt64(width * height) * 255 else { return nil }
     let image = RGBImage(width: width, height: height, pixels: rgb)
-    // A picture is seen as any other is; of the ground nothing is cut off.
-    return grid.isWhole && scene.ground == nil ? image : image.padded(with: mean)
+    return mean.map { image.padded(with: [$0[0], $0[1], $0[2]]) } ?? image
   }
 }
 
@@ -275,10 +276,11 @@ private final class StripBuffer {
 }
 
 extension RGBImage {
+  /// Windows are square to a pixel; what differs by more is the edge of a scene.
+  fileprivate static func isSquare(_ width: Int, _ height: Int) -> Bool { abs(width - height) * 50 <= max(width, height) }
+
   /// Made square, so that a model that cuts out the middle sees all of it.
   fileprivate func padded(with color: [UInt8]) -> RGBImage {
-    // Windows are square to a pixel; what differs by more is the edge of a scene.
-    guard abs(width - height) * 50 > max(width, height) else { return self }
     let side = max(width, height)
     let out = AlignedBuffer<UInt8>(uninitialised: side * side * 3)
     let (left, top) = ((side - width) / 2, (side - height) / 2)

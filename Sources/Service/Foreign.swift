@@ -10,7 +10,8 @@ extension SearchService {
     router.post("/v1/rerank") { request, _ in try await self.rerank(request) }
     router.post("/knn-service") { request, _ in try await self.neighbours(request) }
     router.get("/v1/models") { _, _ -> Response in
-      JSON.response(["object": "list", "data": [["id": self.now.index.modelName, "object": "model", "created": 0, "owned_by": "local"]]])
+      let names = Set(self.archives.map(\.now.index.modelName)).sorted()
+      return JSON.response(["object": "list", "data": names.map { ["id": $0, "object": "model", "created": 0, "owned_by": "local"] as [String: Any] }])
     }
   }
 
@@ -38,7 +39,8 @@ extension SearchService {
     let format = try fields.string("encoding_format") ?? "float"
     guard ["float", "base64"].contains(format) else { throw Problem(.unprocessableContent, "bad_input", "encoding_format is float or base64") }
     let isBase64 = format == "base64"
-    let (engine, cancellation) = (engine, cancellation())
+    let (archive, cancellation) = (try archive(fields.string("index")), cancellation())
+    let engine = archive.engine
     let made: [[Float]]
     do {
       made = try await compute { _ in
@@ -60,7 +62,7 @@ extension SearchService {
       return ["object": "embedding", "index": i, "embedding": bytes as Any? ?? vector.map(Double.init)]
     }
     return JSON.response([
-      "object": "list", "data": data, "model": now.index.modelName, "usage": ["prompt_tokens": tokens, "total_tokens": tokens],
+      "object": "list", "data": data, "model": archive.now.index.modelName, "usage": ["prompt_tokens": tokens, "total_tokens": tokens],
     ])
   }
 
@@ -79,6 +81,7 @@ extension SearchService {
       return id
     }
     let top = try fields.integer("top_n", in: 1...10_000) ?? ids.count
+    let now = try archive(fields.string("index")).now
     let found: [Answer.Result]
     do {
       found = try await now.searcher.rank(SearchRequest.sentence(query), among: Set(ids), cancellation: cancellation())
@@ -102,9 +105,11 @@ extension SearchService {
     values["image"] = try fields.string("image")
     guard values.count == 1 else { throw Problem(.unprocessableContent, "bad_input", "give one of text and image") }
     values["top"] = min(SearchRequest.mostResults, try fields.integer("num_images", in: 1...1_000_000) ?? 40)
-    let answer = try await answer(SearchRequest(Fields(values)).query, with: now.searcher)
+    // The client always names an index, whatever there is.
+    let archive = archives.count == 1 ? archives[0] : try archive(fields.string("indice_name"))
+    let answer = try await answer(SearchRequest(Fields(values)).query, with: archive.now.searcher)
     let list = answer.results.map { result -> [String: Any] in
-      ["id": result.id, "similarity": Double(result.score), "url": "/v1/images/\(result.id)/original", "caption": result.name]
+      ["id": result.id, "similarity": Double(result.score), "url": address(of: result.id, "/original", in: archive), "caption": result.name]
     }
     return JSON.response(list)
   }

@@ -6,9 +6,11 @@ enum OpenAPI {
   private typealias Object = [String: Any]
 
   /// The document, in JSON.
-  static let document = JSON.data(whole)
+  ///
+  /// - Parameter names: of the indexes.
+  static func document(_ names: [String]) -> Data { JSON.data(whole(names)) }
 
-  private static var whole: Object {
+  private static func whole(_ names: [String]) -> Object {
     [
       "openapi": "3.1.0",
       "info": [
@@ -16,7 +18,7 @@ enum OpenAPI {
         "description": "Finds overhead images by a sentence or a picture. Where a token is asked for, it is sent as Authorization: Bearer.",
       ],
       "components": [
-        "schemas": schemas,
+        "schemas": schemas.merging(["name": ["type": "string", "enum": names, "description": "Of an index; the first if it is left out."]]) { $1 },
         "securitySchemes": ["token": ["type": "http", "scheme": "bearer"]],
         "responses": [
           "problem": [
@@ -48,29 +50,29 @@ enum OpenAPI {
   private static var paths: Object {
     [
       "/v1/search": ["post": post("Search by a sentence, a picture, or an image of the index.", ref("search"), ref("answer"))],
-      "/v1/index": ["get": get("What is served.", ref("index"))],
-      "/v1/attributes": ["get": get("What filters can choose from.", ref("attributes"))],
-      "/v1/images/{id}": ["get": get("What is known of an image.", ref("result"), [id])],
+      "/v1/index": ["get": get("What is served.", ref("index"), [index])],
+      "/v1/attributes": ["get": get("What filters can choose from.", ref("attributes"), [index])],
+      "/v1/images/{id}": ["get": get("What is known of an image.", ref("result"), [id, index])],
       "/v1/images/{id}/thumbnail": [
         "get": get(
-          "A small picture.", nil, [id, parameter("size", integer(16, 1024), "Pixels of the shorter side; 224 if it is left out.")], jpeg)
+          "A small picture.", nil, [id, index, parameter("size", integer(16, 1024), "Pixels of the shorter side; 224 if it is left out.")], jpeg)
       ],
       "/v1/images/{id}/heatmap": [
         "get": get(
           "Where a sentence is found in an image: over its picture, or as shares of a grid.", nil,
           [
-            id, parameter("q", ["type": "string", "minLength": 1, "maxLength": 1000], "The sentence.", isRequired: true),
+            id, index, parameter("q", ["type": "string", "minLength": 1, "maxLength": 1000], "The sentence.", isRequired: true),
             parameter("format", ["type": "string", "enum": ["jpeg", "json"]], "json for the grid."),
           ], jpeg.merging(["application/json": ["schema": ref("heat")]]) { $1 })
       ],
       "/v1/images/{id}/original": [
-        "get": get("The file that was indexed.", nil, [id], jpeg.merging(["image/png": binary, "application/octet-stream": binary]) { $1 })
+        "get": get("The file that was indexed.", nil, [id, index], jpeg.merging(["image/png": binary, "application/octet-stream": binary]) { $1 })
       ],
       "/v1/embeddings": ["post": post("Vectors, as OpenAI's API has them.", ref("embeddings"), ref("vectors"))],
       "/v1/models": ["get": get("The model, as OpenAI's API has it.", ["type": "object", "required": ["data"]])],
       "/v1/rerank": ["post": post("Images of the index by a sentence, as Cohere's and Jina's APIs have it.", ref("rerank"), ref("ranking"))],
       "/knn-service": ["post": post("clip-retrieval's search.", ref("neighbours"), ["type": "array", "items": ["type": "object"]])],
-      "/collections": ["get": get("STAC: the one collection.", ["type": "object", "required": ["collections", "links"]])],
+      "/collections": ["get": get("STAC: a collection for each index.", ["type": "object", "required": ["collections", "links"]])],
       "/collections/{collection}": ["get": get("STAC: the collection.", ["type": "object", "required": ["id", "links"]], [collection])],
       "/collections/{collection}/items/{id}": ["get": get("STAC: an image.", nil, [collection, id], feature)],
       "/conformance": ["get": get("STAC: what is kept to.", ["type": "object", "required": ["conformsTo"]])],
@@ -113,7 +115,9 @@ enum OpenAPI {
   }
 
   private static var id: Object { ["name": "id", "in": "path", "required": true, "schema": integer(0, nil), "description": "Of an image of the index."] }
-  private static var collection: Object { ["name": "collection", "in": "path", "required": true, "schema": ["type": "string", "enum": ["images"]]] }
+  private static var collection: Object { ["name": "collection", "in": "path", "required": true, "schema": ref("name")] }
+  private static var named: Object { ["anyOf": [ref("name"), ["type": "null"]]] }
+  private static var index: Object { ["name": "index", "in": "query", "required": false, "schema": ref("name")] }
   private static var binary: Object { [:] }
   private static var jpeg: Object { ["image/jpeg": binary] }
   private static var plain: Object { ["text/plain": ["schema": ["type": "string"]]] }
@@ -160,7 +164,7 @@ enum OpenAPI {
       "search": object(
         [],
         [
-          "text": text(1, "What to look for."), "image": image, "id": integer(0, nil).merging(["description": "More like this image of the index."]) { $1 },
+          "index": named, "text": text(1, "What to look for."), "image": image, "id": integer(0, nil).merging(["description": "More like this image of the index."]) { $1 },
           "top": optional("integer", "Results at most; 10.", ["minimum": 1, "maximum": SearchRequest.mostResults]),
           "candidates": optional("integer", "Of recall's best, how many are reranked.", ["minimum": 1, "maximum": 10_000]),
           "interaction": ["type": ["string", "null"], "enum": InteractionMode.allCases.map(\.rawValue) + [NSNull()] as [Any], "description": "How they are reranked."],
@@ -187,8 +191,11 @@ enum OpenAPI {
         ["query", "encode_ms", "recall_ms", "rerank_ms", "results"],
         ["query": ["type": "string"], "encode_ms": number, "recall_ms": number, "rerank_ms": number, "results": ["type": "array", "items": ref("result")]]),
       "index": object(
-        ["images", "model", "dimension", "suggestions"],
-        ["images": integer(0, nil), "model": ["type": "string"], "dimension": integer(1, nil), "suggestions": ["type": "array", "items": ["type": "string"]]]),
+        ["name", "images", "model", "dimension", "suggestions", "indexes"],
+        [
+          "name": ref("name"), "indexes": ["type": "array", "items": object(["name", "images"], ["name": ref("name"), "images": integer(0, nil)])],
+          "images": integer(0, nil), "model": ["type": "string"], "dimension": integer(1, nil), "suggestions": ["type": "array", "items": ["type": "string"]],
+        ]),
       "attributes": object(
         ["attributes"],
         [
@@ -209,7 +216,7 @@ enum OpenAPI {
       "embeddings": object(
         ["input"],
         [
-          "input": ["oneOf": [ref("input"), ["type": "array", "items": ref("input"), "minItems": 1, "maxItems": SearchService.mostInputs]]],
+          "index": named, "input": ["oneOf": [ref("input"), ["type": "array", "items": ref("input"), "minItems": 1, "maxItems": SearchService.mostInputs]]],
           "encoding_format": ["type": ["string", "null"], "enum": ["float", "base64", NSNull()] as [Any]],
         ]),
       "input": ["oneOf": [text(1), object(["image"], ["image": image])]],
@@ -224,7 +231,7 @@ enum OpenAPI {
       "rerank": object(
         ["query", "documents"],
         [
-          "query": text(1),
+          "index": named, "query": text(1),
           "documents": [
             "type": "array", "minItems": 1, "maxItems": 10_000,
             "items": ["oneOf": [["type": "integer"], ["type": "string", "pattern": "^[0-9]{1,18}$"], object(["id"], ["id": ["type": "integer"]])]],
@@ -234,7 +241,11 @@ enum OpenAPI {
         ["id", "model", "results"],
         ["results": ["type": "array", "items": object(["index", "relevance_score"], ["index": integer(0, nil), "relevance_score": number])]]),
       "neighbours": object(
-        [], ["text": text(1), "image": image, "num_images": optional("integer", "Results at most; 40.", ["minimum": 1, "maximum": 1_000_000])]
+        [],
+        [
+          "indice_name": ["type": ["string", "null"], "description": "An index, where there are several."], "text": text(1), "image": image,
+          "num_images": optional("integer", "Results at most; 40.", ["minimum": 1, "maximum": 1_000_000]),
+        ]
       ).merging(["oneOf": ["text", "image"].map { ["required": [$0]] }]) { $1 },
       "stac": object(
         [],
@@ -243,7 +254,7 @@ enum OpenAPI {
           "datetime": optional("string", "A time, or two with / between."), "filter": optional("string", "A condition."),
           "limit": optional("integer", "Items of a page, at most 1000.", ["minimum": 1, "maximum": 100_000]),
           "token": optional("string", "Where a page begins."), "collections": ["type": ["array", "null"], "items": ["type": "string"]],
-        "ids": ["type": ["array", "null"], "items": ["type": "string"]],
+          "ids": ["type": ["array", "null"], "items": ["type": "string"]],
         ]),
       "item": object(["type", "id", "geometry", "properties", "links", "assets"], ["type": ["const": "Feature"], "id": ["type": "string"]]),
       "items": object(["type", "features", "links"], ["type": ["const": "FeatureCollection"], "features": ["type": "array", "items": ref("item")]]),

@@ -37,6 +37,8 @@ enum Page {
         <input id="file" class="hidden" type="file" accept="image/jpeg,image/png">
       </form>
       <div class="more">
+        <label class="archive" for="archive" hidden>In</label>
+        <select id="archive" class="archive" hidden></select>
         <label for="filter">Only where</label>
         <input id="filter" type="text" placeholder="datetime >= '2024-06-01' and eo:cloud_cover < 20" autocomplete="off" spellcheck="false">
         <label for="heat">Heat</label>
@@ -69,7 +71,7 @@ enum Page {
     .more input[type=text]{padding:6px 10px;font:13px ui-monospace,monospace}.more input[type=range]{width:110px;accent-color:var(--accent)}
     #suggestions:not([hidden]){display:flex;flex-wrap:wrap;gap:6px;margin-top:10px}#suggestions button{padding:4px 11px;border-radius:14px;font-size:13px;color:var(--soft)}
     #conditions{margin-top:8px;color:var(--soft);font-size:13px}#choices{display:flex;flex-wrap:wrap;gap:10px 18px;padding:10px 0}#choices fieldset{border:1px solid var(--line);border-radius:8px;padding:6px 10px;min-width:0;max-width:100%}
-    #choices legend{padding:0 4px;unicode-bidi:isolate}#choices input{width:92px;padding:4px 6px;font:13px system-ui}#choices select{max-width:240px;padding:5px;font:inherit;color:inherit;background:var(--card);border:1px solid var(--line);border-radius:6px}
+    #choices legend{padding:0 4px;unicode-bidi:isolate}#choices input{width:92px;padding:4px 6px;font:13px system-ui}select{max-width:240px;padding:5px;font:inherit;color:inherit;background:var(--card);border:1px solid var(--line);border-radius:6px}
     .bars{display:flex;align-items:flex-end;gap:1px;height:28px;margin-bottom:4px}.bars i{flex:1;background:var(--accent);opacity:.55;min-height:1px}
     #parts:not([hidden]){display:flex;flex-wrap:wrap;gap:4px;margin-top:8px}#parts button{padding:2px 9px;border-radius:12px;font-size:13px}#parts button[aria-pressed=true]{background:var(--accent);color:var(--on)}
     #beyond{text-align:center}#status{min-height:1.5em;margin:0 0 10px;color:var(--soft);font-variant-numeric:tabular-nums}#status.bad{color:#c0392b}
@@ -91,7 +93,7 @@ enum Page {
   static let script = #"""
     'use strict';
     const $ = id => document.getElementById(id);
-    let token = sessionStorage.getItem('token') || '', run = 0, last = null, picture = null, like = null, part = '', most = 24, unlike = [];
+    let token = sessionStorage.getItem('token') || '', run = 0, last = null, picture = null, like = null, part = '', most = 24, unlike = [], archive = '';
     const picked = new Set();
 
     const wait = seconds => new Promise(done => setTimeout(done, 1000 * seconds));
@@ -114,6 +116,9 @@ enum Page {
     }
     const post = (path, body) => call(path, {method: 'POST', headers: {'Content-Type': 'application/json'}, body: JSON.stringify(body)}).then(r => r.json());
 
+    // The address in the index that is chosen, where there is a choice.
+    const at = path => archive ? path + (path.includes('?') ? '&' : '?') + 'index=' + encodeURIComponent(archive) : path;
+
     // Without a token pictures load by themselves; with one they are fetched, since an image cannot show it.
     async function show(image, path) {
       if (!token) { image.src = path; return; }
@@ -130,7 +135,7 @@ enum Page {
 
     function card(result, words) {
       const image = element('img', {alt: 'result ' + result.rank, loading: 'lazy'});
-      show(image, `/v1/images/${result.id}/thumbnail`);
+      show(image, at(`/v1/images/${result.id}/thumbnail`));
       const box = element('div', {className: 'picture'}, image, element('b', {className: 'rank', textContent: result.rank}));
       if (words) box.addEventListener('pointerenter', () => heat(box, result.id, words));
       box.heat = words ? () => heat(box, result.id, words) : null;
@@ -146,7 +151,7 @@ enum Page {
       less.addEventListener('click', () => { unlike.push(result.id); search(); });
       const open = element('button', {type: 'button', textContent: 'Open'});
       open.addEventListener('click', async () => {
-        const large = await call(`/v1/images/${result.id}/thumbnail?size=1024`);
+        const large = await call(at(`/v1/images/${result.id}/thumbnail?size=1024`));
         window.open(URL.createObjectURL(await large.blob()), '_blank', 'noopener');
       });
       const caption = element('figcaption', {}, element('span', {className: 'name', dir: 'auto', textContent: name, title: result.path}),
@@ -167,7 +172,7 @@ enum Page {
       if (known && known.dataset.words === asked) return;
       const image = known || element('img', {className: 'heat', alt: ''});
       image.dataset.words = asked;
-      show(image, `/v1/images/${id}/heatmap?q=${encodeURIComponent(asked)}`);
+      show(image, at(`/v1/images/${id}/heatmap?q=${encodeURIComponent(asked)}`));
       if (!known) box.append(image);
     }
 
@@ -230,9 +235,24 @@ enum Page {
     }
 
     async function showConditions() {
-      const {attributes} = await (await call('/v1/attributes')).json();
+      const {attributes} = await (await call(at('/v1/attributes'))).json();
       $('choices').replaceChildren(...attributes.map(control).filter(box => box).slice(0, 24));
       $('conditions').hidden = !$('choices').children.length;
+    }
+
+    // What is known of the index that is chosen.
+    async function showIndex() {
+      const index = await (await call(at('/v1/index'))).json();
+      $('index').textContent = `${index.images.toLocaleString()} images · ${index.model}`;
+      for (const part of document.querySelectorAll('.archive')) part.hidden = index.indexes.length < 2;
+      $('archive').replaceChildren(...index.indexes.map(({name, images}) =>
+        element('option', {value: name, textContent: `${name} (${images.toLocaleString()})`, selected: name === index.name})));
+      $('suggestions').replaceChildren(...index.suggestions.map(words => {
+        const button = element('button', {type: 'button', textContent: words});
+        button.addEventListener('click', () => { picture = null; like = null; unlike = []; $('words').value = words; search(); });
+        return button;
+      }));
+      await showConditions();
     }
 
     // What stays moves to its new place; what is new comes in.
@@ -316,6 +336,7 @@ enum Page {
       const words = $('words').value.trim(), filter = $('filter').value.trim(), mine = ++run;
       const body = {top: most};
       $('more').hidden = true;
+      if (archive) body.index = archive;
       if (filter) body.filter = filter;
       if (unlike.length) body.unlike = unlike.slice(-100);
       if (picture) body.image = picture; else if (like !== null) body.id = like; else if (words) body.text = words;
@@ -323,6 +344,7 @@ enum Page {
       const address = new URLSearchParams();
       if (body.text) address.set('q', words);
       if (body.id !== undefined) address.set('like', like);
+      if (archive) address.set('index', archive);
       if (filter) address.set('filter', filter);
       if (unlike.length) address.set('unlike', unlike.join(' '));
       history.replaceState(null, '', '?' + address);
@@ -369,6 +391,12 @@ enum Page {
     $('form').addEventListener('submit', event => { event.preventDefault(); picture = null; like = null; most = 24; unlike = []; search(); });
     $('more').addEventListener('click', () => { most = Math.min(1000, most * 4); search(); });
     $('filter').addEventListener('change', search);
+    $('archive').addEventListener('change', async () => {
+      // Ids and attributes are of one index.
+      archive = $('archive').value; like = null; unlike = []; $('filter').value = '';
+      try { await showIndex(); } catch (error) { say(error.message, true); }
+      search();
+    });
     $('file').addEventListener('change', event => take(event.target.files[0]));
     $('heat').addEventListener('input', event => {
       document.body.style.setProperty('--heat', event.target.value / 100);
@@ -391,14 +419,8 @@ enum Page {
       unlike = (address.get('unlike') || '').split(' ').filter(id => id).map(Number);
       if (address.has('like')) like = Number(address.get('like'));
       try {
-        const index = await (await call('/v1/index')).json();
-        $('index').textContent = `${index.images.toLocaleString()} images · ${index.model}`;
-        for (const words of index.suggestions) {
-          const button = element('button', {type: 'button', textContent: words});
-          button.addEventListener('click', () => { picture = null; like = null; unlike = []; $('words').value = words; search(); });
-          $('suggestions').append(button);
-        }
-        await showConditions();
+        archive = address.get('index') || '';
+        await showIndex();
       } catch (error) { say(error.message, true); }
       search();
     })();

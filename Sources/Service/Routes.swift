@@ -19,39 +19,40 @@ extension SearchService {
     for path in ["/readyz", "/health"] as [RouterPath] {
       router.get(path) { _, _ -> Response in
         guard self.isOpen else { throw Problem(.serviceUnavailable, "draining", "it is going down") }
-        return JSON.response(["status": "ok", "images": self.now.searcher.count])
+        return JSON.response(["status": "ok", "images": self.images])
       }
     }
     router.get("/metrics") { _, _ -> Response in
-      let text = self.metrics.text(inside: self.gates.searches.count + self.gates.rest.count, images: self.now.searcher.count)
+      let text = self.metrics.text(inside: self.gates.searches.count + self.gates.rest.count, images: self.images)
       return Response(status: .ok, headers: [.contentType: "text/plain; version=0.0.4"], body: .init(byteBuffer: ByteBuffer(string: text)))
     }
+    let document = OpenAPI.document(archives.map(\.name))
     router.get("/openapi.json") { _, _ -> Response in
-      Response(status: .ok, headers: [.contentType: "application/json"], body: .init(byteBuffer: ByteBuffer(bytes: OpenAPI.document)))
+      Response(status: .ok, headers: [.contentType: "application/json"], body: .init(byteBuffer: ByteBuffer(bytes: document)))
     }
-    router.get("/v1/index") { _, _ in try self.index() }
-    router.get("/v1/attributes") { _, _ in try await self.attributes() }
+    router.get("/v1/index") { request, _ in try self.index(self.archive(request)) }
+    router.get("/v1/attributes") { request, _ in try await self.attributes(self.archive(request).now) }
     router.post("/v1/search") { request, _ in try await self.search(request) }
-    router.get("/v1/images/:id") { _, context in JSON.response(try self.item(context).object()) }
+    router.get("/v1/images/:id") { request, context in JSON.response(try self.item(context, in: self.archive(request)).object()) }
     router.get("/v1/images/:id/thumbnail") { request, context in try await self.thumbnail(request, context) }
     router.get("/v1/images/:id/heatmap") { request, context in try await self.heatmap(request, context) }
-    router.get("/v1/images/:id/original") { _, context in try self.original(context) }
+    router.get("/v1/images/:id/original") { request, context in try self.original(self.item(context, in: self.archive(request))) }
     addForeign(to: router)
     addSTAC(to: router)
     addPage(to: router)
     return router
   }
 
-  private func index() throws -> Response {
-    let now = now
+  private func index(_ archive: Archive) throws -> Response {
+    let now = archive.now
     return JSON.response([
-      "images": now.searcher.count, "model": now.index.modelName, "dimension": now.index.dimension,
-      "states_probabilities": engine.statesProbabilities, "suggestions": options.suggestions,
+      "name": archive.name, "images": now.searcher.count, "model": now.index.modelName, "dimension": now.index.dimension,
+      "states_probabilities": archive.engine.statesProbabilities, "suggestions": archive.suggestions,
+      "indexes": archives.map { ["name": $0.name, "images": $0.now.searcher.count] as [String: Any] },
     ])
   }
 
-  private func attributes() async throws -> Response {
-    let now = now
+  private func attributes(_ now: Archive.Moment) async throws -> Response {
     let found: [ImageIndex.AttributeValues]
     do { found = try await compute { _ in try now.attributeValues() } } catch { throw Problem.wrapping(error) }
     let list = found.map { attribute -> [String: Any] in
@@ -79,8 +80,7 @@ extension SearchService {
       fields = try await JSON.object(request, limit: options.bodyLimit)
     }
     let asked = try SearchRequest(fields)
-    let now = now
-    let searcher = try await self.searcher(asked.filter, asked.area, now)
+    let searcher = try await self.searcher(asked.filter, asked.area, archive(fields.string("index")).now)
     var answer = try await answer(asked.query, with: searcher)
     if let like = asked.like {
       answer.results.removeAll { $0.id == like }
@@ -91,7 +91,7 @@ extension SearchService {
   }
 
   /// Filters read the catalog, which takes its time.
-  func searcher(_ filter: String?, _ area: SearchArea?, _ now: Moment) async throws -> Searcher {
+  func searcher(_ filter: String?, _ area: SearchArea?, _ now: Archive.Moment) async throws -> Searcher {
     guard filter != nil || area != nil else { return now.searcher }
     do { return try await compute { _ in try now.searcher(filter: filter, area: area) } } catch { throw Problem.wrapping(error) }
   }
@@ -99,15 +99,14 @@ extension SearchService {
   // MARK: Images
 
   /// Indexed images only: what the address says is a number, never a path.
-  func item(_ context: ServiceContext) throws -> Answer.Result {
-    guard let id = context.parameters.get("id").flatMap({ Int64($0) }), let item = try? now.searcher.item(id) else {
+  func item(_ context: ServiceContext, in archive: Archive) throws -> Answer.Result {
+    guard let id = context.parameters.get("id").flatMap({ Int64($0) }), let item = try? archive.now.searcher.item(id) else {
       throw Problem(.notFound, "not_found", "the index has no image of that id")
     }
     return item
   }
 
-  private func picture(_ item: Answer.Result) async throws -> RGBImage {
-    let engine = engine
+  private func picture(_ item: Answer.Result, _ engine: Engine) async throws -> RGBImage {
     do { return try await compute { _ in try engine.picture(of: item) } } catch {
       throw Problem(.notFound, "unusable_image", "its file cannot be read any more")
     }
@@ -122,7 +121,8 @@ extension SearchService {
   private func thumbnail(_ request: Request, _ context: ServiceContext) async throws -> Response {
     let side = request.uri.queryParameters["size"].map { Int(String($0)) ?? 0 } ?? 224
     guard (16...1024).contains(side) else { throw Problem(.unprocessableContent, "bad_input", "size lies in 16...1024") }
-    let picture = try await picture(item(context))
+    let archive = try archive(request)
+    let picture = try await picture(item(context, in: archive), archive.engine)
     return try await compute { _ in
       let short = min(picture.width, picture.height)
       guard short > side else { return Self.jpeg(picture) }
@@ -132,27 +132,28 @@ extension SearchService {
 
   /// Where a sentence was found in an image: over its picture, or with format=json as a grid.
   private func heatmap(_ request: Request, _ context: ServiceContext) async throws -> Response {
-    let item = try item(context)
+    let archive = try archive(request)
+    let item = try item(context, in: archive)
     let sentence = try SearchRequest.sentence(request.uri.queryParameters["q"].map { String($0) } ?? "")
     let format = request.uri.queryParameters["format"].map { String($0) } ?? "jpeg"
     guard sentence.unicodeScalars.count <= 1000, ["jpeg", "json"].contains(format) else {
       throw Problem(.unprocessableContent, "bad_input", "q has 1 to 1000 characters, format is jpeg or json")
     }
-    let found = try await now.searcher.rank(sentence, among: [item.id], cancellation: cancellation())
+    let found = try await archive.now.searcher.rank(sentence, among: [item.id], cancellation: cancellation())
     guard let weights = found.first?.attention else { throw Problem(.unprocessableContent, "no_heat", "this model reranks nothing") }
+    let engine = archive.engine
     let side = engine.patchGrid
     if format == "json" {
       let grid = (0..<side).map { row in weights[row * side..<(row + 1) * side].map(Double.init) }
       return JSON.response(["id": item.id, "query": sentence, "score": Double(found[0].score), "grid": grid])
     }
-    let (picture, engine) = (try await picture(item), engine)
+    let picture = try await picture(item, engine)
     return try await compute { _ in Self.jpeg(HeatMap.overlay(weights, side: side, on: engine.prepared(picture))) }
   }
 
   private static let mostOriginalBytes = 64 << 20
 
-  private func original(_ context: ServiceContext) throws -> Response {
-    let item = try item(context)
+  private func original(_ item: Answer.Result) throws -> Response {
     let path = item.pathBytes.map { FilePath(bytes: $0) } ?? FilePath(item.name)
     guard let data = try? RGBImage.bytes(path.spelling), data.count <= Self.mostOriginalBytes else {
       throw Problem(.notFound, "unusable_image", "its file cannot be read any more, or is too large to send")

@@ -4,24 +4,23 @@ import HTTPTypes
 import Hummingbird
 import Interchange
 
-/// A STAC API over the index, with free text: pystac-client finds places by a sentence.
+/// A STAC API, with free text: pystac-client finds places by a sentence. Each index is a collection.
 extension SearchService {
-  private static let collection = "images"
   private static let version = "1.0.0"
   private static let mostItems = 1000
 
   func addSTAC(to router: Router<ServiceContext>) {
     router.get("/conformance") { _, _ in JSON.response(["conformsTo": Self.conformance]) }
     router.get("/collections") { request, _ in
-      JSON.response(["collections": [self.collection(self.root(request))], "links": [Self.link("self", self.root(request) + "/collections")]])
+      let root = self.root(request)
+      return JSON.response(["collections": self.archives.map { Self.collection($0, root) }, "links": [Self.link("self", root + "/collections")]])
     }
     router.get("/collections/:collection") { request, context -> Response in
-      try Self.check(context)
-      return JSON.response(self.collection(self.root(request)))
+      JSON.response(Self.collection(try self.archive(context), self.root(request)))
     }
     router.get("/collections/:collection/items/:id") { request, context -> Response in
-      try Self.check(context)
-      return JSON.response(Self.feature(try self.item(context), self.root(request)), type: "application/geo+json")
+      let archive = try self.archive(context)
+      return JSON.response(self.feature((archive, try self.item(context, in: archive)), self.root(request)), type: "application/geo+json")
     }
     router.get("/search") { request, _ in
       var values: [String: Any] = [:]
@@ -46,8 +45,16 @@ extension SearchService {
     "https://api.stacspec.org/v1.0.0-rc.1/item-search#free-text", "http://www.opengis.net/spec/ogcapi-features-1/1.0/conf/geojson",
   ]
 
-  private static func check(_ context: ServiceContext) throws {
-    guard context.parameters.get("collection") == collection else { throw Problem(.notFound, "not_found", "there is no such collection") }
+  private typealias Found = (archive: Archive, item: Answer.Result)
+
+  private func archive(_ context: ServiceContext) throws -> Archive {
+    let name = context.parameters.get("collection").map { $0.removingPercentEncoding ?? $0 }
+    guard let found = archives.first(where: { $0.name == name }) else { throw Problem(.notFound, "not_found", "there is no such collection") }
+    return found
+  }
+
+  private static func path(of archive: Archive) -> String {
+    "/collections/" + (archive.name.addingPercentEncoding(withAllowedCharacters: .alphanumerics) ?? "")
   }
 
   /// As the client calls it.
@@ -73,24 +80,25 @@ extension SearchService {
       "links": [
         Self.link("self", root + "/"), Self.link("root", root + "/"), Self.link("conformance", root + "/conformance"),
         Self.link("service-desc", root + "/openapi.json", type: "application/vnd.oai.openapi+json;version=3.1"),
-        Self.link("data", root + "/collections"), Self.link("child", root + "/collections/\(Self.collection)"),
+        Self.link("data", root + "/collections"),
         Self.link("search", root + "/search", type: "application/geo+json", method: "GET"),
         Self.link("search", root + "/search", type: "application/geo+json", method: "POST"),
-      ],
+      ] + archives.map { Self.link("child", root + Self.path(of: $0)) },
     ])
   }
 
-  private func collection(_ root: String) -> [String: Any] {
+  private static func collection(_ archive: Archive, _ root: String) -> [String: Any] {
     [
-      "type": "Collection", "stac_version": Self.version, "id": Self.collection, "description": "The images of the index", "license": "other",
+      "type": "Collection", "stac_version": version, "id": archive.name, "description": "The images of the index \(archive.name)", "license": "other",
       "extent": ["spatial": ["bbox": [[-180, -90, 180, 90]]], "temporal": ["interval": [[NSNull(), NSNull()]]]],
       "links": [
-        Self.link("self", "\(root)/collections/\(Self.collection)"), Self.link("root", root + "/"), Self.link("parent", root + "/"),
+        link("self", root + path(of: archive)), link("root", root + "/"), link("parent", root + "/"),
       ],
     ]
   }
 
-  private static func feature(_ result: Answer.Result, _ root: String) -> [String: Any] {
+  private func feature(_ found: Found, _ root: String) -> [String: Any] {
+    let (archive, result) = found
     let item = Item(result)
     var properties = item.attributes
     properties["datetime"] = result.datetime as Any? ?? NSNull()
@@ -102,76 +110,122 @@ extension SearchService {
     properties["probability"] = result.probability
     properties["path"] = result.name
     if let window = result.window { properties["window"] = [window.x, window.y, window.width, window.height] }
-    let image = "\(root)/v1/images/\(result.id)"
+    let collection = root + Self.path(of: archive)
     var feature: [String: Any] = [
-      "type": "Feature", "stac_version": version, "stac_extensions": [String](), "id": "\(result.id)", "collection": collection,
+      "type": "Feature", "stac_version": Self.version, "stac_extensions": [String](), "id": "\(result.id)", "collection": archive.name,
       "geometry": item.geometry, "properties": properties,
       "assets": [
-        "thumbnail": ["href": image + "/thumbnail", "type": "image/jpeg", "roles": ["thumbnail"]] as [String: Any],
-        "original": ["href": image + "/original", "roles": ["data"]],
+        "thumbnail": ["href": root + address(of: result.id, "/thumbnail", in: archive), "type": "image/jpeg", "roles": ["thumbnail"]] as [String: Any],
+        "original": ["href": root + address(of: result.id, "/original", in: archive), "roles": ["data"]],
       ],
       "links": [
-        link("self", "\(root)/collections/\(collection)/items/\(result.id)", type: "application/geo+json"), link("root", root + "/"),
-        link("parent", "\(root)/collections/\(collection)"), link("collection", "\(root)/collections/\(collection)"),
+        Self.link("self", "\(collection)/items/\(result.id)", type: "application/geo+json"), Self.link("root", root + "/"),
+        Self.link("parent", collection), Self.link("collection", collection),
       ],
     ]
     if let box = item.box { feature["bbox"] = [box.west, box.south, box.east, box.north] }
     return feature
   }
 
-  /// `q` ranks; without it items come in the order of their ids. Pages go on at `token`.
+  /// Where a page begins: after so many of what is ranked, or in which index after which id.
+  private struct PageToken {
+    let archive: Int
+    let start: Int64
+
+    init(archive: Int, start: Int64) { (self.archive, self.start) = (archive, start) }
+
+    init(_ text: String?) throws {
+      guard let text else {
+        self.init(archive: 0, start: 0)
+        return
+      }
+      let parts = text.split(separator: "-", omittingEmptySubsequences: false)
+      guard parts.count == 2, let archive = Int(parts[0]), let start = Int64(parts[1]), archive >= 0, start >= 0 else {
+        throw Problem(.badRequest, "bad_input", "the token is none of ours")
+      }
+      self.init(archive: archive, start: start)
+    }
+
+    var text: String { "\(archive)-\(start)" }
+  }
+
+  private static let mostRanked = 1_000_000
+
+  /// `q` ranks; without it items come index by index in the order of their ids. Pages go on at `token`.
   private func searchItems(_ fields: Fields, _ request: Request, isPost: Bool) async throws -> Response {
     let limit = min(Self.mostItems, try fields.integer("limit", in: 1...100_000) ?? 10)
-    let start = try fields.string("token").map { token -> Int in
-      guard let number = Int(token), (0...1_000_000).contains(number) else { throw Problem(.badRequest, "bad_input", "the token is none of ours") }
-      return number
-    } ?? 0
+    let token = try PageToken(fields.string("token"))
     var filter = try fields.string("filter")
     if let times = try fields.string("datetime") {
       let condition = try Self.condition(times)
       filter = filter.map { "(\($0)) and \(condition)" } ?? condition
     }
     let area = try fields.numbers("bbox", count: 4).map { SearchArea.box(west: $0[0], south: $0[1], east: $0[2], north: $0[3]) }
-    let now = now
     let isText = fields.values["q"] is String
     let words = isText ? try fields.string("q") : try fields.strings("q")?.joined(separator: " ")
-    let ids = try fields.strings("ids")
-    if let collections = try fields.strings("collections"), !collections.isEmpty, !collections.contains(Self.collection) {
-      return page([], next: nil, request, fields, isPost)
+    let collections = try fields.strings("collections") ?? []
+    let among = archives.filter { collections.isEmpty || collections.contains($0.name) }
+    let found: [Found], next: PageToken?
+    if let ids = try fields.strings("ids"), !ids.isEmpty {
+      // By name they are found wherever they are.
+      let numbers = Set(ids).compactMap { Int64($0) }.sorted()
+      let all = among.flatMap { archive in numbers.compactMap { id in (try? archive.now.searcher.item(id)).map { (archive, $0) } } }
+      (found, next) = (Array(all.prefix(limit)), nil)
+    } else if let words, !words.isEmpty {
+      (found, next) = try await ranked(words, among, filter, area, token, limit)
+    } else {
+      (found, next) = try await listed(among, filter, area, token, limit)
     }
-    // By name they are found wherever they are.
-    if let ids, !ids.isEmpty {
-      let found = Set(ids).compactMap { Int64($0) }.sorted().compactMap { try? now.searcher.item($0) }
-      return page(Array(found.prefix(limit)), next: nil, request, fields, isPost)
-    }
-    let searcher = try await self.searcher(filter, area, now)
-    guard let words, !words.isEmpty else {
-      let items = try await compute { _ in try searcher.items(after: Int64(start), limit: limit + 1) }
-      return page(Array(items.prefix(limit)), next: items.count > limit ? Int(items[limit - 1].id) : nil, request, fields, isPost)
-    }
-    let query = Query(.sentence(try SearchRequest.sentence(words)), top: start + limit + 1)
-    let results = try await answer(query, with: searcher).results.dropFirst(start)
-    return page(Array(results.prefix(limit)), next: results.count > limit ? start + limit : nil, request, fields, isPost)
+    return page(found, next: next?.text, request, fields, isPost)
   }
 
-  private func page(_ results: [Answer.Result], next: Int?, _ request: Request, _ fields: Fields, _ isPost: Bool) -> Response {
+  private func ranked(
+    _ words: String, _ among: [Archive], _ filter: String?, _ area: SearchArea?, _ token: PageToken, _ limit: Int
+  ) async throws -> ([Found], PageToken?) {
+    guard token.start <= Self.mostRanked else { throw Problem(.badRequest, "bad_input", "the token is none of ours") }
+    let (start, sentence) = (Int(token.start), try SearchRequest.sentence(words))
+    var all: [Found] = []
+    for archive in among {
+      let searcher = try await searcher(filter, area, archive.now)
+      all += try await answer(Query(.sentence(sentence), top: start + limit + 1), with: searcher).results.map { (archive, $0) }
+    }
+    // Scores of one model are comparable from index to index.
+    if among.count > 1 { all.sort { $0.item.score > $1.item.score } }
+    let page = Array(all.dropFirst(start).prefix(limit))
+    return (page, all.count > start + limit ? PageToken(archive: 0, start: Int64(start + limit)) : nil)
+  }
+
+  private func listed(
+    _ among: [Archive], _ filter: String?, _ area: SearchArea?, _ token: PageToken, _ limit: Int
+  ) async throws -> ([Found], PageToken?) {
+    var found: [Found] = []
+    for (i, archive) in among.enumerated() where i >= token.archive {
+      let (searcher, start, missing) = (try await searcher(filter, area, archive.now), i == token.archive ? token.start : 0, limit - found.count)
+      let items = try await compute { _ in try searcher.items(after: start, limit: missing + 1) }
+      found += items.prefix(missing).map { (archive, $0) }
+      if items.count > missing { return (found, PageToken(archive: i, start: missing > 0 ? items[missing - 1].id : start)) }
+    }
+    return (found, nil)
+  }
+
+  private func page(_ found: [Found], next: String?, _ request: Request, _ fields: Fields, _ isPost: Bool) -> Response {
     let root = self.root(request)
     var links = [Self.link("root", root + "/"), Self.link("self", root + "/search", type: "application/geo+json")]
     if let next {
       var link = Self.link("next", root + "/search", type: "application/geo+json", method: isPost ? "POST" : "GET")
       if isPost {
-        link["body"] = fields.values.merging(["token": "\(next)"]) { $1 }
+        link["body"] = fields.values.merging(["token": next]) { $1 }
       } else {
         var parts = URLComponents(string: root + "/search")!
         parts.queryItems = request.uri.queryParameters.filter { $0.key != "token" }.map { URLQueryItem(name: String($0.key), value: String($0.value)) }
-        parts.queryItems?.append(URLQueryItem(name: "token", value: "\(next)"))
+        parts.queryItems?.append(URLQueryItem(name: "token", value: next))
         link["href"] = parts.string ?? root + "/search"
       }
       links.append(link)
     }
     return JSON.response(
       [
-        "type": "FeatureCollection", "features": results.map { Self.feature($0, root) }, "links": links, "numberReturned": results.count,
+        "type": "FeatureCollection", "features": found.map { feature($0, root) }, "links": links, "numberReturned": found.count,
       ], type: "application/geo+json")
   }
 

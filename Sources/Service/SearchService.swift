@@ -20,73 +20,58 @@ public struct ServiceOptions: Sendable {
   public var deadline = 30.0
   /// Writes the words of queries to the log.
   public var logsQueries = false
-  /// Sentences that the page suggests.
-  public var suggestions: [String] = []
   /// Whose web pages may ask beside its own, such as https://maps.example; "*" is everybody's.
   public var origin: String?
   /// Files in PEM: a certificate with those that vouch for it, and its key. Nil for plain HTTP.
   public var certificate: (chain: String, key: String)?
-  /// Folders whose new and changed files are taken into the index while it is served, by the engine beside it.
+  /// Folders whose new and changed files are taken into the first index while it is served, by the engine beside it.
   public var watched: (folders: [String], engine: Engine)?
 
   public init() {}
 }
 
-/// An index behind HTTP: what routes share. It sees the index as it is now: what another process writes is taken over within a second, while
-/// searches that have begun end on what they saw.
+/// Indexes behind HTTP: what routes share.
 final class SearchService: Sendable {
   let options: ServiceOptions
-  let engine: Engine
+  /// At least one; a request that names none means the first.
+  let archives: [Archive]
   /// Of what searches, and of the rest: thumbnails come by the dozen with each page.
   let gates: (searches: Gate, rest: Gate)
-  private let isDraining = Atomic(false)
   let metrics = ServiceMetrics()
-  private let path: String
+  private let pool: ComputePool
+  private let isDraining = Atomic(false)
 
-  /// The index at one moment, and searchers of parts of it that were asked for.
-  final class Moment: Sendable {
-    let index: ImageIndex
-    let searcher: Searcher
-    private let parts = Mutex<[(key: String, searcher: Searcher)]>([])
-    private static let mostParts = 16
-
-    init(_ path: String, _ engine: Engine) throws(FastThenFineError) {
-      index = try ImageIndex(path: path)
-      searcher = try Searcher(index, engine: engine)
+  /// - Throws: `badInput` where two indexes have one name.
+  init(_ indexes: [ServedIndex], _ options: ServiceOptions) throws(FastThenFineError) {
+    let names = indexes.map(\.name)
+    if let name = names.first(where: { name in names.count { $0 == name } > 1 }) {
+      throw FastThenFineError(.badInput, "\(name): two indexes have this name; requests could not tell them apart")
     }
-
-    private let attributes = Mutex<[ImageIndex.AttributeValues]?>(nil)
-
-    /// What there is to choose from, looked up once.
-    func attributeValues() throws(FastThenFineError) -> [ImageIndex.AttributeValues] {
-      if let known = attributes.withLock({ $0 }) { return known }
-      let found = try index.attributeValues()
-      attributes.withLock { $0 = found }
-      return found
-    }
-
-    /// The searcher of the images that a filter and an area leave.
-    func searcher(filter: String?, area: SearchArea?) throws(FastThenFineError) -> Searcher {
-      guard filter != nil || area != nil else { return searcher }
-      let key = "\(filter ?? "") \(area.map { "\($0)" } ?? "")"
-      if let known = parts.withLock({ $0.first { $0.key == key }?.searcher }) { return known }
-      let made = try Searcher(index, engine: searcher.engine, filter: filter, area: area)
-      parts.withLock {
-        $0.append((key, made))
-        if $0.count > Self.mostParts { $0.removeFirst() }
-      }
-      return made
-    }
+    var archives: [Archive] = []
+    for index in indexes { archives.append(try Archive(index)) }
+    (self.archives, self.options, pool) = (archives, options, indexes[0].engine.pool)
+    gates = (Gate(limit: options.waiting ?? 4 * pool.threads), Gate(limit: Self.mostOthers))
   }
-  private let moment: Mutex<Moment>
-  private let stamp: Mutex<String>
 
-  init(_ path: String, engine: Engine, _ options: ServiceOptions) throws(FastThenFineError) {
-    (self.path, self.engine, self.options) = (path, engine, options)
-    gates = (Gate(limit: options.waiting ?? 4 * engine.pool.threads), Gate(limit: Self.mostOthers))
-    stamp = Mutex(Self.stamp(path))
-    moment = Mutex(try Moment(path, engine))
+  /// The index of a name; the first one for nil.
+  func archive(_ name: String?) throws -> Archive {
+    guard let name else { return archives[0] }
+    guard let found = archives.first(where: { $0.name == name }) else {
+      throw Problem(.notFound, "no_such_index", "there is no index of that name; /v1/index lists them")
+    }
+    return found
   }
+
+  /// The index that `index` in the address names.
+  func archive(_ request: Request) throws -> Archive { try archive(request.uri.queryParameters["index"].map { String($0) }) }
+
+  /// Where a part of an image is to be had, such as "/thumbnail".
+  func address(of id: Int64, _ part: String, in archive: Archive) -> String {
+    let name = archive.name.addingPercentEncoding(withAllowedCharacters: .alphanumerics) ?? ""
+    return "/v1/images/\(id)\(part)" + (archive === archives[0] ? "" : "?index=\(name)")
+  }
+
+  var images: Int { archives.reduce(0) { $0 + $1.now.searcher.count } }
 
   private static let mostOthers = 256
 
@@ -96,30 +81,8 @@ final class SearchService: Sendable {
   /// Nobody is told to come any more; who comes all the same is served until the end.
   func drain() { isDraining.store(true, ordering: .relaxed) }
 
-  var now: Moment { moment.withLock { $0 } }
-
-  /// Takes over what the index has become, where it is another than before.
-  ///
-  /// - Returns: whether it was.
-  @discardableResult func refresh(always: Bool = false) throws(FastThenFineError) -> Bool {
-    let seen = Self.stamp(path)
-    guard always || stamp.withLock({ $0 }) != seen else { return false }
-    let fresh = try Moment(path, engine)
-    moment.withLock { $0 = fresh }
-    stamp.withLock { $0 = seen }
-    return true
-  }
-
-  /// Of the catalog and what lies beside it.
-  private static func stamp(_ path: String) -> String {
-    ["", "-wal"].map { end in
-      let found = try? FileManager.default.attributesOfItem(atPath: "\(path)/catalog.sqlite\(end)")
-      return "\(found?[.size] ?? 0) \((found?[.modificationDate] as? Date)?.timeIntervalSince1970 ?? 0)"
-    }.joined(separator: " ")
-  }
-
   /// Work that computes, away from Swift's cooperative threads, within the time that a request has.
-  func compute<R: Sendable>(_ body: @escaping @Sendable (Int) throws -> R) async throws -> R { try await engine.pool.run(body) }
+  func compute<R: Sendable>(_ body: @escaping @Sendable (Int) throws -> R) async throws -> R { try await pool.run(body) }
 
   func cancellation() -> Cancellation { Cancellation(after: .milliseconds(Int(options.deadline * 1000))) }
 

@@ -10,13 +10,15 @@ import ServiceLifecycle
 
 /// The engine behind HTTP.
 public enum Service {
-  /// Serves an index until SIGTERM or SIGINT; then it takes nobody in any more and ends when those inside are served.
+  /// Serves indexes until SIGTERM or SIGINT; then it takes nobody in any more and ends when those inside are served.
   ///
-  /// - Parameter onRunning: is told the port once there is one.
+  /// - Parameters:
+  ///   - indexes: at least one, with the same pool of threads.
+  ///   - onRunning: is told the port once there is one.
   public static func run(
-    _ index: String, engine: Engine, _ options: ServiceOptions, onRunning: @escaping @Sendable (Int) -> Void
+    _ indexes: [ServedIndex], _ options: ServiceOptions, onRunning: @escaping @Sendable (Int) -> Void
   ) async throws {
-    let service = try SearchService(index, engine: engine, options)
+    let service = try SearchService(indexes, options)
     var logger = Logger(label: "ftf")
     logger.logLevel = .info
     let app = Application(
@@ -29,7 +31,7 @@ public enum Service {
     // They are told to end from the last to the first, each once the one after it has.
     var services: [any ServiceLifecycle.Service] = [app, Watcher(service: service, logger: logger)]
     if let watched = options.watched {
-      services.append(Follower(index: index, folders: watched.folders, engine: watched.engine, logger: logger))
+      services.append(Follower(index: indexes[0].path, folders: watched.folders, engine: watched.engine, logger: logger))
     }
     try await ServiceGroup(services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: logger).run()
   }
@@ -57,7 +59,7 @@ public enum Service {
   public static func isLoopback(_ host: String) -> Bool { host == "localhost" || host == "::1" || host.hasPrefix("127.") }
 }
 
-/// Looks every second whether the index has changed, at once on SIGHUP, and says that it is not ready before it goes down.
+/// Looks every second whether an index has changed, at once on SIGHUP, and says that it is not ready before it goes down.
 private struct Watcher: ServiceLifecycle.Service {
   let service: SearchService
   let logger: Logger
@@ -86,11 +88,13 @@ private struct Watcher: ServiceLifecycle.Service {
   private static let notice = Duration.seconds(1)
 
   private func refresh(always: Bool) {
-    do {
-      if try service.refresh(always: always) { logger.info("the index has \(service.now.searcher.count) images now") }
-    } catch {
-      // What was opened goes on.
-      logger.warning("the index cannot be taken over: \(error)")
+    for archive in service.archives {
+      do {
+        if try archive.refresh(always: always) { logger.info("\(archive.name) has \(archive.now.searcher.count) images now") }
+      } catch {
+        // What was opened goes on.
+        logger.warning("\(archive.name) cannot be taken over: \(error)")
+      }
     }
   }
 }

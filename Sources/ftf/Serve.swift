@@ -7,15 +7,16 @@ import Synchronization
 
 struct Serve: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Serve an index over HTTP, with a page to search in.",
+    abstract: "Serve indexes over HTTP, with a page to search in.",
     discussion: """
       Example: ftf serve archive.ftfindex, then open http://127.0.0.1:8080 in a browser, or \
       curl -s http://127.0.0.1:8080/v1/search -d '{"text": "a bridge over a wide river", "top": 3}'
-      The index may be written meanwhile: what it becomes is taken over within a second, or at once on SIGHUP. SIGTERM drains.
+      Of several indexes a request names one: "index": "archive" is archive.ftfindex. \
+      They may be written meanwhile: what they become is taken over within a second, or at once on SIGHUP. SIGTERM drains.
       """)
 
-  @Argument(help: "The folder of the index.")
-  var index: String
+  @Argument(help: ArgumentHelp("The folders of the indexes; requests that name none mean the first.", valueName: "index"))
+  var indexes: [String]
 
   @Option(help: "Where to listen.")
   var listen = "127.0.0.1:8080"
@@ -35,7 +36,7 @@ struct Serve: ParsableCommand {
   @Option(help: ArgumentHelp("Whose web pages may ask beside its own, such as https://maps.example, or '*' for everybody's.", valueName: "origin"))
   var cors: String?
 
-  @Option(help: ArgumentHelp("A folder whose new and changed images are taken in while it serves; more than once for more.", valueName: "folder"))
+  @Option(help: ArgumentHelp("A folder whose new and changed images the first index takes in while it is served; more than once for more.", valueName: "folder"))
   var watch: [String] = []
 
   @Option(help: "Searches inside at once, four a thread by default; more are sent away with 429.")
@@ -47,7 +48,7 @@ struct Serve: ParsableCommand {
   @Flag(help: "Write the words of queries to the log.")
   var logQueries = false
 
-  @Option(help: "The model file; by default the one that built the index.")
+  @Option(help: "The model file; by default the one that built the indexes.")
   var model: String?
 
   @OptionGroup var machine: Machine
@@ -84,21 +85,17 @@ struct Serve: ParsableCommand {
     guard options.token != nil || insecure || Service.isLoopback(options.host) else {
       throw Failure("\(listen): others reach this address; give --token-file FILE, or --insecure if anybody may search")
     }
-    let archive = try ImageIndex(path: index)
-    options.suggestions = try archive.someCaptions(8)
-    if options.suggestions.isEmpty { options.suggestions = Array(DemoVerb.questions.prefix(8)) }
-    let model = try modelPath(of: archive, given: model)
-    let engine = try machine.engine(model, mapped: archive.mappedBytes)
+    let (served, models) = try open()
     if !watch.isEmpty {
       for folder in watch where !FileManager.default.fileExists(atPath: folder) { throw Failure("\(folder): no such file or folder") }
-      options.watched = (watch, try Engine(path: model, level: machine.level, pool: ComputePool(threads: 1)))
+      options.watched = (watch, try Engine(path: models[0], level: machine.level, pool: ComputePool(threads: 1)))
     }
-    let (done, failure, asked, path) = (DispatchSemaphore(value: 0), Failed(), options, index)
+    let (done, failure, asked, names) = (DispatchSemaphore(value: 0), Failed(), options, indexes.joined(separator: ", "))
     let scheme = options.certificate == nil ? "http" : "https"
     let host = options.host.contains(":") ? "[\(options.host)]" : options.host
     Task.detached {
       do {
-        try await Service.run(path, engine: engine, asked) { report("ftf: serving \(path) at \(scheme)://\(host):\($0)") }
+        try await Service.run(served, asked) { report("ftf: serving \(names) at \(scheme)://\(host):\($0)") }
       } catch {
         failure.error.withLock { $0 = error }
       }
@@ -109,6 +106,24 @@ struct Serve: ParsableCommand {
     if let known = error as? FastThenFineError { throw known }
     let isTaken = "\(error)".contains("Address already in use")
     throw Failure("\(listen): cannot be listened on: \(isTaken ? "another program does; choose another port with --listen" : "\(error)")")
+  }
+
+  /// The indexes, and the model of each. Those of one model share its engine, and all of them the threads.
+  private func open() throws -> (served: [ServedIndex], models: [String]) {
+    let archives = try indexes.map { try ImageIndex(path: $0) }
+    let models = try archives.map { try modelPath(of: $0, given: model) }
+    let mapped = archives.reduce(0) { $0 + $1.mappedBytes }
+    var engines: [String: Engine] = [:]
+    let served = try zip(indexes, zip(archives, models)).map { path, opened in
+      let (archive, model) = opened
+      let engine =
+        try engines[model] ?? engines.values.first.map { try Engine(path: model, level: machine.level, pool: $0.pool) }
+        ?? machine.engine(model, mapped: mapped)
+      engines[model] = engine
+      let captions = try archive.someCaptions(8)
+      return ServedIndex(path, engine: engine, suggestions: captions.isEmpty ? Array(DemoVerb.questions.prefix(8)) : captions)
+    }
+    return (served, models)
   }
 
   private final class Failed: Sendable {

@@ -120,7 +120,7 @@ with Server(ftf, work) as server:
     clip = clip_client().ClipClient(server.url + "/knn-service", "tiny", num_images=3)
     assert clip.query(text="a river") == near and clip.query(image=f"{work}/images/rgb.jpg")[0]["id"] == same[0]["id"]
     catalog = pystac_client.Client.open(server.url)
-    assert [c.id for c in catalog.get_collections()] == ["images"]
+    assert [c.id for c in catalog.get_collections()] == ["index"]
     # The client has no name for free text: it is part of the address.
     items = list(pystac_client.ItemSearch(f"{server.url}/search?q=a%20river", method="GET", max_items=7, limit=3).items())
     assert len(items) == 7 and len({item.id for item in items}) == 7 and items[0].id == str(said["results"][0]["id"])
@@ -128,7 +128,7 @@ with Server(ftf, work) as server:
     assert len(every) == count and len({item.id for item in every}) == count
     dated = list(catalog.search(datetime="2024-01-01/2025-01-01", bbox=None).items())
     assert [item.id for item in dated] == [str(rgb)] and dated[0].properties["year"] == 2024
-    assert catalog.get_collection("images").id == "images"
+    assert catalog.get_collection("index").id == "index"
     assert [item.id for item in catalog.search(ids=[str(rgb), "99999"]).items()] == [str(rgb)]
 
     # What another process writes is taken over, and no request is lost meanwhile.
@@ -169,6 +169,36 @@ with Server(ftf, work) as server:
     said = subprocess.run(schemathesis, capture_output=True, text=True, cwd=work, timeout=240)
     assert said.returncode == 0, said.stdout
     assert server.call("/v1/search", {"text": "a"})[0] == 200
+
+# Several indexes, one of them of another model: a request names one, and a STAC search goes through all.
+run(ftf, "convert", f"{goldens}/tiny", "-o", f"{work}/small.ftf", "--precision", "int8-weights")
+second = f"{work}/second one.ftfindex"
+run(ftf, "index", second, f"{work}/images/rgb.jpg", f"{work}/images/grey.png", "--model", f"{work}/small.ftf")
+with Server(ftf, work, second) as server:
+    known = server.call("/v1/index")[1]
+    assert known["name"] == "index" and {i["name"]: i["images"] for i in known["indexes"]} == {"index": known["images"], "second one": 2}
+    assert server.call("/v1/index?index=second%20one")[1]["images"] == 2 and server.call("/v1/index?index=none")[0] == 404
+    assert len(server.call("/v1/search", {"text": "a", "top": 9})[1]["results"]) == 9
+    named = server.call("/v1/search", {"text": "a", "top": 9, "index": "second one"})[1]["results"]
+    assert len(named) == 2 and server.call("/v1/search", {"text": "a", "index": "third"})[0] == 404
+    assert server.call(f"/v1/images/{named[0]['id']}?index=second%20one")[1]["path"] == named[0]["path"]
+    assert server.call(f"/v1/images/{named[0]['id']}/heatmap?q=a&format=json&index=second%20one")[0] == 200
+    assert server.call("/v1/rerank", {"query": "a", "documents": [n["id"] for n in named], "index": "second one"})[1]["results"][1]["document"]["id"] in [n["id"] for n in named]
+    assert len(clip_client().ClipClient(server.url + "/knn-service", "second one").query(text="a")) == 2
+    catalog = pystac_client.Client.open(server.url)
+    assert [c.id for c in catalog.get_collections()] == ["index", "second one"]
+    assert catalog.get_collection("second one").id == "second one"
+    every = [(item.collection_id, item.id) for item in catalog.search(method="POST", limit=3).items()]
+    assert len(every) == len(set(every)) == known["images"] + 2
+    ranked = list(pystac_client.ItemSearch(f"{server.url}/search?q=a", method="GET", max_items=8, limit=3).items())
+    assert len({(i.collection_id, i.id) for i in ranked}) == 8
+    assert [i.properties["score"] for i in ranked] == sorted((i.properties["score"] for i in ranked), reverse=True)
+    only = list(catalog.search(collections=["second one"]).items())
+    assert len(only) == 2 and server.call(only[0].assets["thumbnail"].href.removeprefix(server.url), raw=True)[0] == 200
+os.makedirs(f"{work}/other")
+shutil.copytree(f"{work}/index", f"{work}/other/index")
+refused = subprocess.run([ftf, "serve", f"{work}/index", f"{work}/other/index"], capture_output=True, text=True, timeout=30)
+assert refused.returncode != 0 and "two indexes" in refused.stderr, refused.stderr
 
 # More than fit are sent away, and those inside are answered.
 with Server(ftf, work, "--waiting", "2") as server, concurrent.futures.ThreadPoolExecutor(32) as pool:

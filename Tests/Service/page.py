@@ -41,8 +41,11 @@ run(ftf, "convert", f"{goldens}/tiny", "-o", f"{work}/tiny.ftf", "--precision", 
 known = [{"filename": f"more{number}.png", "year": 2000 + number % 20, "sensor": ["one", script, "it's"][number % 3]} for number in range(60)]
 with open(f"{work}/known.jsonl", "w") as file: file.write("\n".join(map(json.dumps, known)))
 with open(f"{work}/captions.jsonl", "w") as file: file.write(json.dumps({"filename": "rgb.jpg", "captions": ["a bridge over a river", script]}))
+count = len(os.listdir(f"{work}/images"))
 run(ftf, "index", f"{work}/index", f"{work}/images", "--model", f"{work}/tiny.ftf", "--captions", f"{work}/captions.jsonl",
     "--attributes", f"{work}/known.jsonl")
+second = 'a "second" <i> & one'
+run(ftf, "index", f"{work}/{second}", f"{work}/images/rgb.jpg", f"{work}/images/scene.tif", "--model", f"{work}/tiny.ftf")
 
 options = webdriver.ChromeOptions()
 for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--window-size=1200,900", "--no-proxy-server"):
@@ -93,7 +96,7 @@ def check(name):
 
 with open(f"{os.path.dirname(axe_core_python.__file__)}/axe.min.js") as file: axe = file.read()
 try:
-    with Server(ftf, work) as server:
+    with Server(ftf, work, f"{work}/{second}") as server:
         browser.get(server.url)
         until(lambda: len(find("#suggestions button")) >= 2)
         assert script in [button.text for button in find("#suggestions button")]
@@ -184,7 +187,22 @@ try:
         assert js("return document.getElementById('map').toDataURL()") != before
         check("map")
 
-        # A picture as the question.
+        # Another index, which the address names.
+        def choose(number):
+            js("const a = document.getElementById('archive'); a.selectedIndex = arguments[0]; a.dispatchEvent(new Event('change'))", number)
+        assert [option.text for option in find("#archive option")] == [f"index ({count})", f"{second} (2)"]
+        choose(1)
+        until(lambda: len(find("#results li")) == 2)
+        settled()
+        until(lambda: js("return [...document.querySelectorAll('.picture img')].every(i => i.complete && i.naturalWidth > 0)"))
+        browser.get(browser.current_url)
+        until(lambda: len(find("#results li")) == 2)
+        settled()
+        assert js("return document.getElementById('archive').value") == second
+        check("second")
+        choose(0)
+        until(lambda: len(find("#results li")) == 24)
+
         js("const f = document.getElementById('filter'); f.value = ''")
         find("#file")[0].send_keys(f"{work}/images/rgb.jpg")
         until(lambda: "q=" not in js("return location.search"))

@@ -63,9 +63,9 @@ typedef struct cimage_tones {
 void cimage_tone(const void *in, uint32_t width, uint32_t height, const uint8_t *mask, const cimage_tones *tones,
                  const uint8_t *table, uint32_t factor, uint8_t *out, size_t stride, uint32_t *sums);
 
-/// Cuts a picture out of what cimage_tone wrote: u8[height, width, 3], where there is nothing the mean of the rest.
-/// mean: is given that. Returns what share there is: 255 for every whole pixel.
-uint64_t cimage_cut(const uint8_t *rgba, size_t stride, uint32_t width, uint32_t height, uint8_t *rgb, uint8_t mean[3]);
+/// Cuts a picture of at least one pixel out of what cimage_tone wrote: u8[height, width, 3], where there is nothing the mean of the
+/// rest. mean: is given that, u8[3], or is NULL. Returns what share there is: 255 for every whole pixel.
+uint64_t cimage_cut(const uint8_t *rgba, size_t stride, uint32_t width, uint32_t height, uint8_t *rgb, uint8_t *mean);
 
 /// For a program to call at its start: memory of 4 MB and more goes back to the system when it is freed. Left to itself the C library
 /// would, once it has freed the first of them, take the next from its heap, where small things that live longer keep it from shrinking.
