@@ -195,6 +195,28 @@ import Weights
     #expect(code { try Converter.convert("\(Goldens.folder)/tiny", to: none) } == .needsCalibrationImages)
   }
 
+  @Test func theGroundOfAModelIsNoneOfItsIdentity() throws {
+    func model(_ change: (inout [String: Any]) -> Void) throws -> Model {
+      let source = "\(folder.path)/\(UUID().uuidString)"
+      try FileManager.default.copyItem(atPath: "\(Goldens.folder)/tiny", toPath: source)
+      let config = URL(fileURLWithPath: "\(source)/config.json")
+      var json = try #require(JSONSerialization.jsonObject(with: Data(contentsOf: config)) as? [String: Any])
+      var preprocessing = try #require(json["preprocessing"] as? [String: Any])
+      change(&preprocessing)
+      json["preprocessing"] = preprocessing
+      try JSONSerialization.data(withJSONObject: json).write(to: config)
+      var options = Converter.Options()
+      options.precision = .fp32
+      try Converter.convert(source, to: "\(source).ftf", options)
+      return try Model(path: "\(source).ftf")
+    }
+    let plain = try model { _ in }
+    let (whole, fraction) = (try model { $0["ground"] = 150 }, try model { $0["ground"] = 112.5 })
+    #expect(whole.config.preprocessing.ground == 150 && fraction.config.preprocessing.ground == 112.5)
+    #expect(plain.fingerprint == whole.fingerprint && whole.fingerprint == fraction.fingerprint)
+    #expect(try model { $0["interpolation"] = "bilinear" }.fingerprint != plain.fingerprint)
+  }
+
   @Test func everyChangedByteOfAModelIsNoticed() throws {
     let whole = try Data(contentsOf: URL(fileURLWithPath: "\(folder.path)/tiny.ftf"))
     _ = try Model(path: folder.file("whole.ftf", whole))
