@@ -90,6 +90,7 @@ package enum Facts {
       Fact(key: "fusion", value: config.interaction.fusion.rawValue),
       Fact(key: "hubness", value: Double("\(config.interaction.hubness)")!),
     ]
+    if let metres = config.preprocessing.ground { facts.append(Fact(key: "ground", value: metres)) }
     if let hubness = config.hubness {
       facts.append(Fact(key: "bank", value: "\(hubness.sentences) sentences, \(hubness.images) images"))
     }

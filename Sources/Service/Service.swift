@@ -7,6 +7,7 @@ import HummingbirdTLS
 import Logging
 import NIOSSL
 import ServiceLifecycle
+import Synchronization
 
 /// The engine behind HTTP.
 public enum Service {
@@ -112,13 +113,11 @@ private struct Follower: ServiceLifecycle.Service {
   func run() async throws {
     let cancellation = Cancellation()
     await withTaskCancellationOrGracefulShutdownHandler {
+      var said: Set<String> = []
       while !cancellation.isDue {
-        let began = ContinuousClock.now
-        await withCheckedContinuation { done in
-          DispatchQueue.global(qos: .utility).async {
-            follow(cancellation)
-            done.resume()
-          }
+        let (began, before) = (ContinuousClock.now, said)
+        said = await withCheckedContinuation { done in
+          DispatchQueue.global(qos: .utility).async { done.resume(returning: follow(before, cancellation)) }
         }
         let seconds = max(Self.pause, (ContinuousClock.now - began) / .seconds(1) * 10)
         let until = ContinuousClock.now + .seconds(seconds)
@@ -129,12 +128,21 @@ private struct Follower: ServiceLifecycle.Service {
     }
   }
 
-  private func follow(_ cancellation: Cancellation) {
+  /// Looks once.
+  ///
+  /// - Parameter before: what was said of the look before, which is not said again.
+  /// - Returns: what there is to be said of this one.
+  private func follow(_ before: Set<String>, _ cancellation: Cancellation) -> Set<String> {
+    let lines = Mutex<Set<String>>([])
+    func warn(_ line: String) {
+      lines.withLock { _ = $0.insert(line) }
+      if !before.contains(line) { logger.warning("\(line)") }
+    }
     do {
       var writer = try IndexWriter(path: index, engine: engine)
       let summary = try writer.add(folders, cancellation: cancellation) { event in
         switch event {
-        case .skipped(let line), .warned(let line): logger.warning("\(line)")
+        case .skipped(let line), .warned(let line): warn(line)
         case .begins, .encoded: break
         }
       }
@@ -144,7 +152,8 @@ private struct Follower: ServiceLifecycle.Service {
     } catch where error.code == .locked {
       // Another process writes; what it leaves is looked at the next time.
     } catch {
-      logger.warning("\(index): \(error)")
+      warn("\(index): \(error)")
     }
+    return lines.withLock { $0 }
   }
 }

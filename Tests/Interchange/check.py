@@ -62,6 +62,12 @@ assert over and all(abs(row["centre_lon"]) > 179 for row in over), "windows over
 frame = geopandas.read_parquet(f"{work}/items.parquet")
 assert len(frame) == count and frame.crs == "OGC:CRS84" and frame[frame.geometry.notna()].is_valid.all()
 assert set(frame[frame.geometry.notna()].geom_type) == {"Polygon", "MultiPolygon"}
+# What datasets of embeddings make of a row (TorchGeo's for Clay and for Major TOM): a vector, a place and a time.
+for _, row in frame[frame["timestamp"].notna()].iterrows():
+    assert row["embedding"].dtype == np.float32 and row["embedding"].shape == (vectors.shape[1],)
+    assert row["geometry"].contains(row["geometry"].centroid) and row["datetime"] == row["timestamp"]
+    assert row["timestamp"].timestamp() == 1717236000 and abs(row["geometry"].centroid.x - row["centre_lon"]) < 1e-3
+assert frame["timestamp"].notna().sum() == sum("utm" in line["path"] for line in lines)
 for form in ("geojson", "gpkg"):
     other = geopandas.read_file(f"{work}/items.{form}")
     assert len(other) == count and other.geometry.isna().sum() == frame.geometry.isna().sum(), form

@@ -249,6 +249,12 @@ with Server(ftf, work, "--watch", f"{work}/images") as server:
         assert server.call("/v1/index")[1]["images"] == expected, server.said()
     shutil.copy(f"{goldens}/images/rgb.jpg", f"{work}/images/fresh.jpg")
     settles(images + 1)
+    # What cannot be read is said once, however often it is looked at.
+    with open(f"{work}/images/torn.jpg", "wb") as file: file.write(b"\xff\xd8\xff\xe0 torn")
+    os.symlink("nothing", f"{work}/images/dangling.jpg")
+    time.sleep(7)
+    assert server.said().count("torn.jpg") == 1 and server.said().count("dangling.jpg") <= 1, server.said()
+    os.remove(f"{work}/images/torn.jpg")
     os.remove(f"{work}/images/fresh.jpg")
     settles(images)
 refused = subprocess.run([ftf, "serve", f"{work}/index", "--listen", "0.0.0.0:0"], capture_output=True, text=True)
