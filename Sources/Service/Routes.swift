@@ -23,7 +23,8 @@ extension SearchService {
       }
     }
     router.get("/metrics") { _, _ -> Response in
-      let text = self.metrics.text(inside: self.gates.searches.count + self.gates.rest.count, images: self.images)
+      let (searches, rest) = (self.gates.searches.count, self.gates.rest.count)
+      let text = self.metrics.text(inside: (searches + rest, searches), images: self.images)
       return Response(status: .ok, headers: [.contentType: "text/plain; version=0.0.4"], body: .init(byteBuffer: ByteBuffer(string: text)))
     }
     let document = OpenAPI.document(archives.map(\.name))

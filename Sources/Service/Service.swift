@@ -1,4 +1,5 @@
 import Dispatch
+import CoreMetrics
 import FastThenFine
 import Foundation
 import Hummingbird
@@ -11,7 +12,7 @@ import Synchronization
 
 /// The engine behind HTTP.
 public enum Service {
-  /// Serves indexes until SIGTERM or SIGINT; then it takes nobody in any more and ends when those inside are served.
+  /// Serves indexes, once in the life of a process, until SIGTERM or SIGINT; then it takes nobody in any more and ends when those inside are served.
   ///
   /// - Parameters:
   ///   - indexes: at least one, with the same pool of threads.
@@ -20,6 +21,7 @@ public enum Service {
     _ indexes: [ServedIndex], _ options: ServiceOptions, onRunning: @escaping @Sendable (Int) -> Void
   ) async throws {
     let service = try SearchService(indexes, options)
+    MetricsSystem.bootstrap(service.metrics.registry)
     var logger = Logger(label: "ftf")
     logger.logLevel = .info
     let app = Application(

@@ -157,7 +157,12 @@ with Server(ftf, work) as server:
     for connection in [*idle, slow]: connection.close()
 
     text = server.call("/metrics", raw=True)[2].decode()
-    assert 'ftf_requests_total{route="/v1/search",status="200"}' in text and all(f"ftf_{part}_duration_seconds_bucket" in text for part in ("request", "queue", "encode", "recall", "rerank")) and "ftf_batch_size_sum" in text
+    assert 'ftf_requests_total{route="/v1/search",status="200"}' in text and text.count("# TYPE ftf_requests_total counter") == 1
+    for name in [*(f"ftf_{part}_duration_seconds" for part in ("request", "queue", "encode", "recall", "rerank")), "ftf_batch_size"]:
+        counts = [int(n) for n in re.findall(rf'^{name}_bucket\{{le="[^"]+"\}} (\d+)$', text, re.M)]
+        assert len(counts) > 5 and counts == sorted(counts) and f"\n{name}_count {counts[-1]}\n" in text and f"# TYPE {name} histogram" in text, name
+    assert "\nftf_requests_inside " in text and f"\nftf_images {count + 1}\n" in text
+    assert all(re.fullmatch(r'# TYPE \w+ (counter|gauge|histogram)|\w+(\{\w+="[^"]*"(,\w+="[^"]*")*\})? [0-9.e+-]+', line) for line in text.splitlines()), text
     page = server.call("/", raw=True, Accept="text/html")[2].decode()
     assert "<!doctype html>" in page and "//" not in page, "it loads nothing from elsewhere"
     assert server.call("/page.js", raw=True)[0] == 200 and b"innerHTML" not in server.call("/page.js", raw=True)[2]
