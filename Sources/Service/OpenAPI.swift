@@ -194,7 +194,7 @@ enum OpenAPI {
         ["name", "images", "model", "dimension", "suggestions", "indexes"],
         [
           "name": ref("name"), "indexes": ["type": "array", "items": object(["name", "images"], ["name": ref("name"), "images": integer(0, nil)])],
-          "images": integer(0, nil), "model": ["type": "string"], "dimension": integer(1, nil), "suggestions": ["type": "array", "items": ["type": "string"]],
+          "tiles": ["type": "string"], "images": integer(0, nil), "model": ["type": "string"], "dimension": integer(1, nil), "suggestions": ["type": "array", "items": ["type": "string"]],
         ]),
       "attributes": object(
         ["attributes"],

@@ -93,7 +93,7 @@ enum Page {
   static let script = #"""
     'use strict';
     const $ = id => document.getElementById(id);
-    let token = sessionStorage.getItem('token') || '', run = 0, last = null, picture = null, like = null, part = '', most = 24, unlike = [], archive = '';
+    let token = sessionStorage.getItem('token') || '', run = 0, last = null, picture = null, like = null, part = '', most = 24, unlike = [], archive = '', tiles = '';
     const picked = new Set();
 
     const wait = seconds => new Promise(done => setTimeout(done, 1000 * seconds));
@@ -243,6 +243,7 @@ enum Page {
     // What is known of the index that is chosen.
     async function showIndex() {
       const index = await (await call(at('/v1/index'))).json();
+      tiles = index.tiles || '';
       $('index').textContent = `${index.images.toLocaleString()} images · ${index.model}`;
       for (const part of document.querySelectorAll('.archive')) part.hidden = index.indexes.length < 2;
       $('archive').replaceChildren(...index.indexes.map(({name, images}) =>
@@ -298,6 +299,33 @@ enum Page {
       event.preventDefault();
     });
 
+    // The map is Mercator's, which tiles are drawn for; heights in degrees of the equator.
+    const mercator = lat => Math.log(Math.tan(Math.PI / 4 + Math.max(-85.05, Math.min(85.05, lat)) * Math.PI / 360)) * 180 / Math.PI;
+    const latitude = y => Math.atan(Math.exp(y * Math.PI / 180)) * 360 / Math.PI - 90;
+
+    // Tiles of an outside service, where one is configured: those in view, each loaded once.
+    const loaded = new Map();
+    function lay(context, scale, middle, centre, redraw) {
+      const zoom = Math.max(0, Math.min(19, Math.round(Math.log2(360 * scale / 256)))), count = 2 ** zoom, width = 360 / count;
+      const [across, down] = [context.canvas.width / 2 / scale, context.canvas.height / 2 / scale];
+      const first = Math.floor((middle - across + 180) / width), beyond = Math.ceil((middle + across + 180) / width);
+      const [top, bottom] = [Math.max(0, Math.floor((180 - centre - down) / width)), Math.min(count, Math.ceil((180 - centre + down) / width))];
+      for (let x = first; x < beyond; x++) for (let y = top; y < bottom; y++) {
+        const address = tiles.replace('{z}', zoom).replace('{x}', ((x % count) + count) % count).replace('{y}', y);
+        let image = loaded.get(address);
+        if (!image) {
+          image = element('img', {referrerPolicy: 'origin'});
+          loaded.set(address, image);
+          if (loaded.size > 400) loaded.delete(loaded.keys().next().value);
+          image.addEventListener('load', redraw);
+          image.src = address;
+        }
+        if (!image.complete || !image.naturalWidth) continue;
+        const left = context.canvas.width / 2 + (x * width - 180 - middle) * scale, above = context.canvas.height / 2 - (180 - y * width - centre) * scale;
+        context.drawImage(image, left, above, width * scale + 0.5, width * scale + 0.5);
+      }
+    }
+
     function draw(results) {
       const rings = results.flatMap(r => !r.geometry ? [] : r.geometry.type === 'Polygon' ? [r.geometry.coordinates[0]] :
         r.geometry.type === 'MultiPolygon' ? r.geometry.coordinates.map(p => p[0]) : []);
@@ -306,29 +334,36 @@ enum Page {
       if (map.hidden) return;
       const all = rings.flat(), xs = all.map(p => p[0]), ys = all.map(p => p[1]);
       const [west, east, south, north] = [Math.min(...xs), Math.max(...xs), Math.min(...ys), Math.max(...ys)];
-      const shrink = Math.cos((south + north) / 2 * Math.PI / 180), context = map.getContext('2d');
-      const scale = view.zoom * Math.min((map.width - 60) / Math.max((east - west) * shrink, 1e-6), (map.height - 40) / Math.max(north - south, 1e-6));
-      const at = p => [map.width / 2 + view.x + (p[0] - (west + east) / 2) * shrink * scale, map.height / 2 + view.y - (p[1] - (south + north) / 2) * scale];
-      const style = getComputedStyle(document.body), [middle, centre] = [(west + east) / 2 - view.x / (shrink * scale), (south + north) / 2 + view.y / scale];
+      const context = map.getContext('2d'), [bottom, top] = [mercator(south), mercator(north)];
+      const scale = view.zoom * Math.min((map.width - 60) / Math.max(east - west, 1e-6), (map.height - 40) / Math.max(top - bottom, 1e-6));
+      const [middle, centre] = [(west + east) / 2 - view.x / scale, (bottom + top) / 2 + view.y / scale];
+      const at = p => [map.width / 2 + (p[0] - middle) * scale, map.height / 2 - (mercator(p[1]) - centre) * scale];
+      const style = getComputedStyle(document.body), [acrossHalf, downHalf] = [map.width / 2 / scale, map.height / 2 / scale];
       // Lines at least eighty pixels apart, on 1, 2 or 5.
-      const least = 80 / (shrink * scale), power = Math.pow(10, Math.floor(Math.log10(least)));
+      const least = 80 / scale, power = Math.pow(10, Math.floor(Math.log10(least)));
       const step = [1, 2, 5, 10].map(n => n * power).find(n => n >= least), digits = Math.max(0, -Math.floor(Math.log10(step)));
-      const [acrossHalf, downHalf] = [map.width / 2 / (shrink * scale), map.height / 2 / scale];
+      const [lowest, highest] = [latitude(centre - downHalf), latitude(centre + downHalf)];
       context.clearRect(0, 0, map.width, map.height);
-      context.strokeStyle = style.getPropertyValue('--line'); context.fillStyle = style.getPropertyValue('--soft'); context.font = '12px system-ui';
+      if (tiles) lay(context, scale, middle, centre, () => { if (last && last.results === results) draw(results); });
+      context.fillStyle = style.getPropertyValue('--soft'); context.font = '12px system-ui';
+      const pen = (color, width) => { context.strokeStyle = style.getPropertyValue(color); context.lineWidth = width; };
+      const line = (from, to) => { pen('--line', 1); context.beginPath(); context.moveTo(...from); context.lineTo(...to); context.stroke(); };
+      const label = (text, x, y) => { pen('--card', 3); context.strokeText(text, x, y); context.fillText(text, x, y); };
       for (let lon = Math.ceil((middle - acrossHalf) / step) * step; lon < middle + acrossHalf; lon += step) {
         const x = at([lon, south])[0];
-        context.beginPath(); context.moveTo(x, 0); context.lineTo(x, map.height); context.stroke(); context.fillText(lon.toFixed(digits), x + 3, map.height - 5);
+        line([x, 0], [x, map.height]); label(lon.toFixed(digits), x + 3, map.height - 5);
       }
-      for (let lat = Math.ceil((centre - downHalf) / step) * step; lat < centre + downHalf; lat += step) {
+      for (let lat = Math.ceil(lowest / step) * step; lat < highest; lat += step) {
         const y = at([west, lat])[1];
-        context.beginPath(); context.moveTo(0, y); context.lineTo(map.width, y); context.stroke(); context.fillText(lat.toFixed(digits), 4, y - 3);
+        line([0, y], [map.width, y]); label(lat.toFixed(digits), 4, y - 3);
       }
-      context.strokeStyle = style.getPropertyValue('--accent'); context.lineWidth = 2;
       for (const ring of rings) {
         context.beginPath();
         ring.forEach((p, i) => i ? context.lineTo(...at(p)) : context.moveTo(...at(p)));
-        context.closePath(); context.stroke();
+        context.closePath();
+        // Seen on whatever lies below.
+        pen('--card', 5); context.stroke();
+        pen('--accent', 2); context.stroke();
       }
     }
 
@@ -368,7 +403,7 @@ enum Page {
         $('more').hidden = answer.results.length < most || most >= 1000;
         const took = answer.encode_ms + answer.recall_ms + answer.rerank_ms;
         say(answer.results.length === 0 ? 'Nothing fits; try other words or a wider filter.' :
-          `${answer.results.length} results · words ${answer.encode_ms.toFixed(1)} ms, recall ${answer.recall_ms.toFixed(1)} ms, rerank ${answer.rerank_ms.toFixed(1)} ms · ${Math.round(performance.now() - began)} ms here`);
+          `${answer.results.length} result${answer.results.length === 1 ? '' : 's'} · words ${answer.encode_ms.toFixed(1)} ms, recall ${answer.recall_ms.toFixed(1)} ms, rerank ${answer.rerank_ms.toFixed(1)} ms · ${Math.round(performance.now() - began)} ms here`);
       } catch (error) { if (mine === run) { say(error.message, true); fill([], ''); } }
     }
 

@@ -46,11 +46,13 @@ extension SearchService {
 
   private func index(_ archive: Archive) throws -> Response {
     let now = archive.now
-    return JSON.response([
+    var object: [String: Any] = [
       "name": archive.name, "images": now.searcher.count, "model": now.index.modelName, "dimension": now.index.dimension,
       "states_probabilities": archive.engine.statesProbabilities, "suggestions": archive.suggestions,
       "indexes": archives.map { ["name": $0.name, "images": $0.now.searcher.count] as [String: Any] },
-    ])
+    ]
+    object["tiles"] = options.tiles
+    return JSON.response(object)
   }
 
   private func attributes(_ now: Archive.Moment) async throws -> Response {
@@ -168,7 +170,20 @@ extension SearchService {
 /// Before every route: who may come in, how many, what is counted and logged, and how errors look.
 struct Front: RouterMiddleware {
   typealias Context = ServiceContext
-  let service: SearchService
+  private let service: SearchService
+  private let headers: [(HTTPField.Name, String)]
+
+  init(service: SearchService) {
+    let tiles = service.options.tiles.flatMap(ServiceOptions.origin(ofTiles:)).map { " \($0)" } ?? ""
+    self.service = service
+    headers = [
+      (.xContentTypeOptions, "nosniff"), (HTTPField.Name("Referrer-Policy")!, "no-referrer"),
+      (
+        .contentSecurityPolicy,
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:\(tiles); connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+      ),
+    ]
+  }
 
   /// What anybody may know.
   private static let open: Set<String> = ["/livez", "/readyz", "/health", "/", "/page.js", "/page.css", "/openapi.json"]
@@ -188,7 +203,7 @@ struct Front: RouterMiddleware {
     service.metrics.count(route: Self.route(request.uri.path), status: response.status.code, seconds: seconds)
     let query = service.options.logsQueries ? "?\(request.uri.query ?? "")" : ""
     context.logger.info("\(request.method) \(request.uri.path)\(query) \(response.status.code) \(Int(seconds * 1000)) ms")
-    for (name, value) in Self.headers { response.headers[name] = value }
+    for (name, value) in headers { response.headers[name] = value }
     return response
   }
 
@@ -228,12 +243,4 @@ struct Front: RouterMiddleware {
     if open.contains(path) || known.contains(path) { return path }
     return path.hasPrefix("/v1/images/") ? "/v1/images" : "other"
   }
-
-  private static let headers: [(HTTPField.Name, String)] = [
-    (.xContentTypeOptions, "nosniff"), (HTTPField.Name("Referrer-Policy")!, "no-referrer"),
-    (
-      .contentSecurityPolicy,
-      "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    ),
-  ]
 }

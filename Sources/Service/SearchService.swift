@@ -22,12 +22,20 @@ public struct ServiceOptions: Sendable {
   public var logsQueries = false
   /// Whose web pages may ask beside its own, such as https://maps.example; "*" is everybody's.
   public var origin: String?
+  /// Where the page's map takes tiles from, with {z}, {x} and {y} in it; nil for none: then the page loads nothing from elsewhere.
+  public var tiles: String?
   /// Files in PEM: a certificate with those that vouch for it, and its key. Nil for plain HTTP.
   public var certificate: (chain: String, key: String)?
   /// Folders whose new and changed files are taken into the first index while it is served, by the engine beside it.
   public var watched: (folders: [String], engine: Engine)?
 
   public init() {}
+
+  /// Scheme, host and port of an address of tiles; nil where it is none.
+  public static func origin(ofTiles address: String) -> String? {
+    guard ["{z}", "{x}", "{y}"].allSatisfy(address.contains), let match = address.firstMatch(of: /^https?:\/\/[A-Za-z0-9.\-]+(:[0-9]+)?\//) else { return nil }
+    return String(match.output.0.dropLast())
+  }
 }
 
 /// Indexes behind HTTP: what routes share.

@@ -36,6 +36,11 @@ struct Serve: ParsableCommand {
   @Option(help: ArgumentHelp("Whose web pages may ask beside its own, such as https://maps.example, or '*' for everybody's.", valueName: "origin"))
   var cors: String?
 
+  @Option(
+    help: ArgumentHelp(
+      "Tiles under the page's map, such as https://tiles.example/{z}/{x}/{y}.png; browsers then ask there.", valueName: "address"))
+  var tiles: String?
+
   @Option(help: ArgumentHelp("A folder whose new and changed images the first index takes in while it is served; more than once for more.", valueName: "folder"))
   var watch: [String] = []
 
@@ -56,6 +61,9 @@ struct Serve: ParsableCommand {
   func validate() throws {
     if address == nil { throw ValidationError("--listen takes an address and a port: 127.0.0.1:8080") }
     if (tlsCertificate == nil) != (tlsKey == nil) { throw ValidationError("give --tls-certificate and --tls-key together") }
+    if let tiles, ServiceOptions.origin(ofTiles: tiles) == nil {
+      throw ValidationError("--tiles takes an address of http or https with {z}, {x} and {y} in it")
+    }
     if let waiting, !(1...10_000).contains(waiting) { throw ValidationError("--waiting takes 1 to 10000") }
     if !(0.01...3600).contains(deadline) { throw ValidationError("--deadline takes 0.01 to 3600 seconds") }
   }
@@ -80,7 +88,7 @@ struct Serve: ParsableCommand {
     (options.host, options.port) = address!
     (options.waiting, options.deadline, options.logsQueries) = (waiting, deadline, logQueries)
     options.token = try token()
-    options.origin = cors
+    (options.origin, options.tiles) = (cors, tiles)
     if let tlsCertificate, let tlsKey { options.certificate = (tlsCertificate, tlsKey) }
     guard options.token != nil || insecure || Service.isLoopback(options.host) else {
       throw Failure("\(listen): others reach this address; give --token-file FILE, or --insecure if anybody may search")

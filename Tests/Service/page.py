@@ -4,11 +4,14 @@ WORK is made anew. The model has random weights: what is found means nothing, th
 WORK/shots for whoever wants to look.
 """
 import faulthandler
+import http.server
 import json
+import math
 import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
 
 import axe_core_python
@@ -46,6 +49,24 @@ run(ftf, "index", f"{work}/index", f"{work}/images", "--model", f"{work}/tiny.ft
     "--attributes", f"{work}/known.jsonl")
 second = 'a "second" <i> & one'
 run(ftf, "index", f"{work}/{second}", f"{work}/images/rgb.jpg", f"{work}/images/scene.tif", "--model", f"{work}/tiny.ftf")
+
+# Tiles of another service.
+tile, asked = open(f"{goldens}/images/exact.png", "rb").read(), []
+
+
+class Tiles(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        asked.append(self.path)
+        self.send_response(200)
+        self.send_header("Content-Type", "image/png")
+        self.end_headers()
+        self.wfile.write(tile)
+
+    def log_message(self, *_): pass
+
+
+outside = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Tiles)
+threading.Thread(target=outside.serve_forever, daemon=True).start()
 
 options = webdriver.ChromeOptions()
 for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--window-size=1200,900", "--no-proxy-server"):
@@ -96,7 +117,7 @@ def check(name):
 
 with open(f"{os.path.dirname(axe_core_python.__file__)}/axe.min.js") as file: axe = file.read()
 try:
-    with Server(ftf, work, f"{work}/{second}") as server:
+    with Server(ftf, work, f"{work}/{second}", "--tiles", f"http://127.0.0.1:{outside.server_port}/{{z}}/{{x}}/{{y}}.png") as server:
         browser.get(server.url)
         until(lambda: len(find("#suggestions button")) >= 2)
         assert script in [button.text for button in find("#suggestions button")]
@@ -182,9 +203,11 @@ try:
         js("const f = document.getElementById('filter'); f.value = \"path like '%scene.tif'\"; f.dispatchEvent(new Event('change'))")
         until(lambda: not js("return document.getElementById('map').hidden"))
         settled()
-        before = js("return document.getElementById('map').toDataURL()")
         find("#map")[0].send_keys("+")
-        assert js("return document.getElementById('map').toDataURL()") != before
+        until(lambda: asked)
+        z, x, y = map(int, asked[-1].removesuffix(".png").split("/")[1:])
+        across, down = (9.0007 + 180) / 360, (1 - math.asinh(math.tan(math.radians(49.6515))) / math.pi) / 2
+        assert z > 10 and abs(across * 2**z - x - 0.5) < 4 and abs(down * 2**z - y - 0.5) < 3, (asked[-1], across * 2**z, down * 2**z)
         check("map")
 
         # Another index, which the address names.
