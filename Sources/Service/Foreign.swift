@@ -106,7 +106,8 @@ extension SearchService {
     guard values.count == 1 else { throw Problem(.unprocessableContent, "bad_input", "give one of text and image") }
     values["top"] = min(SearchRequest.mostResults, try fields.integer("num_images", in: 1...1_000_000) ?? 40)
     // The client always names an index, whatever there is.
-    let archive = archives.count == 1 ? archives[0] : try archive(fields.string("indice_name"))
+    let name = try fields.string("indice_name")
+    let archive = archives.count == 1 ? archives[0] : try archive(name)
     let answer = try await answer(SearchRequest(Fields(values)).query, with: archive.now.searcher)
     let list = answer.results.map { result -> [String: Any] in
       ["id": result.id, "similarity": Double(result.score), "url": address(of: result.id, "/original", in: archive), "caption": result.name]

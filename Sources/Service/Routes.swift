@@ -4,8 +4,6 @@ import HTTPTypes
 import Hummingbird
 import Interchange
 
-typealias ServiceContext = BasicRequestContext
-
 extension SearchService {
   /// All that there is.
   func router() -> Router<ServiceContext> {
@@ -195,7 +193,8 @@ struct Front: RouterMiddleware {
       try authorise(request)
       response =
         Self.open.contains(request.uri.path) || request.uri.path == "/metrics"
-        ? try await next(request, context) : try await gate(request).run { try await next(request, context) }
+        ? try await next(request, context)
+        : try await gate(request).run { try await service.connections.answer(context.channel) { try await next(request, context) } }
     } catch {
       response = refusal(of: request, error)
     }

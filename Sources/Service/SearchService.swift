@@ -46,6 +46,7 @@ final class SearchService: Sendable {
   /// Of what searches, and of the rest: thumbnails come by the dozen with each page.
   let gates: (searches: Gate, rest: Gate)
   let metrics = ServiceMetrics()
+  let connections = Connections()
   private let pool: ComputePool
   private let isDraining = Atomic(false)
 
@@ -92,7 +93,12 @@ final class SearchService: Sendable {
   /// Work that computes, away from Swift's cooperative threads, within the time that a request has.
   func compute<R: Sendable>(_ body: @escaping @Sendable (Int) throws -> R) async throws -> R { try await pool.run(body) }
 
-  func cancellation() -> Cancellation { Cancellation(after: .milliseconds(Int(options.deadline * 1000))) }
+  /// Of work that ends when it is due, or when whoever asked has left.
+  func cancellation() -> Cancellation {
+    let cancellation = Cancellation(after: .milliseconds(Int(options.deadline * 1000)))
+    Connection.current?.begin(cancellation)
+    return cancellation
+  }
 
   /// Answers a query and counts what it took.
   func answer(_ query: Query, with searcher: Searcher) async throws -> Answer {

@@ -25,7 +25,7 @@ public enum Service {
     var logger = Logger(label: "ftf")
     logger.logLevel = .info
     let app = Application(
-      router: service.router(), server: try server(options),
+      router: service.router(), server: try server(options, service.connections),
       configuration: .init(address: .hostname(options.host, port: options.port), backlog: 1024),
       onServerRunning: { channel in
         Supervisor.tell("READY=1")
@@ -39,10 +39,10 @@ public enum Service {
     try await ServiceGroup(services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: logger).run()
   }
 
-  private static func server(_ options: ServiceOptions) throws -> HTTPServerBuilder {
+  private static func server(_ options: ServiceOptions, _ connections: Connections) throws -> HTTPServerBuilder {
     let plain = HTTPServerBuilder.http1(
       configuration: .init(
-        idleTimeout: .seconds(60),
+        additionalChannelHandlers: [connections.handler], idleTimeout: .seconds(60),
         httpDecoderConfiguration: .init(maxHeaderFieldSize: 16384, maxHeaderListSize: 65536, maxHeaderFieldCount: 100)))
     guard let (chain, key) = options.certificate else { return plain }
     for file in [chain, key] where !FileManager.default.isReadableFile(atPath: file) {

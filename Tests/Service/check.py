@@ -220,6 +220,23 @@ with Server(ftf, work, "--waiting", "2") as server, concurrent.futures.ThreadPoo
     try: assert asked.result()[0] in (200, 429)
     except urllib.error.URLError: pass  # It had not come in yet.
 
+# Whoever leaves while others are served is not computed for.
+run("gdal_translate", "-q", "-of", "JPEG", "-outsize", "3000", "3000", f"{work}/images/rgb.jpg", f"{work}/large.jpg")
+with open(f"{work}/large.jpg", "rb") as file: large = file.read()
+with Server(ftf, work, "--threads", "1", "--waiting", "64") as server:
+    head = f"POST /v1/search HTTP/1.1\r\nHost: a\r\nContent-Type: image/jpeg\r\nContent-Length: {len(large)}\r\n\r\n".encode()
+    there = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(24)]
+    for connection in there: connection.sendall(head + large)
+    for connection in there[4:]: connection.close()
+    for connection in there[:4]:
+        connection.settimeout(30)
+        assert connection.recv(12) == b"HTTP/1.1 200"
+        connection.close()
+    until = time.time() + 20
+    while server.said().count("POST /v1/search") < 24 and time.time() < until: time.sleep(0.1)
+    assert server.said().count("/v1/search 503") >= 8, server.said()
+    assert server.call("/v1/search", {"text": "a"})[0] == 200
+
 # A token is asked for, and said nowhere.
 with open(f"{work}/token", "w") as file: file.write("secret-word\n")
 with Server(ftf, work, "--token-file", f"{work}/token") as server:
