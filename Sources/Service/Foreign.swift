@@ -19,16 +19,18 @@ extension SearchService {
 
   private enum Input: Sendable {
     case sentence(String)
-    case image([UInt8])
+    /// Base64 or a data URL.
+    case image(String)
   }
 
   private func input(_ value: Any) throws -> Input {
     if let text = value as? String { return .sentence(try SearchRequest.sentence(text)) }
-    if let object = value as? [String: Any], let image = object["image"] as? String { return .image(try SearchRequest.image(image)) }
+    if let object = value as? [String: Any], let image = object["image"] as? String, !image.isEmpty { return .image(image) }
     throw Problem(.unprocessableContent, "bad_input", "an input is a text, or an object with an image")
   }
 
-  /// `input`: one or many texts, or objects with an image as data URL; `encoding_format`: float or base64.
+  /// `input`: one or many texts, or objects with an image as data URL; `encoding_format`: float or base64. Of many, one that cannot be used
+  /// has an empty `embedding` and an `error` of its own.
   private func embeddings(_ request: Request) async throws -> Response {
     let fields = try await JSON.object(request, limit: options.bodyLimit)
     guard let given = fields.values["input"] else { throw Problem(.unprocessableContent, "bad_input", "input is missing") }
@@ -38,32 +40,43 @@ extension SearchService {
     }
     let format = try fields.string("encoding_format") ?? "float"
     guard ["float", "base64"].contains(format) else { throw Problem(.unprocessableContent, "bad_input", "encoding_format is float or base64") }
-    let isBase64 = format == "base64"
     let (archive, cancellation) = (try archive(fields.string("index")), cancellation())
     let engine = archive.engine
-    let made: [[Float]]
+    let made: [Result<[Float], Problem>]
     do {
       made = try await compute { _ in
         try inputs.map { input in
           if cancellation.isDue { throw Problem(.serviceUnavailable, "deadline", "it took longer than it may", retryAfter: 1) }
-          switch input {
-          case .sentence(let text): return engine.encode(text: text, with: engine.kernels.singleThreaded).sentence
-          case .image(let bytes): return try engine.embed(imageData: bytes)
-          }
+          return Result { try Self.vector(of: input, engine) }.mapError(Problem.wrapping)
         }
       }
     } catch { throw Problem.wrapping(error) }
+    if made.allSatisfy({ (try? $0.get()) == nil }) { _ = try made[0].get() }
     let tokens = inputs.reduce(0) { sum, input in
       if case .sentence(let text) = input { return sum + engine.tokens(text).count }
       return sum
     }
     let data = made.enumerated().map { i, vector -> [String: Any] in
-      let bytes = isBase64 ? unsafe vector.withUnsafeBytes { unsafe Data($0).base64EncodedString() } : nil
-      return ["object": "embedding", "index": i, "embedding": bytes as Any? ?? vector.map(Double.init)]
+      switch vector {
+      case .success(let vector): ["object": "embedding", "index": i, "embedding": Self.encoded(vector, isBase64: format == "base64")]
+      case .failure(let problem):
+        ["object": "embedding", "index": i, "embedding": [Double](), "error": ["code": problem.code, "detail": problem.detail]]
+      }
     }
     return JSON.response([
       "object": "list", "data": data, "model": archive.now.index.modelName, "usage": ["prompt_tokens": tokens, "total_tokens": tokens],
     ])
+  }
+
+  private static func vector(of input: Input, _ engine: Engine) throws -> [Float] {
+    switch input {
+    case .sentence(let text): engine.encode(text: text, with: engine.kernels.singleThreaded).sentence
+    case .image(let text): try engine.embed(imageData: SearchRequest.image(text))
+    }
+  }
+
+  private static func encoded(_ vector: [Float], isBase64: Bool) -> Any {
+    isBase64 ? unsafe vector.withUnsafeBytes { unsafe Data($0).base64EncodedString() } : vector.map(Double.init)
   }
 
   /// `query`: a text; `documents`: ids of indexed images, as numbers, texts or objects with an id.

@@ -225,7 +225,12 @@ enum OpenAPI {
         [
           "data": [
             "type": "array",
-            "items": object(["embedding", "index"], ["embedding": ["type": ["array", "string"], "items": number], "index": integer(0, nil)]),
+            "items": object(
+              ["embedding", "index"],
+              [
+                "embedding": ["type": ["array", "string"], "items": number], "index": integer(0, nil),
+                "error": object(["code", "detail"], ["code": text(1), "detail": ["type": "string"]]),
+              ]),
           ]
         ]),
       "rerank": object(

@@ -113,6 +113,10 @@ with Server(ftf, work) as server:
     assert len(vectors.data) == 2 and abs(sum(x * x for x in vectors.data[0].embedding) - 1) < 1e-3 and vectors.usage.total_tokens > 0
     plain = client.embeddings.create(model="tiny", input="a river", encoding_format="float").data[0].embedding
     assert max(abs(a - b) for a, b in zip(plain, vectors.data[0].embedding)) < 1e-6
+    some = client.embeddings.create(model="tiny", input=["a river", {"image": "data:image/png;base64,bm9uZQ=="}, {"image": "?"}]).data
+    assert [len(one.embedding) for one in some] == [len(plain), 0, 0] and some[1].error["code"] == "unusable_image" and max(
+        abs(a - b) for a, b in zip(plain, some[0].embedding)) < 1e-6, "one bad input among many fails by itself"
+    assert server.call("/v1/embeddings", {"input": ["a", ""]})[0] == server.call("/v1/embeddings", {"input": [{"image": "x"}, {"image": "y"}]})[0] == 422
     ranked = server.call("/v1/rerank", {"query": "a river", "documents": [rgb, 99999, {"id": first}], "top_n": 5})[1]["results"]
     assert sorted(r["index"] for r in ranked) == [0, 2] and ranked[0]["relevance_score"] >= ranked[1]["relevance_score"]
     near = server.call("/knn-service", {"text": "a river", "num_images": 3})[1]
