@@ -261,9 +261,12 @@ enum Page {
       const list = $('results'), before = new Map();
       for (const item of list.children) before.set(item.dataset.id, item.getBoundingClientRect());
       list.replaceChildren(...results.map(result => card(result, words)));
-      for (const item of list.children) {
-        const old = before.get(item.dataset.id), now = item.getBoundingClientRect();
-        if (!old) continue;
+      // All places first: to look after each change would lay out everything again.
+      const places = [...list.children].map(item => item.getBoundingClientRect());
+      const isSeen = place => place.bottom > 0 && place.top < innerHeight;
+      for (const [i, item] of [...list.children].entries()) {
+        const old = before.get(item.dataset.id), now = places[i];
+        if (!old || (!isSeen(old) && !isSeen(now))) continue;
         item.animate([{transform: `translate(${old.x - now.x}px,${old.y - now.y}px)`}, {transform: 'none'}], {duration: 250, easing: 'ease-out'});
       }
       draw(results);

@@ -134,6 +134,10 @@ try:
         check("results")
         find("#more")[0].click()
         until(lambda: len(find("#results li")) > 60)
+        many = js("const many = Array.from({length: 1000}, (_, i) => Object.assign({}, last.results[i % last.results.length], {id: i}));"
+                  "fill(many, 'x'); const began = performance.now(); fill(many.reverse(), 'x'); const took = performance.now() - began;"
+                  "fill(last.results, 'a wide river'); return took")
+        assert many < 1500, f"a thousand results are laid out in {many} ms"
         began = time.time()
         js("window.scrollTo(0, document.body.scrollHeight)")
         js("return new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
