@@ -8,8 +8,6 @@ DATA ?= ../shared
 GDAL := gdal-bin
 # Seconds that libFuzzer has for the readers of weights.
 FUZZ ?= 60
-# The same wherever the debug build is made, or it would be made anew.
-STRICT := -Xswiftc -warnings-as-errors
 FTF := .build/release/ftf
 CHECK := .build/check
 PYTHON := .venv/bin/python -B
@@ -19,7 +17,7 @@ PYTHON := .venv/bin/python -B
 .PHONY: train train-test demo serve test client interchange service docs sanitize fuzz check release dist check-dist goldens system gdal
 
 test: system gdal
-	$(SWIFT) build --build-tests $(STRICT)
+	$(SWIFT) build --build-tests
 	$(SWIFT) test --skip-build
 
 # A package of its own builds against this one, by version and URL, and runs.
@@ -28,14 +26,14 @@ client: system
 
 # pyarrow, DuckDB and GeoPandas read what is exported.
 interchange: system gdal
-	$(SWIFT) build --product ftf $(STRICT)
+	$(SWIFT) build --product ftf
 	python3 -m venv .build/interchange
 	.build/interchange/bin/pip install -q -r Tests/Interchange/requirements.txt
 	.build/interchange/bin/python -B Tests/Interchange/check.py .build/debug/ftf .build/interchange/work
 
 # Published clients, overload, drain and hostile input against a running service; its page in a browser.
 service: system gdal
-	$(SWIFT) build --product ftf $(STRICT)
+	$(SWIFT) build --product ftf
 	python3 -m venv .build/service
 	.build/service/bin/pip install -q -r Tests/Service/requirements.txt
 	.build/service/bin/pip install -q --no-deps clip-retrieval==2.45.0

@@ -1,9 +1,10 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
-/// Every Swift target: Swift 6 mode, strict memory safety, and lifetimes so that owners can hand out spans.
+/// Every Swift target: Swift 6 mode, strict memory safety, lifetimes so that owners can hand out spans, and no warnings.
 let settings: [SwiftSetting] = [
   .strictMemorySafety(),
+  .treatAllWarnings(as: .error),
   .enableExperimentalFeature("Lifetimes"),
 ]
 
