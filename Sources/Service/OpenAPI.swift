@@ -76,14 +76,9 @@ enum OpenAPI {
       "/collections/{collection}": ["get": get("STAC: the collection.", ["type": "object", "required": ["id", "links"]], [collection])],
       "/collections/{collection}/items/{id}": ["get": get("STAC: an image.", nil, [collection, id], feature)],
       "/conformance": ["get": get("STAC: what is kept to.", ["type": "object", "required": ["conformsTo"]])],
+      "/collections/{collection}/items": ["get": get("STAC: the images of a collection.", nil, [collection] + itemSearch, features)],
       "/search": [
-        "get": get(
-          "STAC: items by a sentence, place, time and attributes.", nil,
-          [
-            parameter("q", ["type": "string"], "A sentence, which ranks."), parameter("bbox", ["type": "string"], "west,south,east,north"),
-            parameter("datetime", ["type": "string"], "A time, or two with / between."), parameter("filter", ["type": "string"], "A condition."),
-            parameter("limit", integer(1, 100_000), "Items of a page, at most 1000."), parameter("token", ["type": "string"], "Where a page begins."),
-          ], features),
+        "get": get("STAC: items by a sentence, place, time and attributes.", nil, itemSearch, features),
         "post": operation("STAC: items by a sentence, place, time and attributes.", features, body: ref("stac")),
       ],
       "/livez": ["get": get("That it lives.", nil, [], plain)],
@@ -118,6 +113,13 @@ enum OpenAPI {
   private static var collection: Object { ["name": "collection", "in": "path", "required": true, "schema": ref("name")] }
   private static var named: Object { ["anyOf": [ref("name"), ["type": "null"]]] }
   private static var index: Object { ["name": "index", "in": "query", "required": false, "schema": ref("name")] }
+  private static var itemSearch: [Object] {
+    [
+      parameter("q", ["type": "string"], "A sentence, which ranks."), parameter("bbox", ["type": "string"], "west,south,east,north"),
+      parameter("datetime", ["type": "string"], "A time, or two with / between."), parameter("filter", ["type": "string"], "A condition."),
+      parameter("limit", integer(1, 100_000), "Items of a page, at most 1000."), parameter("token", ["type": "string"], "Where a page begins."),
+    ]
+  }
   private static var binary: Object { [:] }
   private static var jpeg: Object { ["image/jpeg": binary] }
   private static var plain: Object { ["text/plain": ["schema": ["type": "string"]]] }

@@ -22,27 +22,35 @@ extension SearchService {
       let archive = try self.archive(context)
       return JSON.response(self.feature((archive, try self.item(context, in: archive)), self.root(request)), type: "application/geo+json")
     }
-    router.get("/search") { request, _ in
-      var values: [String: Any] = [:]
-      for (key, value) in request.uri.queryParameters {
-        let text = String(value)
-        switch key {
-        case "bbox": values["bbox"] = text.split(separator: ",").map { Double($0) as Any? ?? "?" }
-        case "limit": values["limit"] = Int(text) as Any? ?? "?"
-        case "ids", "collections": values[String(key)] = text.split(separator: ",").map(String.init)
-        default: values[String(key)] = text
-        }
-      }
+    router.get("/collections/:collection/items") { request, context -> Response in
+      let values = Self.values(of: request).merging(["collections": [try self.archive(context).name]]) { $1 }
       return try await self.searchItems(Fields(values), request, isPost: false)
     }
+    router.get("/search") { request, _ in try await self.searchItems(Fields(Self.values(of: request)), request, isPost: false) }
     router.post("/search") { request, _ in
       try await self.searchItems(JSON.object(request, limit: self.options.bodyLimit), request, isPost: true)
     }
   }
 
+  /// What a search in an address asks for, as it would be in a body.
+  private static func values(of request: Request) -> [String: Any] {
+    var values: [String: Any] = [:]
+    for (key, value) in request.uri.queryParameters {
+      let text = String(value)
+      switch key {
+      case "bbox": values["bbox"] = text.split(separator: ",").map { Double($0) as Any? ?? "?" }
+      case "limit": values["limit"] = Int(text) as Any? ?? "?"
+      case "ids", "collections": values[String(key)] = text.split(separator: ",").map(String.init)
+      default: values[String(key)] = text
+      }
+    }
+    return values
+  }
+
   private static let conformance = [
     "https://api.stacspec.org/v1.0.0/core", "https://api.stacspec.org/v1.0.0/collections", "https://api.stacspec.org/v1.0.0/item-search",
-    "https://api.stacspec.org/v1.0.0-rc.1/item-search#free-text", "http://www.opengis.net/spec/ogcapi-features-1/1.0/conf/geojson",
+    "https://api.stacspec.org/v1.0.0/ogcapi-features", "https://api.stacspec.org/v1.0.0-rc.1/item-search#free-text",
+    "http://www.opengis.net/spec/ogcapi-features-1/1.0/conf/core", "http://www.opengis.net/spec/ogcapi-features-1/1.0/conf/geojson",
   ]
 
   private typealias Found = (archive: Archive, item: Answer.Result)
@@ -93,6 +101,7 @@ extension SearchService {
       "extent": ["spatial": ["bbox": [[-180, -90, 180, 90]]], "temporal": ["interval": [[NSNull(), NSNull()]]]],
       "links": [
         link("self", root + path(of: archive)), link("root", root + "/"), link("parent", root + "/"),
+        link("items", root + path(of: archive) + "/items", type: "application/geo+json"),
       ],
     ]
   }
@@ -210,16 +219,17 @@ extension SearchService {
 
   private func page(_ found: [Found], next: String?, _ request: Request, _ fields: Fields, _ isPost: Bool) -> Response {
     let root = self.root(request)
-    var links = [Self.link("root", root + "/"), Self.link("self", root + "/search", type: "application/geo+json")]
+    var here = URLComponents(string: root + request.uri.path) ?? URLComponents()
+    let address = here.string ?? root
+    var links = [Self.link("root", root + "/"), Self.link("self", address, type: "application/geo+json")]
     if let next {
-      var link = Self.link("next", root + "/search", type: "application/geo+json", method: isPost ? "POST" : "GET")
+      var link = Self.link("next", address, type: "application/geo+json", method: isPost ? "POST" : "GET")
       if isPost {
         link["body"] = fields.values.merging(["token": next]) { $1 }
       } else {
-        var parts = URLComponents(string: root + "/search")!
-        parts.queryItems = request.uri.queryParameters.filter { $0.key != "token" }.map { URLQueryItem(name: String($0.key), value: String($0.value)) }
-        parts.queryItems?.append(URLQueryItem(name: "token", value: next))
-        link["href"] = parts.string ?? root + "/search"
+        let kept = request.uri.queryParameters.filter { $0.key != "token" }
+        here.queryItems = kept.map { URLQueryItem(name: String($0.key), value: String($0.value)) } + [URLQueryItem(name: "token", value: next)]
+        link["href"] = here.string ?? root
       }
       links.append(link)
     }

@@ -203,6 +203,9 @@ with Server(ftf, work, second) as server:
     assert len({(i.collection_id, i.id) for i in ranked}) == 8
     assert [i.properties["score"] for i in ranked] == sorted((i.properties["score"] for i in ranked), reverse=True)
     only = list(catalog.search(collections=["second one"]).items())
+    assert {item.id for item in catalog.get_collection("second one").get_items()} == {item.id for item in only}
+    every = list(catalog.get_collection("index").get_items())
+    assert len(every) == known["images"] and {item.collection_id for item in every} == {"index"}
     assert len(only) == 2 and server.call(only[0].assets["thumbnail"].href.removeprefix(server.url), raw=True)[0] == 200
 os.makedirs(f"{work}/other")
 shutil.copytree(f"{work}/index", f"{work}/other/index")
