@@ -85,11 +85,12 @@ final class Archive: Sendable {
     return true
   }
 
-  /// Of the catalog and what lies beside it.
+  /// Of the catalog and the log beside it, which opening makes too, empty.
   private static func stamp(_ path: String) -> String {
     ["", "-wal"].map { end in
-      let found = try? FileManager.default.attributesOfItem(atPath: "\(path)/catalog.sqlite\(end)")
-      return "\(found?[.size] ?? 0) \((found?[.modificationDate] as? Date)?.timeIntervalSince1970 ?? 0)"
+      guard let found = try? FileManager.default.attributesOfItem(atPath: "\(path)/catalog.sqlite\(end)"), let size = found[.size] as? Int, size > 0
+      else { return "" }
+      return "\(size) \((found[.modificationDate] as? Date)?.timeIntervalSince1970 ?? 0)"
     }.joined(separator: " ")
   }
 }
