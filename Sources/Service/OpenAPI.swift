@@ -49,7 +49,9 @@ enum OpenAPI {
 
   private static var paths: Object {
     [
-      "/v1/search": ["post": post("Search by a sentence, a picture, or an image of the index.", ref("search"), ref("answer"))],
+      "/v1/search": ["post": post(
+          "Search by a sentence, a picture, or an image of the index. A picture may also come as a file of multipart/form-data, or as the body.",
+          ref("search"), ref("answer"))],
       "/v1/index": ["get": get("What is served.", ref("index"), [index])],
       "/v1/attributes": ["get": get("What filters can choose from.", ref("attributes"), [index])],
       "/v1/images/{id}": ["get": get("What is known of an image.", ref("result"), [id, index])],

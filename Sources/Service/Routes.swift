@@ -71,15 +71,7 @@ extension SearchService {
   }
 
   private func search(_ request: Request) async throws -> Response {
-    let fields: Fields
-    if let type = request.headers[.contentType], type.hasPrefix("image/") {
-      // The picture itself, with what else is asked for in the address.
-      var values: [String: Any] = ["image": try await JSON.body(request, limit: options.bodyLimit).base64EncodedString()]
-      for (key, value) in request.uri.queryParameters { values[String(key)] = Double(String(value)).map { $0 as Any } ?? String(value) }
-      fields = Fields(values)
-    } else {
-      fields = try await JSON.object(request, limit: options.bodyLimit)
-    }
+    let fields = try await fields(of: request)
     let asked = try SearchRequest(fields)
     let searcher = try await self.searcher(asked.filter, asked.area, archive(fields.string("index")).now)
     var answer = try await answer(asked.query, with: searcher)
@@ -89,6 +81,25 @@ extension SearchService {
       for i in answer.results.indices { answer.results[i].rank = i + 1 }
     }
     return JSON.response(answer.object(asked.words))
+  }
+
+  /// What a search asks for: in JSON, in a form, or as the picture itself with the rest in the address.
+  private func fields(of request: Request) async throws -> Fields {
+    let type = request.headers[.contentType] ?? ""
+    if type.lowercased().hasPrefix("multipart/form-data") {
+      guard let parts = Multipart.parts(try await JSON.body(request, limit: options.bodyLimit), type: type) else {
+        throw Problem(.badRequest, "bad_form", "the body has to be multipart/form-data with the boundary that its type names")
+      }
+      var values: [String: Any] = [:]
+      for part in parts {
+        values[part.name] = part.isFile ? part.data : SearchRequest.value(String(decoding: part.data, as: UTF8.self), of: part.name)
+      }
+      return Fields(values)
+    }
+    guard type.hasPrefix("image/") else { return try await JSON.object(request, limit: options.bodyLimit) }
+    var values: [String: Any] = ["image": try await JSON.body(request, limit: options.bodyLimit)]
+    for (key, text) in request.uri.queryParameters { values[String(key)] = SearchRequest.value(String(text), of: String(key)) }
+    return Fields(values)
   }
 
   /// Filters read the catalog, which takes its time.

@@ -17,7 +17,9 @@ struct SearchRequest {
   static let longestText = 10_000
 
   init(_ fields: Fields) throws {
-    let (text, image, id) = (try fields.string("text"), try fields.string("image"), try fields.integer("id", in: 0...Int.max))
+    let (text, id) = (try fields.string("text"), try fields.integer("id", in: 0...Int.max))
+    // A file, or its bytes as text.
+    let image = try (fields.values["image"] as? Data).map(Array.init) ?? fields.string("image").map(Self.image)
     guard [text != nil, image != nil, id != nil].count(where: { $0 }) == 1 else {
       throw Problem(.unprocessableContent, "bad_input", "give one of text, image and id")
     }
@@ -26,7 +28,7 @@ struct SearchRequest {
       content = .sentence(try Self.sentence(text))
       words = text
     } else if let image {
-      content = .imageData(try Self.image(image))
+      content = .imageData(image)
       words = "an image"
     } else {
       content = .item(Int64(id!))
@@ -54,6 +56,16 @@ struct SearchRequest {
       guard area == nil else { throw Problem(.unprocessableContent, "bad_input", "give one of bbox and near") }
       area = .near(lon: near[0], lat: near[1], kilometres: near[2])
     }
+  }
+
+  private static let texts: Set = ["text", "image", "filter", "interaction", "index"]
+
+  /// A value that came as text, in a form or an address: what is no text by its name is JSON, or numbers with commas between them.
+  static func value(_ text: String, of name: String) -> Any {
+    if texts.contains(name) { return text }
+    if let value = try? JSONSerialization.jsonObject(with: Data(text.utf8), options: .fragmentsAllowed) { return value }
+    let numbers = text.split(separator: ",").map { Double($0.trimmingCharacters(in: .whitespaces)) }
+    return numbers.count > 1 && numbers.allSatisfy { $0 != nil } ? numbers.map { NSNumber(value: $0!) } : text
   }
 
   static func sentence(_ text: String) throws -> String {

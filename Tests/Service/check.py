@@ -103,6 +103,17 @@ with Server(ftf, work) as server:
     # A picture that says it has thirty thousand pixels a side.
     bomb = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + b"IHDR" + struct.pack(">IIBBBBB", 30000, 30000, 8, 2, 0, 0, 0) + b"\0" * 40
     assert server.call("/v1/search", bomb, Content_Type="image/png")[0] == 422
+    # A form with a file, as browsers and curl send it; pieces of one are refused.
+    form = subprocess.run(["curl", "-s", f"{server.url}/v1/search", "-F", f"image=@{work}/images/rgb.jpg", "-F", "top=1", "-F", "filter=year >= 2020",
+                           "-F", "recall_only=true"], capture_output=True, check=True).stdout
+    assert [r["id"] for r in json.loads(form)["results"]] == [rgb], form
+    kind = "multipart/form-data; boundary=xyz"
+    whole = b'--xyz\r\nContent-Disposition: form-data; name="text"\r\n\r\na river\r\n--xyz\r\nContent-Disposition: form-data; name=top\r\n\r\n2\r\n--xyz--\r\n'
+    assert len(server.call("/v1/search", whole, Content_Type=kind)[1]["results"]) == 2
+    assert {server.call("/v1/search", whole[:n], Content_Type=kind)[0] for n in range(len(whole) - 4)} == {400}
+    assert server.call("/v1/search", whole, Content_Type="multipart/form-data")[0] == 400
+    assert server.call("/v1/search", whole.replace(b"2\r\n--xyz--", b"many\r\n--xyz--"), Content_Type=kind)[0] == 422
+    assert server.call("/v1/search", b'--xyz\r\nContent-Disposition: form-data; name="a"\r\n\r\n\r\n' * 100 + b"--xyz--", Content_Type=kind)[0] == 400
     assert server.call("/readyz")[0] == 200
 
     # Published clients.
