@@ -121,6 +121,12 @@ extension ImageIndex {
     }
   }
 
+  /// Where and when the images were taken: west, south, east, north in degrees, and the first and the last time; nil for what none of
+  /// them says.
+  package func extent() throws(FastThenFineError) -> (box: [Double]?, times: [String]?) {
+    try FastThenFineError.wrapping { try catalog.extent() }
+  }
+
   /// A few of the captions, for people to begin with.
   package func someCaptions(_ count: Int) throws(FastThenFineError) -> [String] {
     try FastThenFineError.wrapping { Array(try catalog.captions().sorted().prefix(count)) }

@@ -315,6 +315,22 @@ package final class Catalog: Sendable {
     }
   }
 
+  /// Where and when the entries lie: a box in degrees, and the first and the last time; nil for what none of them says.
+  package func extent() throws -> (box: [Double]?, times: [String]?) {
+    try read { db in
+      let box = try Row.fetchOne(db, sql: "SELECT min(west), min(south), max(east), max(north) FROM places")
+      let times = try Row.fetchOne(
+        db, sql: "SELECT min(value), max(value) FROM (SELECT json_extract(json, '$.datetime') AS value FROM known) WHERE typeof(value) = 'text'")
+      return (Self.whole(box), Self.whole(times))
+    }
+  }
+
+  /// The values of a row that has no null.
+  private static func whole<T: DatabaseValueConvertible>(_ row: Row?) -> [T]? {
+    guard let row, (0..<row.count).allSatisfy({ !row.hasNull(atIndex: $0) }) else { return nil }
+    return (0..<row.count).map { row[$0] }
+  }
+
   /// The ids of the entries for which a filter holds.
   package func ids(matching filter: Filter) throws -> Set<Int64> {
     try read { db in

@@ -57,6 +57,16 @@ final class Archive: Sendable {
       return found
     }
 
+    private let extent = Mutex<(box: [Double]?, times: [String]?)?>(nil)
+
+    /// Where and when they were taken, looked up once.
+    func known() throws(FastThenFineError) -> (box: [Double]?, times: [String]?) {
+      if let known = extent.withLock({ $0 }) { return known }
+      let found = try index.extent()
+      extent.withLock { $0 = found }
+      return found
+    }
+
     /// The searcher of the images that a filter and an area leave.
     func searcher(filter: String?, area: SearchArea?) throws(FastThenFineError) -> Searcher {
       guard filter != nil || area != nil else { return searcher }

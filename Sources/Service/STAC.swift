@@ -13,10 +13,12 @@ extension SearchService {
     router.get("/conformance") { _, _ in JSON.response(["conformsTo": Self.conformance]) }
     router.get("/collections") { request, _ in
       let root = self.root(request)
-      return JSON.response(["collections": self.archives.map { Self.collection($0, root) }, "links": [Self.link("self", root + "/collections")]])
+      var collections: [[String: Any]] = []
+      for archive in self.archives { collections.append(try await self.collection(archive, root)) }
+      return JSON.response(["collections": collections, "links": [Self.link("self", root + "/collections")]])
     }
     router.get("/collections/:collection") { request, context -> Response in
-      JSON.response(Self.collection(try self.archive(context), self.root(request)))
+      JSON.response(try await self.collection(try self.archive(context), self.root(request)))
     }
     router.get("/collections/:collection/items/:id") { request, context -> Response in
       let archive = try self.archive(context)
@@ -95,13 +97,23 @@ extension SearchService {
     ])
   }
 
-  private static func collection(_ archive: Archive, _ root: String) -> [String: Any] {
-    [
-      "type": "Collection", "stac_version": version, "id": archive.name, "description": "The images of the index \(archive.name)", "license": "other",
-      "extent": ["spatial": ["bbox": [[-180, -90, 180, 90]]], "temporal": ["interval": [[NSNull(), NSNull()]]]],
+  /// Open at an end that is no time.
+  private static func interval(_ times: [String]?) -> [Any] {
+    (times ?? ["", ""]).map { Datetime.microseconds($0) == nil ? NSNull() : $0 as Any }
+  }
+
+  private func collection(_ archive: Archive, _ root: String) async throws -> [String: Any] {
+    let now = archive.now
+    let known: (box: [Double]?, times: [String]?)
+    do { known = try await compute { _ in try now.known() } } catch { throw Problem.wrapping(error) }
+    return [
+      "type": "Collection", "stac_version": Self.version, "id": archive.name, "description": "The images of the index \(archive.name)", "license": "other",
+      "extent": [
+        "spatial": ["bbox": [known.box ?? [-180, -90, 180, 90]]], "temporal": ["interval": [Self.interval(known.times)]],
+      ],
       "links": [
-        link("self", root + path(of: archive)), link("root", root + "/"), link("parent", root + "/"),
-        link("items", root + path(of: archive) + "/items", type: "application/geo+json"),
+        Self.link("self", root + Self.path(of: archive)), Self.link("root", root + "/"), Self.link("parent", root + "/"),
+        Self.link("items", root + Self.path(of: archive) + "/items", type: "application/geo+json"),
       ],
     ]
   }

@@ -193,7 +193,9 @@ with Server(ftf, work) as server:
 # Several indexes, one of them of another model: a request names one, and a STAC search goes through all.
 run(ftf, "convert", f"{goldens}/tiny", "-o", f"{work}/small.ftf", "--precision", "int8-weights")
 second = f"{work}/second one.ftfindex"
-run(ftf, "index", second, f"{work}/images/rgb.jpg", f"{work}/images/grey.png", "--model", f"{work}/small.ftf")
+run("gdal_translate", "-q", "-of", "GTiff", "-a_srs", "EPSG:32632", "-a_ullr", "500000", "5500000", "500100", "5499900",
+    f"{goldens}/images/rgb.jpg", f"{work}/scene.tif")
+run(ftf, "index", second, f"{work}/images/rgb.jpg", f"{work}/scene.tif", "--model", f"{work}/small.ftf")
 with Server(ftf, work, second) as server:
     known = server.call("/v1/index")[1]
     assert known["name"] == "index" and {i["name"]: i["images"] for i in known["indexes"]} == {"index": known["images"], "second one": 2}
@@ -207,7 +209,9 @@ with Server(ftf, work, second) as server:
     assert len(clip_client().ClipClient(server.url + "/knn-service", "second one").query(text="a")) == 2
     catalog = pystac_client.Client.open(server.url)
     assert [c.id for c in catalog.get_collections()] == ["index", "second one"]
-    assert catalog.get_collection("second one").id == "second one"
+    extent = catalog.get_collection("second one").extent
+    assert all(abs(a - b) < 1e-3 for a, b in zip(extent.spatial.bboxes[0], [9, 49.651, 9.0014, 49.652])) and extent.temporal.intervals == [[None, None]]
+    assert catalog.get_collection("index").extent.temporal.to_dict() == {"interval": [["2024-06-01T00:00:00Z"] * 2]}
     every = [(item.collection_id, item.id) for item in catalog.search(method="POST", limit=3).items()]
     assert len(every) == len(set(every)) == known["images"] + 2
     ranked = list(pystac_client.ItemSearch(f"{server.url}/search?q=a", method="GET", max_items=8, limit=3).items())
