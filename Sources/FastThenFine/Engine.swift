@@ -146,6 +146,16 @@ public final class Engine: Sendable {
     tokenizer(text, model.config.text.contextLength)
   }
 
+  /// Which rows of a sentence's W belong to a word of it: the tokens of the word, where they stand first.
+  ///
+  /// - Returns: nil where the sentence does not have it, or is cut off before.
+  func rows(of word: String, in sentence: String) -> Range<Int>? {
+    let (all, own) = (tokens(sentence).dropFirst().dropLast(), tokens(word).dropFirst().dropLast())
+    guard !own.isEmpty, own.count <= all.count else { return nil }
+    let start = (0...all.count - own.count).first { all.dropFirst($0).starts(with: own) }
+    return start.map { $0..<$0 + own.count }
+  }
+
   /// One sentence.
   ///
   /// - Parameter kernels: nil for all threads.

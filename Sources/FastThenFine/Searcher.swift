@@ -195,17 +195,21 @@ public final class Searcher: Sendable {
 
   /// Images of the index in the order of how well a sentence fits them; those that the index does not have, or that are not searched, are
   /// left out.
-  package func rank(_ sentence: String, among ids: Set<Int64>, cancellation: Cancellation = Cancellation()) async throws(FastThenFineError)
-    -> [Answer.Result]
-  {
+  ///
+  /// - Parameter word: what of the sentence looks at the patches, as it is meant there; all of it for nil.
+  /// - Throws: `badInput` where the sentence does not have the word.
+  package func rank(
+    _ sentence: String, word: String? = nil, among ids: Set<Int64>, cancellation: Cancellation = Cancellation()
+  ) async throws(FastThenFineError) -> [Answer.Result] {
     do {
       return try await engine.pool.run { [self] threads in
         try cancellation.check()
         let kernels = engine.kernels.with(threads: threads)
-        let encoded = encode(.sentence(sentence), kernels)
+        let encoded = try word.map { try encode($0, of: sentence, kernels) } ?? encode(.sentence(sentence), kernels)
         let found = pipeline.recall(encoded, among: Array(items(of: ids).values), with: kernels)
         var interaction = engine.model.config.interaction
         interaction.candidates = max(1, found.count)
+        if word != nil { interaction.mode = .words }
         return try results(pipeline.reranked(found, for: encoded, interaction, with: kernels), encoded, interaction, kernels)
       }
     } catch {
@@ -388,6 +392,17 @@ public final class Searcher: Sendable {
   private static func less(_ vector: [Float], _ unlike: [Float]?) -> [Float] {
     guard let unlike else { return vector }
     return zip(vector, unlike).map { $0 - unlikeShare * $1 }
+  }
+
+  /// A sentence of which one word alone is compared with patches.
+  private func encode(_ word: String, of sentence: String, _ kernels: KernelSet) throws -> EncodedQuery {
+    let (vectors, d) = (engine.remembered(text: sentence, with: kernels), engine.dimension)
+    guard let rows = engine.rows(of: word, in: sentence), rows.upperBound * d <= vectors.words.count else {
+      throw FastThenFineError(.badInput, "the sentence does not have the word \(word)")
+    }
+    return EncodedQuery(
+      sentence: vectors.sentence, words: Array(vectors.words[rows.lowerBound * d..<rows.upperBound * d]), precision: .int8,
+      with: kernels.singleThreaded)
   }
 
   private func encode(_ input: Input, _ kernels: KernelSet, unlike: [Float]? = nil) -> EncodedQuery {

@@ -64,6 +64,7 @@ enum OpenAPI {
           "Where a sentence is found in an image: over its picture, or as shares of a grid.", nil,
           [
             id, index, parameter("q", ["type": "string", "minLength": 1, "maxLength": 1000], "The sentence.", isRequired: true),
+            parameter("word", ["type": "string", "minLength": 1, "maxLength": 100], "A word of the sentence, which alone looks."),
             parameter("format", ["type": "string", "enum": ["jpeg", "json"]], "json for the grid."),
           ], jpeg.merging(["application/json": ["schema": ref("heat")]]) { $1 })
       ],

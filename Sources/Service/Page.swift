@@ -168,11 +168,11 @@ enum Page {
 
     // Of the sentence, or of the word of it that is pointed at.
     function heat(box, id, words) {
-      const asked = part || words, known = box.querySelector('.heat');
+      const asked = 'q=' + encodeURIComponent(words) + (part ? '&word=' + encodeURIComponent(part) : ''), known = box.querySelector('.heat');
       if (known && known.dataset.words === asked) return;
       const image = known || element('img', {className: 'heat', alt: ''});
       image.dataset.words = asked;
-      show(image, at(`/v1/images/${id}/heatmap?q=${encodeURIComponent(asked)}`));
+      show(image, at(`/v1/images/${id}/heatmap?${asked}`));
       if (!known) box.append(image);
     }
 

@@ -142,16 +142,20 @@ extension SearchService {
     }
   }
 
-  /// Where a sentence was found in an image: over its picture, or with format=json as a grid.
+  /// Where a sentence was found in an image, or a word of it: over its picture, or with format=json as a grid.
   private func heatmap(_ request: Request, _ context: ServiceContext) async throws -> Response {
     let archive = try archive(request)
     let item = try item(context, in: archive)
     let sentence = try SearchRequest.sentence(request.uri.queryParameters["q"].map { String($0) } ?? "")
     let format = request.uri.queryParameters["format"].map { String($0) } ?? "jpeg"
-    guard sentence.unicodeScalars.count <= 1000, ["jpeg", "json"].contains(format) else {
-      throw Problem(.unprocessableContent, "bad_input", "q has 1 to 1000 characters, format is jpeg or json")
+    let word = request.uri.queryParameters["word"].map { String($0) }
+    guard sentence.unicodeScalars.count <= 1000, (1...100).contains(word?.unicodeScalars.count ?? 1), ["jpeg", "json"].contains(format) else {
+      throw Problem(.unprocessableContent, "bad_input", "q has 1 to 1000 characters, word 1 to 100, format is jpeg or json")
     }
-    let found = try await archive.now.searcher.rank(sentence, among: [item.id], cancellation: cancellation())
+    let found: [Answer.Result]
+    do {
+      found = try await archive.now.searcher.rank(sentence, word: word, among: [item.id], cancellation: cancellation())
+    } catch { throw Problem.wrapping(error) }
     guard let weights = found.first?.attention else { throw Problem(.unprocessableContent, "no_heat", "this model reranks nothing") }
     let engine = archive.engine
     let side = engine.patchGrid

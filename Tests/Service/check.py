@@ -84,6 +84,9 @@ with Server(ftf, work) as server:
         assert headers["X-Content-Type-Options"] == "nosniff" and "default-src 'none'" in headers["Content-Security-Policy"]
     assert server.call(f"/v1/images/{rgb}/original", raw=True)[2] == picture
     grid = server.call(f"/v1/images/{rgb}/heatmap?q=a&format=json")[1]["grid"]
+    whole, word, other = (server.call(f"/v1/images/{rgb}/heatmap?q=a%20river%20bridge&format=json{more}")[1]["grid"] for more in ("", "&word=River", "&word=bridge"))
+    assert word != whole and word != other and abs(sum(map(sum, word)) - 1) < 1e-3, "a word looks by itself"
+    assert server.call(f"/v1/images/{rgb}/heatmap?q=a%20river&word=bridge")[0] == 422
     assert abs(sum(map(sum, grid)) - 1) < 1e-4
 
     # Bad requests are named, and the next one is answered.

@@ -152,7 +152,7 @@ try:
         words = find("#parts button")
         assert [word.text for word in words] == ["wide", "river"]
         words[1].click()
-        until(lambda: all("q=river" in image.get_attribute("src") for image in find(".picture img.heat")))
+        until(lambda: all("q=a%20wide%20river&word=river" in image.get_attribute("src") for image in find(".picture img.heat")))
         until(lambda: js("return [...document.querySelectorAll('img.heat')].some(i => i.complete && i.naturalWidth > 0)"))
         check("heat")
 
