@@ -105,6 +105,22 @@ def views(pixels, fixed, side, least_area, random):
     return ((out - middle) * uniform(0.8, 1.2, 1, 1, 1) + middle * gain).clamp(0, 255)
 
 
+def mix(pixels, first, end, random):
+    """Mixes rows first ..< end of the views, in place, each with one of those before: faded into it, or with a rectangle of it.
+
+    No caption fits such a picture; what a teacher says of it is all the more telling.
+    """
+    side = pixels.shape[-1]
+    for row in range(first, end):
+        other = pixels[torch.randint(0, first, (1,), generator=random).item()]
+        share, x, y, cut = torch.rand(4, generator=random).tolist()
+        if cut < 0.5: pixels[row].lerp_(other, share)
+        else:
+            size = int(side * share**0.5)
+            x, y = int(x * (side - size)), int(y * (side - size))
+            pixels[row, :, y : y + size, x : x + size] = other[:, y : y + size, x : x + size]
+
+
 def batches(split, size, random):
     """Shuffled rows, a batch at a time; the rest that fills no batch is left out of this epoch."""
     order = torch.randperm(len(split), generator=random)

@@ -1,4 +1,5 @@
-"""The training loss: coarse and fine scores between images and captions, structure inside a modality, and the scene.
+"""The training loss: coarse and fine scores between images and captions, structure inside a modality, the scene, what teachers
+say, and where pasted things lie.
 
 Shapes: B images, C different captions, d dimensions, N patches, M words. All rows of g, P, t, W have unit norm.
 Every function is plain arithmetic on fp32 tensors; what is learned (temperatures, the scene classifier) is passed in.
@@ -81,15 +82,39 @@ def scene(g, t, classes, scenes, positives, temperature):
     return (image + text) / 2
 
 
+def imitation(g, t, taught_g, taught_t):
+    """Mean squared distance to the teachers' vectors: of images [V, d] and of captions [C, d], all of unit norm."""
+    return ((g - taught_g).square().sum(1).mean() + (t - taught_t).square().sum(1).mean()) / 2
+
+
+def ranking(g, t, taught_g, taught_t, tau):
+    """Cross-entropy of the scores of images [V, d] with captions [C, d] against the teachers' scores, both ways, less its least
+    value: the Kullback-Leibler divergence."""
+    own, taught = g @ t.T / tau, taught_g @ taught_t.T / tau
+    one_way = lambda a, b: F.kl_div(a.log_softmax(1), b.log_softmax(1), reduction="none", log_target=True).sum(1).mean()
+    return (one_way(own, taught) + one_way(own.T, taught.T)) / 2
+
+
+def pointing(P, guides, cells, tau):
+    """-log of the share that the patches of a thing have in the softmax over an image's patches.
+
+    P [R, N, d]; guides [R, Q, d]: what names the thing; cells bool[R, N]: where it lies.
+    """
+    a = torch.einsum("rnd,rqd->rqn", P, guides) / tau
+    return (a.logsumexp(-1) - a.masked_fill(~cells[:, None], -torch.inf).logsumexp(-1)).mean()
+
+
 def total(out, positives, scenes, recipe):
     """The weighted sum and its parts. A term of weight 0 is not computed.
 
-    out: g [B, d], P [B, N, d], t [C, d], W [C, M, d], weights [C, M], classes [S, d], and the temperatures tau_c, tau_f, tau_w.
+    out: g [B, d], P [B, N, d], t [C, d], W [C, M, d], weights [C, M], classes [S, d], and the temperatures tau_c, tau_f, tau_w;
+    with teachers all_g [V, d] of all views, those without captions too, taught_g [V, d] and taught_t [C, d];
+    with pasted things pasted_P [R, N, d], guides [R, Q, d], cells bool[R, N].
     """
     g, P, t, W, weights = (out[k] for k in ("g", "P", "t", "W", "weights"))
     beta, tau = recipe["beta"], recipe["tau"]
     # The words of some captions stand for all: pairs of patches and words are most of the loss's work.
-    few = slice(0, recipe["worded_captions"])
+    few = slice(recipe.get("worded_captions"))
     terms = {
         "coarse": lambda: nce(g @ t.T / out["tau_c"], positives),
         "sentence": lambda: nce(sentence_scores(g, P, t, beta, tau) / out["tau_f"], positives),
@@ -97,6 +122,9 @@ def total(out, positives, scenes, recipe):
         "structure": lambda: structure(g, t, positives),
         "agreement": lambda: agreement(g, P, t, W, weights, out["tau_c"]),
         "scene": lambda: scene(g, t, out["classes"], scenes, positives, out["tau_c"]),
+        "imitation": lambda: imitation(out["all_g"], t, out["taught_g"], out["taught_t"]),
+        "ranking": lambda: ranking(out["all_g"], t, out["taught_g"], out["taught_t"], recipe["taught_tau"]),
+        "pointing": lambda: pointing(out["pasted_P"], out["guides"], out["cells"], tau),
     }
-    parts = {name: term() for name, term in terms.items() if recipe["weights"][name] != 0}
+    parts = {name: term() for name, term in terms.items() if recipe["weights"].get(name, 0) != 0}
     return sum(recipe["weights"][name] * value for name, value in parts.items()), parts

@@ -1,4 +1,4 @@
-"""Tests of the losses, the views and the retrieval figures: python -m unittest -v test_training (needs torch alone)."""
+"""Tests of the losses, the views, the teachers and the retrieval figures: python -m unittest -v test_training."""
 import copy
 import math
 import unittest
@@ -10,8 +10,9 @@ import losses
 import retrieval
 
 RECIPE = {
-    "beta": 0.5, "tau": 0.07, "word_tau": 0.1, "worded_captions": 4,
-    "weights": {"coarse": 1, "sentence": 0.5, "words": 0.5, "structure": 0.5, "agreement": 0.1, "scene": 0.3},
+    "beta": 0.5, "tau": 0.07, "word_tau": 0.1, "taught_tau": 0.2, "worded_captions": 4,
+    "weights": {"coarse": 1, "sentence": 0.5, "words": 0.5, "structure": 0.5, "agreement": 0.1, "scene": 0.3,
+                "imitation": 5, "ranking": 1, "pointing": 0.3},
 }
 
 
@@ -21,6 +22,8 @@ def sample(seed=0, B=3, C=5, N=4, M=3, d=6, S=2):
     weights = torch.rand(C, M, generator=random, dtype=torch.double)
     weights[1, 2] = 0
     out = dict(g=unit(B, d), P=unit(B, N, d), t=unit(C, d), W=unit(C, M, d), weights=weights, classes=unit(S, d))
+    out |= dict(all_g=unit(B + 2, d), taught_g=unit(B + 2, d), taught_t=unit(C, d), pasted_P=unit(2, N, d), guides=unit(2, 2, d))
+    out["cells"] = torch.tensor([[1, 0, 0, 1], [0, 0, 1, 0]], dtype=torch.bool)
     out |= {name: torch.tensor(value, dtype=torch.double) for name, value in (("tau_c", 0.3), ("tau_f", 0.4), ("tau_w", 0.5))}
     positives = torch.tensor([[1, 1, 0, 0, 0], [0, 1, 1, 0, 0], [0, 0, 0, 1, 1]], dtype=torch.bool)
     return out, positives, torch.tensor([0, -1, 1])
@@ -32,7 +35,7 @@ class LossTest(unittest.TestCase):
             recipe = copy.deepcopy(RECIPE)
             recipe["weights"] = {n: float(n == name) for n in recipe["weights"]}
             out, positives, scenes = sample()
-            keys = [k for k in out if k != "weights"]
+            keys = [k for k in out if k not in ("weights", "cells")]
             def loss(*values):
                 return losses.total(out | dict(zip(keys, values)), positives, scenes, recipe)[0]
             with self.subTest(name):
@@ -101,6 +104,67 @@ class LossTest(unittest.TestCase):
         out, positives, _ = sample()
         arguments = (out["g"], out["t"], out["classes"], torch.tensor([-1, -1, -1]), positives, out["tau_c"])
         self.assertEqual(losses.scene(*arguments).item(), 0)
+
+    def test_who_agrees_with_the_teachers_has_nothing_to_learn(self):
+        out, _, _ = sample()
+        g, t = out["all_g"], out["t"]
+        self.assertEqual(losses.imitation(g, t, g, t).item(), 0)
+        self.assertAlmostEqual(losses.ranking(g, t, g, t, 0.2).item(), 0, places=12)
+        # Scores are what is ranked: turned together, vectors rank as they did.
+        turned = torch.linalg.qr(torch.randn(6, 6, generator=torch.Generator().manual_seed(1), dtype=torch.double)).Q
+        self.assertAlmostEqual(losses.ranking(g, t, g @ turned, t @ turned, 0.2).item(), 0, places=12)
+        self.assertGreater(losses.ranking(g, t, out["taught_g"], out["taught_t"], 0.2).item(), 0.01)
+
+    def test_pointing_wants_the_patches_of_the_thing(self):
+        P = F.normalize(torch.tensor([[[1.0, 0], [0, 1], [0, 1], [0, 1]]]), dim=-1)
+        guides, on = torch.tensor([[[1.0, 0]]]), torch.tensor([[True, False, False, False]])
+        self.assertLess(losses.pointing(P, guides, on, 0.05).item(), 1e-6)
+        self.assertAlmostEqual(losses.pointing(P, guides, ~on, 0.05).item(), 20 - math.log(3), places=4)
+
+
+class TeachersTest(unittest.TestCase):
+    def test_the_joint_space_keeps_the_mean_score_and_lies_as_the_last(self):
+        from teachers import joint_basis
+        random = torch.Generator().manual_seed(3)
+        unit = lambda *shape: F.normalize(torch.randn(*shape, generator=random, dtype=torch.double), dim=-1)
+        # Two teachers whose vectors live in three of eight dimensions each, the second a turn of the first.
+        live = torch.linalg.qr(torch.randn(8, 8, generator=random, dtype=torch.double)).Q
+        g, t = unit(40, 3) @ live[:3], unit(50, 3) @ live[:3]
+        turn = torch.linalg.qr(torch.randn(8, 8, generator=random, dtype=torch.double)).Q
+        side_by_side = lambda x: torch.cat([x @ turn, x], 1) / 2**0.5
+        G, T = side_by_side(g), side_by_side(t)
+        basis = joint_basis(G, T, 8)
+        self.assertTrue(torch.allclose((G @ basis) @ (T @ basis).T, g @ t.T))
+        self.assertTrue(torch.allclose(G @ basis, g))
+
+
+class SpritesTest(unittest.TestCase):
+    def test_what_is_pasted_lies_where_it_is_said_and_nowhere_else(self):
+        import sprites
+        things = sprites.bank(1, each=4)
+        pixels = torch.full((12, 3, 224, 224), 90.0)
+        kinds, cells = sprites.paste(pixels, ["airport"] * 6 + [""] * 6, things, torch.Generator().manual_seed(5))
+        self.assertNotIn("plane", kinds[:6])
+        changed = (pixels != 90).any(1).unfold(1, 32, 32).unfold(2, 32, 32).flatten(3).any(-1).flatten(1)
+        self.assertTrue(cells.any(1).all())
+        self.assertFalse((cells & ~changed).any())
+        self.assertTrue((~changed).any(1).all())
+
+    def test_the_same_seed_draws_the_same(self):
+        import sprites
+        one, two = sprites.bank(7, each=2), sprites.bank(7, each=2)
+        for kind in sprites.KINDS:
+            for (a, box), (b, other) in zip(one[kind], two[kind]): self.assertTrue((a == b).all() and box == other)
+
+
+class MixTest(unittest.TestCase):
+    def test_rows_before_and_after_stay(self):
+        import data
+        plain = torch.arange(6.0)[:, None, None, None].expand(-1, 3, 16, 16).clone()
+        views = plain.clone()
+        data.mix(views, 2, 5, torch.Generator().manual_seed(2))
+        self.assertTrue((views[[0, 1, 5]] == plain[[0, 1, 5]]).all())
+        self.assertTrue(all((views[i] != plain[i]).any() for i in (2, 3, 4)))
 
 
 class RetrievalTest(unittest.TestCase):

@@ -1,7 +1,8 @@
-"""Trains the default model: python train.py DATA OUT [--recipe recipe.json] [--set key=value ...]
+"""Trains a model: python train.py DATA OUT --recipe RECIPE.json [--teachers OUT ...] [--set key=value ...]
 
 DATA is RSICD (captions.jsonl and images/). OUT gets a line of log.jsonl and a checkpoint an epoch, curve.svg, and at the end
-model/, a folder that `ftf convert` takes. The same command goes on where an interrupted one stopped.
+model/, a folder that `ftf convert` takes. The same command goes on where an interrupted one stopped. With teachers, folders that
+trainings left, it starts from the last of them and learns what they say together.
 """
 import argparse
 import contextlib
@@ -18,7 +19,9 @@ import data
 import export
 import losses
 import retrieval
+import sprites
 from network import Model
+from teachers import Teachers
 
 
 def starts():
@@ -68,7 +71,7 @@ class Averaged:
 
 
 class Training:
-    def __init__(self, recipe, folder, out):
+    def __init__(self, recipe, folder, out, teachers=()):
         self.recipe, self.out = recipe, out
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         torch.manual_seed(recipe["seed"])
@@ -78,6 +81,11 @@ class Training:
         self.model = Model(recipe, len(self.scene_names))
         self.model.start(image, text)
         self.model.to(self.device, memory_format=torch.channels_last)
+        self.teachers = None
+        if teachers:
+            self.teachers = Teachers(teachers, self.train, self.captions, len(self.scene_names), self.device)
+            self.model.load_state_dict(self.teachers.models[-1].state_dict())
+        self.things = sprites.bank(recipe["seed"]) if recipe.get("pasted") else {}
         self.average = Averaged(self.model, recipe["average"])
         self.optimizer = torch.optim.AdamW(groups(self.model, recipe), lr=1, betas=(0.9, 0.98))
         self.epochs = [stage for stage in recipe["stages"] for _ in range(stage["epochs"])]
@@ -107,22 +115,50 @@ class Training:
         return min(1, (step + 1) / warmup) * (1 + math.cos(math.pi * min(1, max(0, step - warmup) / max(1, last - warmup)))) / 2
 
     def forward(self, rows, stage, random):
-        """One batch: the model's outputs, the positives and the scenes."""
+        """One batch: the model's outputs, the positives and the scenes.
+
+        The first views have captions. Then come views mixed with others, of which teachers alone say what they show, and views with
+        things pasted into them.
+        """
         recipe, to = self.recipe, lambda x: x.to(self.device)
-        which, positives = data.captions_of(self.train, rows, recipe["captions_each"], random)
+        mixed, pasted = (round(len(rows) * recipe.get(share, 0)) for share in ("mixed", "pasted"))
+        named = len(rows) - mixed - pasted
+        which, positives = data.captions_of(self.train, rows[:named], recipe["captions_each"], random)
         ids, lengths = self.captions.batch(which)
         hidden = torch.rand(ids.shape, generator=random) < recipe["masked_words"]
         inner = (torch.arange(ids.shape[1]) > 0) & (torch.arange(ids.shape[1]) < lengths[:, None] - 1)
         weights = (self.captions.rarity[ids] * inner)[:, 1:-1]
         ids = ids.masked_fill(hidden & inner, self.captions.tokenizer.token_to_id("[MASK]"))
         pixels = data.views(self.train.pixels[rows], self.train.fixed[rows], stage["side"], stage["least_area"], random)
+        data.mix(pixels, named, named + mixed, random)
+        scenes = self.train.scenes[rows]
+        kinds, cells = sprites.paste(pixels[named + mixed :], [self.scene_name(s) for s in scenes[named + mixed :].tolist()], self.things, random)
+        pixels = to(pixels).contiguous(memory_format=torch.channels_last)
         with torch.autocast(self.device.type, torch.bfloat16):
-            g, P = self.model.vision(to(pixels).contiguous(memory_format=torch.channels_last))
+            g, P = self.model.vision(pixels)
             t, W, _ = self.model.text(to(ids), to(lengths))
         tau = self.model.log_tau.exp().clamp(0.01, 1)
         classes = torch.nn.functional.normalize(self.model.scenes, dim=-1)
-        out = dict(g=g, P=P, t=t, W=W, weights=to(weights), classes=classes, tau_c=tau[0], tau_f=tau[1], tau_w=tau[2])
-        return out, to(positives), to(self.train.scenes[rows])
+        out = dict(g=g[:named], P=P[:named], t=t, W=W, weights=to(weights), classes=classes, tau_c=tau[0], tau_f=tau[1], tau_w=tau[2])
+        if self.teachers: out |= dict(all_g=g, taught_g=self.teachers.taught_g(pixels), taught_t=self.teachers.taught_t[which])
+        if pasted: out |= dict(pasted_P=P[named + mixed :], guides=self.guides(kinds, random), cells=to(cells))
+        return out, to(positives), to(scenes[:named])
+
+    def scene_name(self, scene): return self.scene_names[scene] if scene >= 0 else ""
+
+    @torch.no_grad()
+    def guides(self, kinds, random):
+        """[R, 2, d]: of one of the phrases for each kind the sentence's vector and its last word's. Patches learn from them, not they."""
+        phrases = [sprites.KINDS[kind][1] for kind in kinds]
+        tokenizer = self.captions.tokenizer
+        encoded = [tokenizer.encode(own[torch.randint(len(own), (1,), generator=random).item()]).ids for own in phrases]
+        lengths = torch.tensor([len(ids) for ids in encoded])
+        ids = torch.zeros(len(encoded), 8, dtype=torch.long)
+        for row, own in enumerate(encoded): ids[row, : len(own)] = torch.tensor(own)
+        self.model.text.eval()
+        with torch.autocast(self.device.type, torch.bfloat16): t, W, _ = self.model.text(ids.to(self.device), lengths.to(self.device))
+        self.model.text.train()
+        return torch.stack([t, W[torch.arange(len(W)), lengths - 3]], 1)
 
     def run_epoch(self):
         stage = self.epochs[self.epoch]
@@ -155,7 +191,7 @@ class Training:
 
     def run(self):
         log = os.path.join(self.out, "log.jsonl")
-        while self.epoch < len(self.epochs):
+        while self.epoch < self.recipe.get("stop_after", len(self.epochs)):
             parts, seconds = self.run_epoch()
             row = dict(epoch=self.epoch, side=self.epochs[self.epoch - 1]["side"], seconds=round(seconds), **parts, **self.evaluate(),
                        tau=[round(x, 4) for x in self.model.log_tau.exp().tolist()])
@@ -170,7 +206,8 @@ class Training:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("data"); parser.add_argument("out")
-    parser.add_argument("--recipe", default=os.path.join(os.path.dirname(os.path.abspath(__file__)), "recipe.json"))
+    parser.add_argument("--recipe", required=True)
+    parser.add_argument("--teachers", nargs="*", default=[], help="folders of trainings, to start from the last and learn from all")
     parser.add_argument("--set", nargs="*", default=[], help="weights.words=0, batch=64, ...: another value for this run")
     args = parser.parse_args()
     with open(args.recipe) as file: recipe = json.load(file)
@@ -182,4 +219,4 @@ if __name__ == "__main__":
         place[last] = json.loads(value)
     os.makedirs(args.out, exist_ok=True)
     with open(os.path.join(args.out, "recipe.json"), "w") as file: json.dump(recipe, file, indent=1)
-    Training(recipe, args.data, args.out).run()
+    Training(recipe, args.data, args.out, args.teachers).run()

@@ -1,0 +1,60 @@
+"""What several trained models say together, in the space of one of them.
+
+The mean of the scores of models k = 1 ... K is the product of their vectors laid side by side, (g_1 ... g_K) / sqrt K. Those
+K d dimensions are brought to the d that hold most of them, and turned so that they lie as the last teacher's own: what starts from that
+one has little to unlearn.
+"""
+import json
+import os
+
+import torch
+import torch.nn.functional as F
+
+from network import Model
+
+
+def load(folder, scenes):
+    """The model of a training's folder, with its averaged weights; scenes: how many names of scenes the train images have."""
+    state = torch.load(os.path.join(folder, "checkpoint.pt"), map_location="cpu", weights_only=True)
+    model = Model(json.loads(state["recipe"]), scenes)
+    model.load_state_dict(state["average"])
+    return model.eval()
+
+
+def joint_basis(G, T, d):
+    """[K d, d]: the directions that hold most of G [n, K d] and T [m, K d], turned so that they lie as the last d columns do."""
+    second = G.T @ G / len(G) + T.T @ T / len(T)
+    basis = torch.linalg.eigh(second.double()).eigenvectors[:, -d:].flip(1).to(G.dtype)
+    rows = torch.cat([G / len(G) ** 0.5, T / len(T) ** 0.5])
+    U, _, V = torch.linalg.svd((rows @ basis).T @ rows[:, -d:])
+    return basis @ (U @ V)
+
+
+class Teachers:
+    """taught_t f32[captions, d], and of any views the vectors that the teachers give them together."""
+
+    def __init__(self, folders, train, captions, scenes, device):
+        self.device = device
+        self.models = [load(folder, scenes).to(device, memory_format=torch.channels_last) for folder in folders]
+        with torch.no_grad():
+            G = torch.cat([self.side_by_side(train.pixels[i : i + 64].float()) for i in range(0, len(train), 64)])
+            owned = sorted({c for own in train.all_captions for c in own}, key=lambda c: len(captions.ids[c]))
+            T = torch.cat([self._texts(captions, owned[i : i + 256]) for i in range(0, len(owned), 256)])
+        self.basis = joint_basis(G, T, G.shape[1] // len(self.models))
+        taught = F.normalize(T @ self.basis, dim=-1)
+        self.taught_t = torch.zeros(len(captions.ids), taught.shape[1], device=device)
+        self.taught_t[torch.tensor(owned, device=device)] = taught
+
+    def _joined(self, vectors): return torch.cat(vectors, 1) / len(self.models) ** 0.5
+
+    def _texts(self, captions, which):
+        ids, lengths = (x.to(self.device) for x in captions.batch(which))
+        with torch.autocast(self.device.type, torch.bfloat16): return self._joined([m.text(ids, lengths)[0] for m in self.models])
+
+    def side_by_side(self, pixels):
+        """f32[V, K d] of pixels f32[V, 3, S, S]."""
+        pixels = pixels.to(self.device).contiguous(memory_format=torch.channels_last)
+        with torch.autocast(self.device.type, torch.bfloat16): return self._joined([m.vision(pixels)[0] for m in self.models])
+
+    @torch.no_grad()
+    def taught_g(self, pixels): return F.normalize(self.side_by_side(pixels) @ self.basis, dim=-1)
