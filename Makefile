@@ -93,11 +93,11 @@ TRAIN = cd Models/training && GLIBC_TUNABLES=glibc.malloc.hugetlb=1 MALLOC_MMAP_
 	MALLOC_TRIM_THRESHOLD_=17179869184 MALLOC_TOP_PAD_=268435456 \
 	$(abspath .venv)/bin/python -B train.py $(abspath $(DATA))/data/rsicd
 TRAINED = $(abspath .build/training)
+TEACHER = $(DATA)/weights/ftf-lite2
 
 train: .venv
-	$(TRAIN) $(TRAINED)/late --recipe recipes/late.json
 	$(TRAIN) $(TRAINED)/whole --recipe recipes/whole.json
-	$(TRAIN) $(TRAINED) --recipe recipes/distilled.json --teachers $(TRAINED)/late $(TRAINED)/whole
+	$(TRAIN) $(TRAINED) --recipe recipes/distilled.json --teachers $(abspath $(TEACHER)) $(TRAINED)/whole
 
 train-test: .venv
 	cd Models/training && $(abspath .venv)/bin/python -B -m unittest test_training

@@ -9,15 +9,26 @@ import os
 
 import torch
 import torch.nn.functional as F
+from safetensors.torch import load_file
 
 from network import Model
 
 
 def load(folder, scenes):
-    """The model of a training's folder, with its averaged weights; scenes: how many names of scenes the train images have."""
-    state = torch.load(os.path.join(folder, "checkpoint.pt"), map_location="cpu", weights_only=True)
-    model = Model(json.loads(state["recipe"]), scenes)
-    model.load_state_dict(state["average"])
+    """The model of a training's folder, with its averaged weights, or of a folder that was exported, whose patches lack their
+    detail (a teacher needs none). scenes: how many names of scenes the train images have."""
+    checkpoint, exported = (os.path.join(folder, name) for name in ("checkpoint.pt", "model.safetensors"))
+    if os.path.exists(checkpoint):
+        state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        model = Model(json.loads(state["recipe"]), scenes)
+        model.load_state_dict(state["average"])
+        return model.eval()
+    tensors = load_file(exported)
+    model = Model(dict(dimension=len(tensors["vision.projection.bias"]), image_dropout=0, text_dropout=0, frozen_blocks=0, frozen_norms=0), scenes)
+    missing = set(model.state_dict()) - set(tensors)
+    left = [n for n in missing if not any(part in n for part in ("detail", "scenes", "log_tau", "num_batches_tracked"))]
+    if left: raise SystemExit(f"{exported} lacks {left[0]}")
+    model.load_state_dict({k: v.float() for k, v in tensors.items()}, strict=False)
     return model.eval()
 
 
