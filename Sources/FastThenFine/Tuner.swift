@@ -80,7 +80,8 @@ struct Tuner {
 
   /// The config with the interaction of the best mR, `none` where no rerank betters recall, and the banks that go with it.
   ///
-  /// First the sharpness and balance of every guide, then, with the best of each, all shares.
+  /// First the sharpness and balance of every guide, then, with the best of each, all shares. Words and the maximum cost several times
+  /// what the sentence costs: they are taken where they are better by more than chance may give.
   func tuned(report: (String) -> Void) throws -> (config: ModelConfig, banks: [String: RoundedLayer]) {
     let levels = Self.temperatures.map(level)
     let all = levels.map(trials)
@@ -90,6 +91,7 @@ struct Tuner {
     var best: (trial: Trial, level: Int)?
     for mode in [InteractionConfig.Mode.balanced, .words, .maxsim] {
       let guide = guide(mode, all[0], recall)
+      let cheaper = best?.trial
       for level in levels.indices {
         let trials = trial(settings(guide, lambdas: Self.lambdas, shares: Self.shares, candidates: Self.candidates), all[level], recall)
         report(String(format: "%@, tau %g, beta %g, hubs at temperature %g:", mode.rawValue, guide.tau, guide.beta, levels[level].temperature))
@@ -99,7 +101,7 @@ struct Tuner {
         ] {
           let first = some.max { $0.mean < $1.mean }!
           report("  \(name): \(first.line)")
-          if first.mean > best?.trial.mean ?? 0 { best = (first, level) }
+          if first.mean > best?.trial.mean ?? 0, cheaper.map(first.isSurelyBetter) ?? true { best = (first, level) }
         }
       }
     }
@@ -135,6 +137,8 @@ struct Tuner {
     var setting: InteractionConfig
     var gain: [Double]
     var mean: Double { gain.reduce(0, +) / Double(max(gain.count, 1)) }
+
+    func isSurelyBetter(than other: Trial) -> Bool { Interval(zip(gain, other.gain).map { $0 - $1 }).low > 0 }
 
     var line: String {
       let interval = Interval(gain)
