@@ -15,8 +15,8 @@ from network import Model
 
 
 def load(folder, scenes):
-    """The model of a training's folder, with its averaged weights, or of a folder that was exported, whose patches lack their
-    detail (a teacher needs none). scenes: how many names of scenes the train images have."""
+    """The model of a training's folder, with its averaged weights, or of an exported folder with MiniLM's whole vocabulary, whose
+    patches lack their detail (a teacher needs none). scenes: how many names of scenes the train images have."""
     checkpoint, exported = (os.path.join(folder, name) for name in ("checkpoint.pt", "model.safetensors"))
     if os.path.exists(checkpoint):
         state = torch.load(checkpoint, map_location="cpu", weights_only=True)
