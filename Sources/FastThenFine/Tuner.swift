@@ -133,7 +133,7 @@ struct Tuner {
   }
 
   /// What a setting adds to each image's part in mR.
-  private struct Trial {
+  struct Trial {
     var setting: InteractionConfig
     var gain: [Double]
     var mean: Double { gain.reduce(0, +) / Double(max(gain.count, 1)) }
