@@ -96,6 +96,7 @@ TRAINED = $(abspath .build/training)
 TEACHER = $(DATA)/weights/ftf-lite2
 
 train: .venv
+	@for needed in "$(DATA)/data/rsicd/captions.jsonl" "$(TEACHER)"; do test -e "$$needed" || { echo "$$needed is not there: make train DATA=DIR, see Models/training"; exit 2; }; done
 	$(TRAIN) $(TRAINED)/whole --recipe recipes/whole.json
 	$(TRAIN) $(TRAINED) --recipe recipes/distilled.json --teachers $(abspath $(TEACHER)) $(TRAINED)/whole
 

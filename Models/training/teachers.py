@@ -9,8 +9,10 @@ import os
 
 import torch
 import torch.nn.functional as F
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
+import retrieval
 from network import Model
 
 
@@ -23,7 +25,8 @@ def load(folder, scenes):
         model = Model(json.loads(state["recipe"]), scenes)
         model.load_state_dict(state["average"])
         return model.eval()
-    tensors = load_file(exported)
+    try: tensors = load_file(exported)
+    except (OSError, SafetensorError) as error: raise SystemExit(f"{folder} holds no teacher, neither checkpoint.pt nor model.safetensors: {error}")
     model = Model(dict(dimension=len(tensors["vision.projection.bias"]), image_dropout=0, text_dropout=0, frozen_blocks=0, frozen_norms=0), scenes)
     missing = set(model.state_dict()) - set(tensors)
     left = [n for n in missing if not any(part in n for part in ("detail", "scenes", "log_tau", "num_batches_tracked"))]
@@ -69,3 +72,9 @@ class Teachers:
 
     @torch.no_grad()
     def taught_g(self, pixels): return F.normalize(self.side_by_side(pixels) @ self.basis, dim=-1)
+
+    def score(self, split, captions):
+        """mR by recall on a split: of each teacher, and of all together."""
+        each = [retrieval.encode(model, split, captions, self.device) for model in self.models]
+        together = each[0] | {name: torch.cat([v[name] for v in each], 1) for name in "gt"}
+        return [retrieval.recall_only(v).mean().item() for v in [*each, together]]

@@ -1,6 +1,8 @@
 """Tests of the losses, the views, the teachers and the retrieval figures: python -m unittest -v test_training."""
 import copy
 import math
+import pathlib
+import tempfile
 import unittest
 
 import torch
@@ -136,6 +138,15 @@ class TeachersTest(unittest.TestCase):
         basis = joint_basis(G, T, 8)
         self.assertTrue(torch.allclose((G @ basis) @ (T @ basis).T, g @ t.T))
         self.assertTrue(torch.allclose(G @ basis, g))
+
+
+    def test_a_folder_without_a_model_is_named(self):
+        from teachers import load
+        with tempfile.TemporaryDirectory() as folder:
+            for content in (None, b"", b"cut off"):
+                if content is not None: pathlib.Path(folder, "model.safetensors").write_bytes(content)
+                with self.assertRaises(SystemExit) as stopped: load(folder, 1)
+                self.assertIn(folder, str(stopped.exception))
 
 
 class SpritesTest(unittest.TestCase):

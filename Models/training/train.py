@@ -82,6 +82,7 @@ class Training:
         self.model.start(image, text)
         self.model.to(self.device, memory_format=torch.channels_last)
         self.teachers = None
+        if bool(teachers) != ("taught_tau" in recipe): raise SystemExit("a recipe that learns from teachers needs --teachers, and no other takes them")
         if teachers:
             self.teachers = Teachers(teachers, self.train, self.captions, len(self.scene_names), self.device)
             self.model.load_state_dict(self.teachers.models[-1].state_dict())
@@ -90,6 +91,7 @@ class Training:
         self.optimizer = torch.optim.AdamW(groups(self.model, recipe), lr=1, betas=(0.9, 0.98))
         self.epochs = [stage for stage in recipe["stages"] for _ in range(stage["epochs"])]
         self.steps_each = len(self.train) // recipe["batch"]
+        if not self.steps_each: raise SystemExit(f"{len(self.train)} train images fill no batch of {recipe['batch']}")
         self.epoch = 0
         if os.path.exists(self.checkpoint): self.resume()
 
@@ -191,6 +193,8 @@ class Training:
 
     def run(self):
         log = os.path.join(self.out, "log.jsonl")
+        if self.teachers and self.epoch == 0:
+            print("teachers on val, each and together:", *(f"{x:.2f}" for x in self.teachers.score(self.val, self.captions)), flush=True)
         while self.epoch < self.recipe.get("stop_after", len(self.epochs)):
             parts, seconds = self.run_epoch()
             row = dict(epoch=self.epoch, side=self.epochs[self.epoch - 1]["side"], seconds=round(seconds), **parts, **self.evaluate(),
@@ -210,6 +214,8 @@ if __name__ == "__main__":
     parser.add_argument("--teachers", nargs="*", default=[], help="folders of trainings, to start from the last and learn from all")
     parser.add_argument("--set", nargs="*", default=[], help="weights.words=0, batch=64, ...: another value for this run")
     args = parser.parse_args()
+    for needed in (args.recipe, os.path.join(args.data, "captions.jsonl"), *args.teachers):
+        if not os.path.exists(needed): raise SystemExit(f"{needed} is not there")
     with open(args.recipe) as file: recipe = json.load(file)
     for change in args.set:
         key, value = change.split("=", 1)
