@@ -139,7 +139,6 @@ class TeachersTest(unittest.TestCase):
         self.assertTrue(torch.allclose((G @ basis) @ (T @ basis).T, g @ t.T))
         self.assertTrue(torch.allclose(G @ basis, g))
 
-
     def test_a_folder_without_a_model_is_named(self):
         from teachers import load
         with tempfile.TemporaryDirectory() as folder:
