@@ -4,6 +4,8 @@
 SWIFT ?= swift
 SYSTEM := libomp-dev libjpeg-dev libpng-dev libsqlite3-dev
 DATA ?= ../shared
+# The traits of a whole build: the service, and what encrypts it.
+ALL := --traits TLS
 # Only the tests need it; whoever has it reads GeoTIFF and JPEG 2000 too.
 GDAL := gdal-bin
 # Seconds that libFuzzer has for the readers of weights.
@@ -17,8 +19,8 @@ PYTHON := .venv/bin/python -B
 .PHONY: train train-test demo serve test client interchange service docs sanitize fuzz check release dist check-dist goldens system gdal
 
 test: system gdal
-	$(SWIFT) build --build-tests
-	$(SWIFT) test --skip-build
+	$(SWIFT) build --build-tests $(ALL)
+	$(SWIFT) test --skip-build $(ALL)
 
 # A package of its own builds against this one, by version and URL, and runs.
 client: system
@@ -26,14 +28,14 @@ client: system
 
 # pyarrow, DuckDB and GeoPandas read what is exported.
 interchange: system gdal
-	$(SWIFT) build --product ftf
+	$(SWIFT) build --product ftf $(ALL)
 	python3 -m venv .build/interchange
 	.build/interchange/bin/pip install -q -r Tests/Interchange/requirements.txt
 	.build/interchange/bin/python -B Tests/Interchange/check.py .build/debug/ftf .build/interchange/work
 
 # Published clients, overload, drain and hostile input against a running service; its page in a browser.
 service: system gdal
-	$(SWIFT) build --product ftf
+	$(SWIFT) build --product ftf $(ALL)
 	python3 -m venv .build/service
 	.build/service/bin/pip install -q -r Tests/Service/requirements.txt
 	.build/service/bin/pip install -q --no-deps clip-retrieval==2.45.0
@@ -41,20 +43,23 @@ service: system gdal
 	@sh Tests/system-packages.sh chromium chromium-driver
 	.build/service/bin/python -B Tests/Service/page.py .build/debug/ftf .build/service/page
 
+# What answers sentences, and no service: two packages are fetched.
+demo: system
+	$(SWIFT) build -c release --product ftf
+	$(FTF) demo $(if $(IMAGES),"$(IMAGES)") --output demo
+
 # The page on the demo's scenes: http://127.0.0.1:8080.
-serve: demo
+serve: release
+	test -e demo/index || $(FTF) demo --output demo
 	$(FTF) serve demo/index
 
-# The documentation of the library, to docs; a warning is an error.
+# The documentation of the library, to .build/docs; a warning is an error.
 docs:
-	$(SWIFT) package --allow-writing-to-directory docs generate-documentation --target FastThenFine --output-path docs --warnings-as-errors
-
-demo: release
-	$(FTF) demo $(if $(IMAGES),"$(IMAGES)") --output demo
+	FTF_DOCS=1 $(SWIFT) package --allow-writing-to-directory .build/docs generate-documentation --target FastThenFine --output-path .build/docs --warnings-as-errors
 
 # The same tests under the address sanitizer, optimised so that the portable kernels take seconds and not minutes.
 sanitize: system
-	FTF_GDAL= ASAN_OPTIONS=detect_leaks=0 $(SWIFT) test -c release -Xswiftc -enable-testing --sanitize=address --scratch-path .build-asan
+	FTF_GDAL= ASAN_OPTIONS=detect_leaks=0 $(SWIFT) test -c release $(ALL) -Xswiftc -enable-testing --sanitize=address --scratch-path .build-asan
 
 # libFuzzer, guided by coverage, under the address sanitizer; what it finds is left in .build-fuzz.
 fuzz: system
@@ -63,14 +68,14 @@ fuzz: system
 	ASAN_OPTIONS=detect_leaks=0 .build-fuzz/release/Fuzz -max_total_time=$(FUZZ) -dict=Tests/Fuzz/tokens.dict \
 	  -max_len=8192 -rss_limit_mb=2048 -timeout=10 -verbosity=0 -print_funcs=0 -print_final_stats=1 -artifact_prefix=.build-fuzz/ .build-fuzz/found Tests/Fuzz/corpus
 
-# With the Swift runtime in it, so that it runs where there is none.
+# The whole command, with the Swift runtime in it, so that it runs where there is none.
 release: system
-	$(SWIFT) build -c release --product ftf --static-swift-stdlib
+	$(SWIFT) build -c release --product ftf --static-swift-stdlib $(ALL)
 
 # A tarball and a Debian package, to dist; make check-dist, as root: whether they work on a Debian without Swift.
 dist: release
 	rm -rf .build/plugins/GenerateManual/outputs
-	$(SWIFT) package --allow-writing-to-package-directory generate-manual --configuration debug --multi-page
+	$(SWIFT) package $(ALL) --allow-writing-to-package-directory generate-manual --configuration debug --multi-page
 	sh Packaging/make.sh .build/release .build/plugins/GenerateManual/outputs/ftf dist
 
 check-dist: dist

@@ -1,6 +1,9 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
+// A build pays for what it asks for. Without a trait: the library, and the command but for `ftf serve`; two packages are fetched.
+// `--traits Serve` adds the service, `--traits TLS` the service and what encrypts it; FTF_DOCS=1 the plugin that makes the documentation.
+
 /// Every Swift target: Swift 6 mode, strict memory safety, lifetimes so that owners can hand out spans, and no warnings.
 let settings: [SwiftSetting] = [
   .strictMemorySafety(),
@@ -8,11 +11,25 @@ let settings: [SwiftSetting] = [
   .enableExperimentalFeature("Lifetimes"),
 ]
 
+/// The plugin alone would be fetched by everybody.
+let documentation: [Package.Dependency] =
+  Context.environment["FTF_DOCS"] == nil
+  ? [] : [.package(url: "https://github.com/swiftlang/swift-docc-plugin", from: "1.5.0")]
+
+/// What the service is made of.
+func served(_ product: String, _ package: String, _ trait: String = "Serve") -> Target.Dependency {
+  .product(name: product, package: package, condition: .when(traits: [trait]))
+}
+
 let package = Package(
   name: "FastThenFine",
   products: [
-    .library(name: "FastThenFine", targets: ["FastThenFine"]),
-    .executable(name: "ftf", targets: ["ftf"]),
+    // The command is none: it is built here, and who depends on the library fetches nothing for it.
+    .library(name: "FastThenFine", targets: ["FastThenFine"])
+  ],
+  traits: [
+    .trait(name: "Serve", description: "The service and its page: ftf serve."),
+    .trait(name: "TLS", description: "The service, encrypted: ftf serve --tls-certificate.", enabledTraits: ["Serve"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -24,60 +41,62 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
     .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
     .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
-    .package(url: "https://github.com/swiftlang/swift-docc-plugin", from: "1.5.0"),
-  ],
+  ] + documentation,
   targets: [
-    // C intrinsics kernels and the OpenMP drivers. The only unsafe flag of the package is -fopenmp.
+    // C intrinsics kernels and the OpenMP drivers. Unsafe flags: -fopenmp, and here and in Kernels optimisation of debug builds too, whose
+    // tests would take minutes.
     .target(
       name: "CSIMD", path: "CSIMD", exclude: ["README.md"],
-      cSettings: [.unsafeFlags(["-fopenmp"])], linkerSettings: [.linkedLibrary("omp5")]),
-    .target(name: "Kernels", dependencies: ["CSIMD"], swiftSettings: settings),
+      cSettings: [.unsafeFlags(["-fopenmp"]), .unsafeFlags(["-O2"], .when(configuration: .debug))], linkerSettings: [.linkedLibrary("omp5")]),
+    // Paths as bytes, mapped memory, output files, lines.
+    .target(name: "Files", swiftSettings: settings),
+    .target(
+      name: "Kernels", dependencies: ["CSIMD"],
+      swiftSettings: settings + [.unsafeFlags(["-O"], .when(configuration: .debug))]),
     .target(name: "Tokenization", swiftSettings: settings),
-    .target(name: "Weights", dependencies: ["Kernels", "Tokenization"], swiftSettings: settings),
+    .target(name: "Weights", dependencies: ["Files", "Kernels", "Tokenization"], swiftSettings: settings),
     // libjpeg-turbo and libpng behind functions that never longjmp into Swift.
     .target(name: "CImage", linkerSettings: [.linkedLibrary("jpeg"), .linkedLibrary("png"), .linkedLibrary("z")]),
     // libgdal, opened at run time and never linked.
     .target(name: "CGDAL"),
     .target(name: "Geography", swiftSettings: settings),
     // Tables of that format, written and read.
-    .target(name: "Parquet", dependencies: ["Kernels"], swiftSettings: settings),
-    .target(name: "Imaging", dependencies: ["Kernels", "CImage"], swiftSettings: settings),
-    .target(name: "Scenes", dependencies: ["CGDAL", "CImage", "Geography", "Imaging", "Kernels", "Parquet"], swiftSettings: settings),
+    .target(name: "Parquet", dependencies: ["Files"], swiftSettings: settings),
+    .target(name: "Imaging", dependencies: ["CImage", "Files", "Kernels"], swiftSettings: settings),
+    .target(name: "Scenes", dependencies: ["CGDAL", "CImage", "Files", "Geography", "Imaging", "Kernels", "Parquet"], swiftSettings: settings),
     .target(name: "Encoders", dependencies: ["Kernels", "Weights"], swiftSettings: settings),
     .target(name: "Retrieval", dependencies: ["Kernels", "Weights"], swiftSettings: settings),
     .target(
-      name: "Index", dependencies: ["Geography", "Kernels", .product(name: "GRDB", package: "GRDB.swift")],
+      name: "Index", dependencies: ["Files", "Geography", "Kernels", .product(name: "GRDB", package: "GRDB.swift")],
       swiftSettings: settings),
     .target(
       name: "FastThenFine",
       dependencies: [
-        "Kernels", "Weights", "Imaging", "Geography", "Scenes", "Tokenization", "Encoders", "Retrieval", "Index",
+        "Encoders", "Files", "Geography", "Imaging", "Index", "Kernels", "Retrieval", "Scenes", "Tokenization", "Weights",
       ],
       swiftSettings: settings),
     // What other programs read.
     .target(
       name: "Interchange",
-      dependencies: ["FastThenFine", "Geography", "Kernels", "Parquet", .product(name: "GRDB", package: "GRDB.swift")],
+      dependencies: ["FastThenFine", "Files", "Geography", "Parquet", .product(name: "GRDB", package: "GRDB.swift")],
       swiftSettings: settings),
     // The engine behind HTTP, and the page.
     .target(
       name: "Service",
       dependencies: [
-        "FastThenFine", "Interchange", .product(name: "Hummingbird", package: "hummingbird"),
-        .product(name: "HummingbirdCore", package: "hummingbird"), .product(name: "HummingbirdTLS", package: "hummingbird"),
-        .product(name: "NIOSSL", package: "swift-nio-ssl"),
-        .product(name: "HTTPTypes", package: "swift-http-types"), .product(name: "Logging", package: "swift-log"),
-        .product(name: "CoreMetrics", package: "swift-metrics"), .product(name: "NIOCore", package: "swift-nio"),
-        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
-      ], exclude: ["page.jpg"], swiftSettings: settings),
-    .target(name: "Demo", dependencies: ["FastThenFine", "Scenes"], swiftSettings: settings),
+        "FastThenFine", "Files", "Interchange", served("Hummingbird", "hummingbird"), served("HummingbirdCore", "hummingbird"),
+        served("HummingbirdTLS", "hummingbird", "TLS"), served("NIOSSL", "swift-nio-ssl", "TLS"),
+        served("HTTPTypes", "swift-http-types"), served("Logging", "swift-log"), served("CoreMetrics", "swift-metrics"),
+        served("NIOCore", "swift-nio"), served("ServiceLifecycle", "swift-service-lifecycle"),
+      ], resources: [.embedInCode("Page")], swiftSettings: settings),
+    .target(name: "Demo", dependencies: ["Imaging", "Kernels", "Scenes"], swiftSettings: settings),
     .target(
       name: "Profiling", dependencies: ["FastThenFine"], path: "Profiling", exclude: ["load.py", "peer.py", "rerank.py"],
       swiftSettings: settings),
     .executableTarget(
       name: "ftf",
       dependencies: [
-        "CImage", "FastThenFine", "Demo", "Interchange", "Profiling", "Service", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "CImage", "Demo", "FastThenFine", "Files", "Interchange", "Profiling", "Service", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: settings),
 
@@ -87,15 +106,15 @@ let package = Package(
     .testTarget(name: "WeightsTests", dependencies: ["Weights", "TestSupport"], swiftSettings: settings),
     .testTarget(name: "ImagingTests", dependencies: ["Imaging", "Weights", "TestSupport"], swiftSettings: settings),
     .testTarget(
-      name: "EncodersTests", dependencies: ["FastThenFine", "Index", "Tokenization", "Weights", "TestSupport"],
+      name: "EncodersTests", dependencies: ["FastThenFine", "Files", "Index", "Tokenization", "Weights", "TestSupport"],
       swiftSettings: settings),
     .testTarget(name: "GeographyTests", dependencies: ["Geography"], swiftSettings: settings),
-    .testTarget(name: "ParquetTests", dependencies: ["Kernels", "Parquet", "TestSupport"], swiftSettings: settings),
-    .testTarget(name: "ScenesTests", dependencies: ["Scenes", "TestSupport"], swiftSettings: settings),
+    .testTarget(name: "ParquetTests", dependencies: ["Files", "Parquet", "TestSupport"], swiftSettings: settings),
+    .testTarget(name: "ScenesTests", dependencies: ["Files", "Scenes", "TestSupport"], swiftSettings: settings),
     .testTarget(name: "RetrievalTests", dependencies: ["Retrieval", "TestSupport"], swiftSettings: settings),
-    .testTarget(name: "IndexTests", dependencies: ["Geography", "Index", "TestSupport"], swiftSettings: settings),
+    .testTarget(name: "IndexTests", dependencies: ["Files", "Geography", "Index", "TestSupport"], swiftSettings: settings),
     .testTarget(
-      name: "FastThenFineTests", dependencies: ["FastThenFine", "Geography", "Index", "Scenes", "Weights", "TestSupport"],
+      name: "FastThenFineTests", dependencies: ["FastThenFine", "Files", "Geography", "Index", "Scenes", "Weights", "TestSupport"],
       swiftSettings: settings),
     .testTarget(name: "DemoTests", dependencies: ["Demo", "TestSupport"], swiftSettings: settings),
     .testTarget(name: "CommandTests", dependencies: ["ftf", "Scenes", "Weights", "TestSupport"], swiftSettings: settings),

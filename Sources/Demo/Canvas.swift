@@ -181,3 +181,21 @@ struct Canvas {
     return RGBImage(width: Self.side, height: Self.side, pixels: buffer).resized(width: 224, height: 224)
   }
 }
+
+extension RGBImage {
+  /// With another laid over it, its edges soft.
+  func with(_ other: RGBImage, left: Int, top: Int) -> RGBImage {
+    let (result, soft) = (AlignedBuffer<UInt8>(copying: pixels.span), 8)
+    for y in 0..<other.height {
+      for x in 0..<other.width {
+        let edge = min(min(x, y), min(other.width - 1 - x, other.height - 1 - y))
+        let share = min(1, Float(edge + 1) / Float(soft))
+        for c in 0..<3 {
+          let at = ((top + y) * width + left + x) * 3 + c
+          result[at] = UInt8(Float(pixels[at]) * (1 - share) + Float(other.pixels[(y * other.width + x) * 3 + c]) * share)
+        }
+      }
+    }
+    return RGBImage(width: width, height: height, pixels: result)
+  }
+}

@@ -1,4 +1,3 @@
-import FastThenFine
 import Foundation
 import Imaging
 import Kernels
@@ -29,7 +28,7 @@ package struct Landscape: Sendable {
   private static let cell = 400
 
   /// Four fifths of the cells hold something: a scene of little but one shade would be stretched until its noise is all one sees.
-  package init(side: Int, seed: UInt64 = 1, with engine: Engine) {
+  package init(side: Int, seed: UInt64 = 1, with kernels: KernelSet) {
     self.side = side
     var random = Random(seed: seed)
     let across = side / Self.cell
@@ -42,9 +41,9 @@ package struct Landscape: Sendable {
           kind: SceneKind.allCases[number % SceneKind.allCases.count], x: cell % across * Self.cell + random.whole(0...room),
           y: cell / across * Self.cell + random.whole(0...room), side: Self.picture))
     }
-    values = Self.plain(side, engine.kernels)
+    values = Self.plain(side, kernels)
     let things = placed
-    let pictures = engine.kernels.parallelMap(things.count) { things[$0].kind.scene($0 / SceneKind.allCases.count).image.resized(width: Self.picture, height: Self.picture) }
+    let pictures = kernels.parallelMap(things.count) { things[$0].kind.scene($0 / SceneKind.allCases.count).image.resized(width: Self.picture, height: Self.picture) }
     for (picture, thing) in zip(pictures, placed) { paste(picture, thing) }
   }
 

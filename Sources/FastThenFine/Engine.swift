@@ -126,11 +126,6 @@ public final class Engine: Sendable {
   /// Whether scores of sentences have a meaning as chances.
   public var statesProbabilities: Bool { model.config.probability != nil }
 
-  /// The fingerprint that an index of an earlier version has of this model.
-  func earlierFingerprint() throws -> String {
-    try model.metadata["earlier_fingerprint"] ?? ModelIdentity.earlierFingerprint(ofFile: model.path)
-  }
-
   /// What an index remembers of the model that built it.
   package var identity: ModelIdentity {
     ModelIdentity(
@@ -174,6 +169,9 @@ public final class Engine: Sendable {
     }
     return encoded
   }
+
+  /// Leaves no sentence remembered, so that the next one takes the time that a new one takes.
+  package func forgetSentences() { recent.withLock { $0 = [] } }
 
   private static let mostRecent = 32
 

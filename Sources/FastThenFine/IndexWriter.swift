@@ -1,3 +1,4 @@
+import Files
 import Foundation
 import Imaging
 import Index
@@ -31,8 +32,7 @@ public struct IndexWriter: ~Copyable {
   private static func open(_ path: String, _ engine: Engine) throws(FastThenFineError) -> CatalogWriter {
     do {
       let writer = try CatalogWriter(path: path, creating: engine.identity)
-      try writer.catalog.check(engine.identity, earlier: engine.earlierFingerprint)
-      try writer.remember(engine.identity)
+      try writer.catalog.check(engine.identity)
       return writer
     } catch {
       throw FastThenFineError(error)

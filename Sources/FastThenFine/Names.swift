@@ -1,4 +1,5 @@
 import Encoders
+import Files
 import Foundation
 import Imaging
 import Index
@@ -10,8 +11,8 @@ import Weights
 package typealias EncodedImage = Encoders.EncodedImage
 package typealias EncodedText = Encoders.EncodedText
 package typealias RGBImage = Imaging.RGBImage
-package typealias OutputFile = Kernels.OutputFile
-package typealias FilePath = Kernels.FilePath
+package typealias OutputFile = Files.OutputFile
+package typealias FilePath = Files.FilePath
 package typealias IndexEntry = Catalog.Entry
 package typealias RetrievalScores = Retrieval.RetrievalScores
 

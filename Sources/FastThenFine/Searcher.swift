@@ -1,3 +1,4 @@
+import Files
 import Foundation
 import Geography
 import Imaging
@@ -74,7 +75,7 @@ public final class Searcher: Sendable {
   private static func pipeline(
     _ catalog: Catalog, _ engine: Engine, _ target: SearchTarget, _ limits: Limits
   ) throws -> (Catalog, Pipeline<Segment>, Set<Int64>?) {
-    try catalog.check(engine.identity, earlier: engine.earlierFingerprint)
+    try catalog.check(engine.identity)
     let condition = try limits.filter.map { text in try Filter(text) }
     guard condition == nil && limits.area == nil || target == .images else {
       throw FastThenFineError(.badInput, "a filter or an area is for images; captions have no attributes")

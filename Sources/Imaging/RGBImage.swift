@@ -1,4 +1,5 @@
 import CImage
+import Files
 import Foundation
 import Kernels
 

@@ -1,3 +1,4 @@
+import Files
 import Foundation
 import GRDB
 import Geography
@@ -102,15 +103,9 @@ package final class Catalog: Sendable {
     return ModelIdentity(name: name, path: modelPath, fingerprint: fingerprint, dimension: dimension)
   }
 
-  /// Throws where `model` is not the one that built the index.
-  ///
-  /// - Parameter earlier: the fingerprint of the model that earlier versions took, for an index that one of them made.
-  package func check(_ given: ModelIdentity, earlier: () throws -> String) throws {
-    let prefix = Self.earlierFingerprint
-    let isSame =
-      model.fingerprint.hasPrefix(prefix)
-      ? try earlier() == model.fingerprint.dropFirst(prefix.count) : given.fingerprint == model.fingerprint
-    guard isSame else {
+  /// Throws where `given` is not the model that built the index.
+  package func check(_ given: ModelIdentity) throws {
+    guard given.fingerprint == model.fingerprint else {
       throw IndexError.otherModel(path: path, index: "\(model.name) from \(model.path)", given: given.path)
     }
   }

@@ -1,3 +1,4 @@
+import Files
 import Foundation
 import GRDB
 import Geography
@@ -291,15 +292,6 @@ package struct CatalogWriter: ~Copyable {
   package func set(attributes: [(path: FilePath, json: String)]) throws {
     try catalog.write { db in
       for (path, json) in attributes { try Self.set(json, of: path, db) }
-    }
-  }
-
-  /// Remembers the model by what it computes, where an earlier version knew it by its file.
-  package func remember(_ model: ModelIdentity) throws {
-    guard catalog.model.fingerprint.hasPrefix(Catalog.earlierFingerprint) else { return }
-    try catalog.write { db in
-      try db.execute(
-        sql: "UPDATE meta SET value = ? WHERE key = 'model_fingerprint'", arguments: [model.fingerprint])
     }
   }
 }

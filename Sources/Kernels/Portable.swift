@@ -441,7 +441,11 @@ enum Portable {
     var state = ~crc
     for i in stride(from: 0, to: count & ~7, by: 8) {
       let word = unsafe UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: i, as: UInt64.self)) ^ UInt64(state)
-      state = (0..<8).reduce(0) { $0 ^ tables[(7 - $1) * 256 + Int(word >> (8 * UInt64($1)) & 0xff)] }
+      // The types are written out: without them the compiler looks for five seconds.
+      state = (0..<8).reduce(0) { (sum: UInt32, byte: Int) -> UInt32 in
+        let value = Int(truncatingIfNeeded: word >> UInt64(8 * byte)) & 0xff
+        return sum ^ tables[(7 - byte) * 256 + value]
+      }
     }
     for i in count & ~7..<count {
       state = unsafe state >> 8 ^ tables[Int((state ^ UInt32(bytes.load(fromByteOffset: i, as: UInt8.self))) & 0xff)]

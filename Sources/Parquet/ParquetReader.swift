@@ -1,5 +1,5 @@
+import Files
 import Foundation
-import Kernels
 
 /// Why a file cannot be read, in words that follow its name.
 package struct ParquetError: Error, Equatable, CustomStringConvertible {

@@ -1,4 +1,5 @@
 import CGDAL
+import Files
 import Foundation
 import Geography
 import Imaging

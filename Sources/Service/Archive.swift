@@ -1,3 +1,4 @@
+#if Serve
 import FastThenFine
 import Foundation
 import Synchronization
@@ -104,3 +105,4 @@ final class Archive: Sendable {
     }.joined(separator: " ")
   }
 }
+#endif

@@ -1,3 +1,4 @@
+#if Serve
 import FastThenFine
 import Hummingbird
 import NIOCore
@@ -82,3 +83,4 @@ struct ServiceContext: RequestContext {
     channel = ObjectIdentifier(source.channel)
   }
 }
+#endif

@@ -1,3 +1,4 @@
+#if Serve
 import FastThenFine
 import Foundation
 import HTTPTypes
@@ -128,3 +129,4 @@ extension SearchService {
     return JSON.response(list)
   }
 }
+#endif

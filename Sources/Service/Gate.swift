@@ -1,3 +1,4 @@
+#if Serve
 import Synchronization
 
 /// How many requests may be in the house: what comes beyond is sent away at once, so that those inside are answered in time.
@@ -16,3 +17,4 @@ final class Gate: Sendable {
     return try await body()
   }
 }
+#endif

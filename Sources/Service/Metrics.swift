@@ -1,4 +1,6 @@
+#if Serve
 import CoreMetrics
+import Files
 import Synchronization
 
 /// What the service counts. The libraries below it count to the same registry once it is the process's.
@@ -162,3 +164,4 @@ private final class Series: CounterHandler, MeterHandler, RecorderHandler, Timer
 
   private static func number(_ value: Double) -> String { Int(exactly: value).map { "\($0)" } ?? "\(value)" }
 }
+#endif

@@ -1,3 +1,4 @@
+#if Serve
 import Foundation
 
 /// Forms with files, as browsers and `curl -F` send them (multipart/form-data, RFC 7578).
@@ -43,3 +44,4 @@ enum Multipart {
     return nil
   }
 }
+#endif

@@ -1,3 +1,4 @@
+#if Serve
 import FastThenFine
 import Foundation
 
@@ -272,3 +273,4 @@ enum OpenAPI {
     ]
   }
 }
+#endif

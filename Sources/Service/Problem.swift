@@ -1,3 +1,4 @@
+#if Serve
 import FastThenFine
 import Foundation
 import HTTPTypes
@@ -145,3 +146,4 @@ struct Fields {
     return numbers.map(\.doubleValue)
   }
 }
+#endif

@@ -1,4 +1,6 @@
+#if Serve
 import FastThenFine
+import Files
 import Foundation
 import HTTPTypes
 import Hummingbird
@@ -258,3 +260,4 @@ struct Front: RouterMiddleware {
     return path.hasPrefix("/v1/images/") ? "/v1/images" : "other"
   }
 }
+#endif

@@ -1,3 +1,4 @@
+#if Serve
 import FastThenFine
 import Foundation
 import HTTPTypes
@@ -266,3 +267,4 @@ extension SearchService {
     return parts.isEmpty ? "datetime is not null" : parts.joined(separator: " and ")
   }
 }
+#endif

@@ -1,3 +1,4 @@
+#if Serve
 import FastThenFine
 import Foundation
 import Hummingbird
@@ -90,3 +91,4 @@ struct SearchRequest {
     return Array(data)
   }
 }
+#endif

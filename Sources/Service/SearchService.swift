@@ -1,3 +1,4 @@
+#if Serve
 import Dispatch
 import FastThenFine
 import Foundation
@@ -115,3 +116,4 @@ final class SearchService: Sendable {
     }
   }
 }
+#endif

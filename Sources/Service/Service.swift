@@ -1,12 +1,11 @@
+#if Serve
 import Dispatch
 import CoreMetrics
 import FastThenFine
 import Foundation
 import Hummingbird
 import HummingbirdCore
-import HummingbirdTLS
 import Logging
-import NIOSSL
 import ServiceLifecycle
 import Synchronization
 
@@ -45,17 +44,7 @@ public enum Service {
         additionalChannelHandlers: [connections.handler], idleTimeout: .seconds(60),
         httpDecoderConfiguration: .init(maxHeaderFieldSize: 16384, maxHeaderListSize: 65536, maxHeaderFieldCount: 100)))
     guard let (chain, key) = options.certificate else { return plain }
-    for file in [chain, key] where !FileManager.default.isReadableFile(atPath: file) {
-      throw FastThenFineError(.unusableFile, "\(file): cannot be read")
-    }
-    do {
-      let certificates = try NIOSSLCertificate.fromPEMFile(chain).map { NIOSSLCertificateSource.certificate($0) }
-      let configuration = TLSConfiguration.makeServerConfiguration(
-        certificateChain: certificates, privateKey: .privateKey(try NIOSSLPrivateKey(file: key, format: .pem)))
-      return try .tls(plain, tlsConfiguration: configuration)
-    } catch {
-      throw FastThenFineError(.badInput, "\(chain), \(key): no certificate and key in PEM that belong together")
-    }
+    return try encrypted(plain, chain: chain, key: key)
   }
 
   /// Whether an address is this machine's own.
@@ -159,3 +148,4 @@ private struct Follower: ServiceLifecycle.Service {
     return lines.withLock { $0 }
   }
 }
+#endif

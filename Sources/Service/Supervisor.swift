@@ -1,3 +1,4 @@
+#if Serve
 import Foundation
 
 /// Tells systemd, where it started the service, that it is ready or going down: sd_notify(3).
@@ -23,3 +24,4 @@ enum Supervisor {
     }
   }
 }
+#endif

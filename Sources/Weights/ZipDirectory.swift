@@ -1,3 +1,4 @@
+import Files
 import Kernels
 
 /// The entries of a zip file that are stored as they are, as PyTorch writes them; ZIP64 included. The central directory is

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Demo
 import FastThenFine
+import Files
 import Foundation
 import Synchronization
 

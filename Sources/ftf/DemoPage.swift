@@ -44,7 +44,7 @@ struct DemoPage {
         caption: String(format: "%.3f <small>recall %.3f</small>", result.score, result.recallScore), name: result.name)
     }
     let times = String(
-      format: "encode %.2f ms · recall %.2f ms · rerank %.2f ms", after.encodeMilliseconds, after.recallMilliseconds,
+      format: "warm: encode %.2f ms · recall %.2f ms · rerank %.2f ms", after.encodeMilliseconds, after.recallMilliseconds,
       after.rerankMilliseconds)
     sections.append(
       """
@@ -97,7 +97,8 @@ struct DemoPage {
       <header><h1>\(Self.escaped(title))</h1>
       <p>A sentence is compared with one vector an image (fast); the best \(config.interaction.candidates) are compared again,
       patch by patch (fine). The heat shows which patches the words attended to. Model \(Self.escaped(config.name)),
-      \(engine.model.precision.rawValue), level \(engine.kernels.level.rawValue), \(engine.kernels.threads) threads.</p>\(table)</header>
+      \(engine.model.precision.rawValue), level \(engine.kernels.level.rawValue), \(engine.kernels.threads) threads. Times are those of a program that
+      is running: a sentence takes them from its words to its order.</p>\(table)</header>
       \(sections.joined(separator: "\n"))</html>
       """
     try writeOutput(Data(html.utf8), to: "\(output)/index.html")

@@ -1,6 +1,7 @@
 import ArgumentParser
 import CImage
 import FastThenFine
+import Files
 import Foundation
 
 /// The command. One line on stderr says what went wrong and what to do; the exit code is 2 for usage, 1 for failure.
@@ -9,7 +10,7 @@ struct FTF: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "ftf",
     abstract: "Find overhead images by sentence or picture: fast recall, then a fine rerank that says why.",
-    version: "0.1.0",
+    version: "0.2.0",
     subcommands: [
       Convert.self, Info.self, Embed.self, IndexVerb.self, Search.self, Eval.self, ProfileVerb.self, DemoVerb.self, Serve.self,
     ])

@@ -1,5 +1,6 @@
 import ArgumentParser
 import FastThenFine
+import Files
 import Foundation
 import Interchange
 

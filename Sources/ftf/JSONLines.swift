@@ -1,3 +1,4 @@
+import Files
 import Foundation
 
 /// A file with a JSON object a line; empty lines are left out.

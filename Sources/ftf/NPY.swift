@@ -1,4 +1,5 @@
 import FastThenFine
+import Files
 import Foundation
 
 /// NumPy's format, version 1.0: magic, version, u16 header length, a Python dict padded to 64 bytes, little-endian data.

@@ -1,3 +1,4 @@
+#if Serve
 import ArgumentParser
 import Dispatch
 import FastThenFine
@@ -90,6 +91,9 @@ struct Serve: ParsableCommand {
     options.token = try token()
     (options.origin, options.tiles) = (cors, tiles)
     if let tlsCertificate, let tlsKey { options.certificate = (tlsCertificate, tlsKey) }
+    guard options.certificate == nil || Service.encrypts else {
+      throw Failure("this build does not encrypt; build with: swift build -c release --product ftf --traits TLS")
+    }
     guard options.token != nil || insecure || Service.isLoopback(options.host) else {
       throw Failure("\(listen): others reach this address; give --token-file FILE, or --insecure if anybody may search")
     }
@@ -145,3 +149,20 @@ struct Serve: ParsableCommand {
     return text
   }
 }
+#else
+import ArgumentParser
+
+/// What stands where the service was not built in.
+struct Serve: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Serve indexes over HTTP, with a page to search in; not in this build: 'make serve' makes one that does.")
+
+  @Argument(parsing: .captureForPassthrough, help: .hidden)
+  var arguments: [String] = []
+
+  func run() throws {
+    throw Failure(
+      "this build has no service; 'make serve' in the checkout makes one, or: swift build -c release --product ftf --traits TLS")
+  }
+}
+#endif

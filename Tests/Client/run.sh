@@ -5,7 +5,7 @@ cd "$(dirname "$0")/../.."
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 git clone -q . "$work/FastThenFine"
-git -C "$work/FastThenFine" tag 0.1.0
+git -C "$work/FastThenFine" tag "$(sed -n 's/^## \([0-9.]*\),.*/\1/p' CHANGELOG.md | head -1)"
 mkdir "$work/out"
 # What an earlier run wrote names the folder of that run.
 rm -f Tests/Client/Package.resolved
@@ -15,4 +15,6 @@ FASTTHENFINE_URL="file://$work/FastThenFine" ${SWIFT:-swift} build --package-pat
 grep -q '^1 .*\.\(jpg\|png\)$' "$work/log"
 grep -q '^17 images; unusableFile .*none.jpg' "$work/log"
 test -s "$work/out/why/3.png"
+# Who depends on the library fetches GRDB and nothing else.
+test "$(ls .build-client/checkouts)" = GRDB.swift || { echo "fetched: $(ls .build-client/checkouts)" >&2; exit 1; }
 echo "the client package built by version, and ran"

@@ -1,4 +1,5 @@
 import FastThenFine
+import Files
 import Foundation
 import Index
 import Kernels

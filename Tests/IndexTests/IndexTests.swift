@@ -1,3 +1,4 @@
+import Files
 import Foundation
 import Geography
 import Kernels
@@ -224,8 +225,8 @@ private func rows(_ segment: Segment, _ i: Int) -> [[Float]] {
     let catalog = try CatalogWriter(path: path, creating: identity).catalog
     var other = identity
     other.fingerprint = "def"
-    #expect(throws: IndexError.self) { try catalog.check(other) { "abc" } }
-    try catalog.check(identity) { "other" }
+    #expect(throws: IndexError.self) { try catalog.check(other) }
+    try catalog.check(identity)
     try FileManager.default.createDirectory(atPath: "\(folder.path)/junk", withIntermediateDirectories: true)
     _ = try folder.file("junk/catalog.sqlite", Data(repeating: 7, count: 5000))
     #expect(throws: IndexError.self) { try Catalog(path: "\(folder.path)/junk") }
@@ -310,44 +311,16 @@ private func rows(_ segment: Segment, _ i: Int) -> [[Float]] {
     _ = try CatalogWriter(path: path)
   }
 
-  @Test func anIndexOfTheVersionBeforeIsBroughtForward() throws {
-    try FileManager.default.copyItem(atPath: "\(Goldens.folder)/format2/index", toPath: path)
-    let old = try Data(contentsOf: URL(fileURLWithPath: "\(path)/segments/00000001.ftfseg"))
-    // Damage is not carried over: nothing changes.
-    var damaged = old
-    damaged[old.count / 2] ^= 1
-    try damaged.write(to: URL(fileURLWithPath: "\(path)/segments/00000001.ftfseg"))
-    #expect(throws: IndexError.self) { try Catalog(path: path) }
-    try old.write(to: URL(fileURLWithPath: "\(path)/segments/00000001.ftfseg"))
-
+  /// Made when the form had numbers before the first release's, by steps that are no more.
+  @Test func anIndexOfTheFirstReleasesFormIsReadAndOneFromBeforeIsRefused() throws {
+    try FileManager.default.copyItem(atPath: "\(Goldens.folder)/form5/index", toPath: path)
     let catalog = try Catalog(path: path)
     #expect(try catalog.count(.image) == 4 && catalog.count(.caption) == 2 && catalog.problems { _ in }.isEmpty)
-    let sources = try catalog.sources()
-    #expect(sources.count == 5 && sources["/archive/images/cut.png"]!.failure != nil && sources["/archive/images/rgb.jpg"]!.stamp.size > 0)
-    #expect(try catalog.entries(.image).map(\.id) == [1, 3, 4, 5])
-    #expect(try catalog.entries(.image, [4])[4]?.attributes == #"{"year":2020}"#)
-    let file = "\(Goldens.folder)/format2/tiny.ftf"
-    var model = catalog.model
-    model.fingerprint = "new"
-    try catalog.check(model) { try ModelIdentity.earlierFingerprint(ofFile: file) }
-    #expect(throws: IndexError.self) { try catalog.check(model) { "another" } }
-    // The codes are the same bytes, the Gram matrices are new.
-    let (segments, dead) = try catalog.segments(.image)
-    #expect(dead.isEmpty && segments.count == 1 && segments[0].id(3) == 5)
-    let d = catalog.model.dimension
-    for i in 0..<4 {
-      let segment = segments[0]
-      let item = segment.item(i)
-      let (rows, gram) = (item.fine.count, item.gram.codes.count)
-      #expect(rows == 49 && gram == GramMatrix.count(patches: 49))
-      var bytes = Data()
-      for j in 0..<49 * d { bytes.append(UInt8(bitPattern: item.fine.codes[j])) }
-      #expect(old.range(of: bytes) != nil)
-    }
-    let writer = try CatalogWriter(path: path)
-    try writer.remember(model)
-    #expect(try Catalog(path: path).model.fingerprint == "new")
-    #expect(try FileManager.default.contentsOfDirectory(atPath: "\(path)/segments").count == 2)
+    #expect(try catalog.entries(.image, [3])[3]?.attributes == #"{"year":2020}"#)
+    try catalog.database.write { try $0.execute(sql: "DELETE FROM grdb_migrations WHERE identifier = '5'") }
+    #expect(throws: IndexError.otherFormat(path: path, found: "one from before the first release")) { try Catalog(path: path) }
+    try catalog.database.write { try $0.execute(sql: "INSERT INTO grdb_migrations VALUES ('5'), ('6')") }
+    #expect(throws: IndexError.otherFormat(path: path, found: "a later version's")) { try Catalog(path: path) }
   }
 
   @Test(arguments: [

@@ -99,18 +99,5 @@
     }
   }
 
-  /// Copies elements to a buffer.
-  package func copy<T: BitwiseCopyable>(
-    at offset: Int, count elements: Int, into buffer: AlignedBuffer<T>, from index: Int
-  ) {
-    let bytes = elements * MemoryLayout<T>.stride
-    precondition(
-      offset >= 0 && elements >= 0 && offset <= count && bytes <= count - offset && index >= 0
-        && index + elements <= buffer.count, "copy: outside of the file or the buffer")
-    guard elements > 0 else { return }
-    unsafe UnsafeMutableRawPointer(buffer.address + index).copyMemory(
-      from: base.baseAddress! + offset, byteCount: bytes)
-  }
-
   private static func reason() -> String { unsafe String(cString: strerror(errno)) }
 }
