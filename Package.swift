@@ -96,7 +96,8 @@ let package = Package(
     .executableTarget(
       name: "ftf",
       dependencies: [
-        "CImage", "Demo", "FastThenFine", "Files", "Interchange", "Profiling", "Service", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "CImage", "Demo", "FastThenFine", "Files", "Interchange", "Profiling", "Service",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: settings),
 

@@ -22,8 +22,8 @@ typedef enum csimd_level {
 
 typedef enum csimd_activation {
   csimd_activation_none = 0,
-  csimd_activation_gelu = 1,  // x Phi(x)
-  csimd_activation_relu6 = 2, // min(max(x, 0), 6)
+  csimd_activation_gelu = 1,      // x Phi(x)
+  csimd_activation_relu6 = 2,     // min(max(x, 0), 6)
   csimd_activation_quickgelu = 3, // x / (1 + exp(-1.702 x))
 } csimd_activation;
 
@@ -93,7 +93,7 @@ typedef struct csimd_attention_f32_args {
   size_t ld;
   float scale;
   int causal; // 1: token i attends to 0...i alone
-  float *o; // f32[tokens, ldo]
+  float *o;   // f32[tokens, ldo]
   size_t ldo;
   float *scratch; // f32, csimd_attention_scratch(tokens, width), 64-byte aligned
 } csimd_attention_f32_args;
@@ -115,10 +115,10 @@ typedef struct csimd_dots_s8_args {
 /// its n patches, comes in columns of 16: for c = 0, 16, ... n the elements G[r, c ..< c + 16] of the rows r = c ..< c + 16 that
 /// there are, then those of r = 0 ..< c; zero past column n. csimd_gram_count(n) elements in all.
 typedef struct csimd_interaction_args {
-  size_t n, guides;  // patches, guides
-  const float *a;    // f32[guides, lda], <p_j, t_m>
+  size_t n, guides; // patches, guides
+  const float *a;   // f32[guides, lda], <p_j, t_m>
   size_t lda;
-  const uint8_t *gram;   // <,> = least + step * code; or NULL, where the matrix is gram_f32
+  const uint8_t *gram; // <,> = least + step * code; or NULL, where the matrix is gram_f32
   float least, step;
   const float *gram_f32;
   float gg;          // <g, g>, which codes would only round
@@ -157,8 +157,7 @@ typedef struct csimd_kernels {
   /// V = X[i,j] * column[j], or X where column is NULL. scale[i] = max_j |V[i,j]| / 127;
   /// Q[i,j] = round-half-even(V[i,j] * (127 / max)) xor flip; a zero row has scale 0.
   /// column: f32[k]; q: [m, ldq], s8 for flip 0, u8 with zero 128 for flip 0x80.
-  void (*quantize_rows)(size_t m, size_t k, const float *x, size_t ldx, const float *column, void *q, size_t ldq,
-                        uint8_t flip, float *scale);
+  void (*quantize_rows)(size_t m, size_t k, const float *x, size_t ldx, const float *column, void *q, size_t ldq, uint8_t flip, float *scale);
   /// Y[i,:] = (X[i,:] - mean_i) / sqrt(var_i + eps) * weight + bias; y may be x.
   void (*layernorm)(size_t m, size_t k, const float *x, const float *weight, const float *bias, float eps, float *y);
   /// X[i,:] /= max(|X[i,:]|, 1e-12), in place.

@@ -12,25 +12,19 @@ static uint64_t enabled_state(void) {
 
 csimd_level csimd_best_level(void) {
   uint32_t a, b, c, d;
-  if (!__get_cpuid(1, &a, &b, &c, &d))
-    return csimd_level_portable;
+  if (!__get_cpuid(1, &a, &b, &c, &d)) return csimd_level_portable;
   const uint32_t osxsave = 1u << 27, avx = 1u << 28, fma = 1u << 12;
-  if ((c & (osxsave | avx | fma)) != (osxsave | avx | fma))
-    return csimd_level_portable;
+  if ((c & (osxsave | avx | fma)) != (osxsave | avx | fma)) return csimd_level_portable;
   const uint64_t state = enabled_state();
   const uint64_t ymm = 0x6, zmm = 0xe6;
-  if ((state & ymm) != ymm || !__get_cpuid_count(7, 0, &a, &b, &c, &d))
-    return csimd_level_portable;
+  if ((state & ymm) != ymm || !__get_cpuid_count(7, 0, &a, &b, &c, &d)) return csimd_level_portable;
   const uint32_t avx2 = 1u << 5;
-  if (!(b & avx2))
-    return csimd_level_portable;
+  if (!(b & avx2)) return csimd_level_portable;
   const uint32_t f = 1u << 16, dq = 1u << 17, bw = 1u << 30, vl = 1u << 31, vnni = 1u << 11;
-  if ((state & zmm) == zmm && (b & (f | dq | bw | vl)) == (f | dq | bw | vl) && (c & vnni))
-    return csimd_level_avx512vnni;
+  if ((state & zmm) == zmm && (b & (f | dq | bw | vl)) == (f | dq | bw | vl) && (c & vnni)) return csimd_level_avx512vnni;
   uint32_t a1, b1, c1, d1;
   const uint32_t avxvnni = 1u << 4;
-  if (a >= 1 && __get_cpuid_count(7, 1, &a1, &b1, &c1, &d1) && (a1 & avxvnni))
-    return csimd_level_avxvnni;
+  if (a >= 1 && __get_cpuid_count(7, 1, &a1, &b1, &c1, &d1) && (a1 & avxvnni)) return csimd_level_avxvnni;
   return csimd_level_avx2;
 }
 
@@ -45,14 +39,10 @@ extern const csimd_kernels csimd_kernels_avx2, csimd_kernels_avxvnni, csimd_kern
 const csimd_kernels *csimd_kernels_of(csimd_level level) {
   const csimd_level best = csimd_best_level();
   switch (level) {
-  case csimd_level_avx2:
-    return best >= csimd_level_avx2 ? &csimd_kernels_avx2 : NULL;
-  case csimd_level_avxvnni:
-    return best >= csimd_level_avx2 && has_avxvnni() ? &csimd_kernels_avxvnni : NULL;
-  case csimd_level_avx512vnni:
-    return best >= csimd_level_avx512vnni ? &csimd_kernels_avx512vnni : NULL;
-  default:
-    return NULL;
+  case csimd_level_avx2: return best >= csimd_level_avx2 ? &csimd_kernels_avx2 : NULL;
+  case csimd_level_avxvnni: return best >= csimd_level_avx2 && has_avxvnni() ? &csimd_kernels_avxvnni : NULL;
+  case csimd_level_avx512vnni: return best >= csimd_level_avx512vnni ? &csimd_kernels_avx512vnni : NULL;
+  default: return NULL;
   }
 }
 #else

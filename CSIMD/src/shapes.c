@@ -3,14 +3,10 @@
 #include "shapes.h"
 #include <string.h>
 
-size_t csimd_packed_bytes_s8(size_t n, size_t k, size_t panel) {
-  return (n + panel - 1) / panel * panel * ((k + 3) / 4) * 4;
-}
+size_t csimd_packed_bytes_s8(size_t n, size_t k, size_t panel) { return (n + panel - 1) / panel * panel * ((k + 3) / 4) * 4; }
 
 // The most that a level takes: two places of a window among groups of four rows, in i16.
-size_t csimd_packed_bytes_depthwise(size_t channels, size_t kernel) {
-  return kernel * 2 * ((kernel + 4) / 4) * csimd_round16(channels) * 8;
-}
+size_t csimd_packed_bytes_depthwise(size_t channels, size_t kernel) { return kernel * 2 * ((kernel + 4) / 4) * csimd_round16(channels) * 8; }
 
 size_t csimd_attention_scratch(size_t tokens, size_t width) {
   return width * csimd_round16(tokens) + tokens * csimd_round16(width) + CSIMD_ATTENTION_ROWS * csimd_round16(tokens);
@@ -18,8 +14,7 @@ size_t csimd_attention_scratch(size_t tokens, size_t width) {
 
 size_t csimd_gram_count(size_t n) {
   size_t rows = 0;
-  for (size_t c = 0; c <= n; c += 16)
-    rows += c + (n + 1 - c < 16 ? n + 1 - c : 16);
+  for (size_t c = 0; c <= n; c += 16) rows += c + (n + 1 - c < 16 ? n + 1 - c : 16);
   return 16 * rows;
 }
 
@@ -29,8 +24,7 @@ uint64_t csimd_read(const void *bytes, size_t count) {
   const uint64_t *p = bytes;
   uint64_t sums[8] = {0};
   for (const uint64_t *end = p + count / 8; p < end; p += 8)
-    for (size_t i = 0; i < 8; i++)
-      sums[i] += p[i];
+    for (size_t i = 0; i < 8; i++) sums[i] += p[i];
   return sums[0] + sums[1] + sums[2] + sums[3] + sums[4] + sums[5] + sums[6] + sums[7];
 }
 
@@ -39,14 +33,12 @@ void csimd_pack_s8(size_t n, size_t k, const int8_t *w, int8_t *out, size_t pane
     for (size_t k0 = 0; k0 < k; k0 += 4)
       for (size_t i = 0; i < panel; i++, out += 4) {
         memset(out, 0, 4);
-        if (n0 + i < n)
-          memcpy(out, w + (n0 + i) * k + k0, k - k0 < 4 ? k - k0 : 4);
+        if (n0 + i < n) memcpy(out, w + (n0 + i) * k + k0, k - k0 < 4 ? k - k0 : 4);
       }
 }
 
 void csimd_pack_f32(size_t n, size_t k, const float *w, float *out, size_t panel) {
   for (size_t n0 = 0; n0 < n; n0 += panel)
     for (size_t j = 0; j < k; j++)
-      for (size_t i = 0; i < panel; i++)
-        *out++ = n0 + i < n ? w[(n0 + i) * k + j] : 0;
+      for (size_t i = 0; i < panel; i++) *out++ = n0 + i < n ? w[(n0 + i) * k + j] : 0;
 }

@@ -16,63 +16,62 @@ typedef struct color_entry {
   short c[4];
 } color_entry;
 
-#define FUNCTIONS(F)                                                                                                         \
-  F(int, GDALGetDriverCount, (void))                                                                                         \
-  F(void, GDALAllRegister, (void))                                                                                           \
-  F(void *, GDALGetDriver, (int))                                                                                            \
-  F(void *, GDALGetDriverByName, (const char *))                                                                             \
-  F(const char *, GDALGetDriverShortName, (void *))                                                                          \
-  F(void, GDALDeregisterDriver, (void *))                                                                                    \
-  F(const char *, GDALVersionInfo, (const char *))                                                                           \
-  F(void, CPLSetConfigOption, (const char *, const char *))                                                                  \
-  F(void *, CPLSetErrorHandler, (void (*)(int, int, const char *)))                                                          \
-  F(void, CPLErrorReset, (void))                                                                                             \
-  F(const char *, CPLGetLastErrorMsg, (void))                                                                                \
-  F(void *, GDALOpenEx, (const char *, unsigned, const char *const *, const char *const *, const char *const *))             \
-  F(void, GDALClose, (void *))                                                                                               \
-  F(int, GDALGetRasterXSize, (void *))                                                                                       \
-  F(int, GDALGetRasterYSize, (void *))                                                                                       \
-  F(int, GDALGetRasterCount, (void *))                                                                                       \
-  F(void *, GDALGetRasterBand, (void *, int))                                                                                \
-  F(int, GDALGetRasterBandXSize, (void *))                                                                                   \
-  F(int, GDALGetRasterBandYSize, (void *))                                                                                   \
-  F(void, GDALGetBlockSize, (void *, int *, int *))                                                                          \
-  F(int, GDALGetOverviewCount, (void *))                                                                                     \
-  F(void *, GDALGetOverview, (void *, int))                                                                                  \
-  F(int, GDALGetRasterDataType, (void *))                                                                                    \
-  F(int, GDALGetRasterColorInterpretation, (void *))                                                                         \
-  F(double, GDALGetRasterNoDataValue, (void *, int *))                                                                       \
-  F(double, GDALGetRasterScale, (void *, int *))                                                                             \
-  F(double, GDALGetRasterOffset, (void *, int *))                                                                            \
-  F(int, GDALGetMaskFlags, (void *))                                                                                         \
-  F(void *, GDALGetMaskBand, (void *))                                                                                       \
-  F(const char *, GDALGetDescription, (void *))                                                                              \
-  F(const char *, GDALGetMetadataItem, (void *, const char *, const char *))                                                 \
-  F(void *, GDALGetRasterColorTable, (void *))                                                                               \
-  F(int, GDALGetColorEntryCount, (void *))                                                                                   \
-  F(const color_entry *, GDALGetColorEntry, (void *, int))                                                                   \
-  F(int, GDALDatasetRasterIOEx,                                                                                              \
-    (void *, int, int, int, int, int, void *, int, int, int, int, const int *, int64_t, int64_t, int64_t, void *))           \
-  F(int, GDALRasterIO, (void *, int, int, int, int, int, void *, int, int, int, int, int))                                   \
-  F(int, GDALGetGeoTransform, (void *, double *))                                                                            \
-  F(int, GDALSetGeoTransform, (void *, const double *))                                                                      \
-  F(void *, GDALGetSpatialRef, (void *))                                                                                     \
-  F(void *, GDALGetGCPSpatialRef, (void *))                                                                                  \
-  F(int, GDALSetSpatialRef, (void *, void *))                                                                                \
-  F(const char *, OSRGetAuthorityName, (void *, const char *))                                                               \
-  F(const char *, OSRGetAuthorityCode, (void *, const char *))                                                               \
-  F(const char *, OSRGetName, (void *))                                                                                      \
-  F(void *, OSRNewSpatialReference, (const char *))                                                                          \
-  F(int, OSRImportFromEPSG, (void *, int))                                                                                   \
-  F(void, OSRRelease, (void *))                                                                                              \
-  F(void, OSRSetAxisMappingStrategy, (void *, int))                                                                          \
-  F(void, OSRSetPROJEnableNetwork, (int))                                                                                    \
-  F(void *, GDALCreateGenImgProjTransformer2, (void *, void *, const char *const *))                                         \
-  F(void, GDALDestroyGenImgProjTransformer, (void *))                                                                        \
-  F(int, GDALGenImgProjTransform, (void *, int, int, double *, double *, double *, int *))                                   \
-  F(xml_node *, CPLParseXMLString, (const char *))                                                                           \
-  F(void, CPLDestroyXMLNode, (xml_node *))                                                                                   \
-  F(void *, GDALCreate, (void *, const char *, int, int, int, int, const char *const *))                                     \
+#define FUNCTIONS(F)                                                                                                                                 \
+  F(int, GDALGetDriverCount, (void))                                                                                                                 \
+  F(void, GDALAllRegister, (void))                                                                                                                   \
+  F(void *, GDALGetDriver, (int))                                                                                                                    \
+  F(void *, GDALGetDriverByName, (const char *))                                                                                                     \
+  F(const char *, GDALGetDriverShortName, (void *))                                                                                                  \
+  F(void, GDALDeregisterDriver, (void *))                                                                                                            \
+  F(const char *, GDALVersionInfo, (const char *))                                                                                                   \
+  F(void, CPLSetConfigOption, (const char *, const char *))                                                                                          \
+  F(void *, CPLSetErrorHandler, (void (*)(int, int, const char *)))                                                                                  \
+  F(void, CPLErrorReset, (void))                                                                                                                     \
+  F(const char *, CPLGetLastErrorMsg, (void))                                                                                                        \
+  F(void *, GDALOpenEx, (const char *, unsigned, const char *const *, const char *const *, const char *const *))                                     \
+  F(void, GDALClose, (void *))                                                                                                                       \
+  F(int, GDALGetRasterXSize, (void *))                                                                                                               \
+  F(int, GDALGetRasterYSize, (void *))                                                                                                               \
+  F(int, GDALGetRasterCount, (void *))                                                                                                               \
+  F(void *, GDALGetRasterBand, (void *, int))                                                                                                        \
+  F(int, GDALGetRasterBandXSize, (void *))                                                                                                           \
+  F(int, GDALGetRasterBandYSize, (void *))                                                                                                           \
+  F(void, GDALGetBlockSize, (void *, int *, int *))                                                                                                  \
+  F(int, GDALGetOverviewCount, (void *))                                                                                                             \
+  F(void *, GDALGetOverview, (void *, int))                                                                                                          \
+  F(int, GDALGetRasterDataType, (void *))                                                                                                            \
+  F(int, GDALGetRasterColorInterpretation, (void *))                                                                                                 \
+  F(double, GDALGetRasterNoDataValue, (void *, int *))                                                                                               \
+  F(double, GDALGetRasterScale, (void *, int *))                                                                                                     \
+  F(double, GDALGetRasterOffset, (void *, int *))                                                                                                    \
+  F(int, GDALGetMaskFlags, (void *))                                                                                                                 \
+  F(void *, GDALGetMaskBand, (void *))                                                                                                               \
+  F(const char *, GDALGetDescription, (void *))                                                                                                      \
+  F(const char *, GDALGetMetadataItem, (void *, const char *, const char *))                                                                         \
+  F(void *, GDALGetRasterColorTable, (void *))                                                                                                       \
+  F(int, GDALGetColorEntryCount, (void *))                                                                                                           \
+  F(const color_entry *, GDALGetColorEntry, (void *, int))                                                                                           \
+  F(int, GDALDatasetRasterIOEx, (void *, int, int, int, int, int, void *, int, int, int, int, const int *, int64_t, int64_t, int64_t, void *))       \
+  F(int, GDALRasterIO, (void *, int, int, int, int, int, void *, int, int, int, int, int))                                                           \
+  F(int, GDALGetGeoTransform, (void *, double *))                                                                                                    \
+  F(int, GDALSetGeoTransform, (void *, const double *))                                                                                              \
+  F(void *, GDALGetSpatialRef, (void *))                                                                                                             \
+  F(void *, GDALGetGCPSpatialRef, (void *))                                                                                                          \
+  F(int, GDALSetSpatialRef, (void *, void *))                                                                                                        \
+  F(const char *, OSRGetAuthorityName, (void *, const char *))                                                                                       \
+  F(const char *, OSRGetAuthorityCode, (void *, const char *))                                                                                       \
+  F(const char *, OSRGetName, (void *))                                                                                                              \
+  F(void *, OSRNewSpatialReference, (const char *))                                                                                                  \
+  F(int, OSRImportFromEPSG, (void *, int))                                                                                                           \
+  F(void, OSRRelease, (void *))                                                                                                                      \
+  F(void, OSRSetAxisMappingStrategy, (void *, int))                                                                                                  \
+  F(void, OSRSetPROJEnableNetwork, (int))                                                                                                            \
+  F(void *, GDALCreateGenImgProjTransformer2, (void *, void *, const char *const *))                                                                 \
+  F(void, GDALDestroyGenImgProjTransformer, (void *))                                                                                                \
+  F(int, GDALGenImgProjTransform, (void *, int, int, double *, double *, double *, int *))                                                           \
+  F(xml_node *, CPLParseXMLString, (const char *))                                                                                                   \
+  F(void, CPLDestroyXMLNode, (xml_node *))                                                                                                           \
+  F(void *, GDALCreate, (void *, const char *, int, int, int, int, const char *const *))                                                             \
   F(void *, GDALCreateCopy, (void *, const char *, void *, int, const char *const *, void *, void *))
 
 #define DECLARE(result, name, arguments) static result(*name) arguments;
@@ -89,8 +88,7 @@ static void be_quiet(int kind, int number, const char *text) { (void)kind, (void
 
 static int is_among(const char *name, const char *const *list) {
   for (; *list; list++)
-    if (strcmp(name, *list) == 0)
-      return 1;
+    if (strcmp(name, *list) == 0) return 1;
   return 0;
 }
 
@@ -107,40 +105,36 @@ static void configure(void) {
   CPLSetConfigOption("GDAL_ENABLE_WMS_CACHE", "NO");
   OSRSetPROJEnableNetwork(0);
   // In a program that uses GDAL itself its drivers are its own affair: ours are named at every opening.
-  if (GDALGetDriverCount() > 0)
-    return;
+  if (GDALGetDriverCount() > 0) return;
   GDALAllRegister();
   for (int i = GDALGetDriverCount() - 1; i >= 0; i--) {
     void *driver = GDALGetDriver(i);
     const char *name = GDALGetDriverShortName(driver);
-    if (!is_among(name, allowed) && !is_among(name, written))
-      GDALDeregisterDriver(driver);
+    if (!is_among(name, allowed) && !is_among(name, written)) GDALDeregisterDriver(driver);
   }
 }
 
 static void load(void) {
   // FTF_GDAL names a library of one's own; empty, it turns it off.
   const char *own = getenv("FTF_GDAL");
-  static const char *const names[] = {"libgdal.so.39", "libgdal.so.38", "libgdal.so.37", "libgdal.so.36", "libgdal.so.35",
-                                      "libgdal.so.34", "libgdal.so.33", "libgdal.so.32", "libgdal.so.31", "libgdal.so.30",
-                                      "libgdal.so",    NULL};
+  static const char *const names[] = {"libgdal.so.39", "libgdal.so.38", "libgdal.so.37", "libgdal.so.36", "libgdal.so.35", "libgdal.so.34",
+                                      "libgdal.so.33", "libgdal.so.32", "libgdal.so.31", "libgdal.so.30", "libgdal.so",    NULL};
   void *library = NULL;
   if (own)
     library = *own ? dlopen(own, RTLD_NOW | RTLD_LOCAL) : NULL;
   else
-    for (int i = 0; names[i] && !library; i++)
-      library = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
+    for (int i = 0; names[i] && !library; i++) library = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
   if (!library) {
     failure = own && *own ? "the library that FTF_GDAL names cannot be opened"
                           : "GeoTIFF, JPEG 2000, VRT and WebP are read by GDAL, which is not there; install libgdal "
                             "(apt-get install gdal-bin)";
     return;
   }
-#define FIND(result, name, arguments)                                                                                        \
-  *(void **)&name = dlsym(library, #name);                                                                                   \
-  if (!name) {                                                                                                               \
-    failure = "libgdal is too old: it lacks " #name;                                                                         \
-    return;                                                                                                                  \
+#define FIND(result, name, arguments)                                                                                                                \
+  *(void **)&name = dlsym(library, #name);                                                                                                           \
+  if (!name) {                                                                                                                                       \
+    failure = "libgdal is too old: it lacks " #name;                                                                                                 \
+    return;                                                                                                                                          \
   }
   FUNCTIONS(FIND)
   configure();
@@ -161,8 +155,7 @@ static void say(char *message) {
   const char *text = CPLGetLastErrorMsg();
   snprintf(message, CGDAL_MESSAGE, "%s", *text ? text : "it cannot be read");
   for (char *c = message; *c; c++)
-    if ((unsigned char)*c < 32)
-      *c = ' ';
+    if ((unsigned char)*c < 32) *c = ' ';
 }
 
 cgdal cgdal_open(const char *path, int level, char message[CGDAL_MESSAGE]) {
@@ -176,8 +169,7 @@ cgdal cgdal_open(const char *path, int level, char message[CGDAL_MESSAGE]) {
   CPLErrorReset();
   enum { raster = 2, verbose = 0x40 };
   void *dataset = GDALOpenEx(path, raster | verbose, allowed, options, NULL);
-  if (!dataset)
-    say(message);
+  if (!dataset) say(message);
   return dataset;
 }
 
@@ -185,8 +177,7 @@ void cgdal_close(cgdal dataset) { GDALClose(dataset); }
 
 cgdal_size cgdal_size_of(cgdal dataset) {
   cgdal_size size = {GDALGetRasterXSize(dataset), GDALGetRasterYSize(dataset), GDALGetRasterCount(dataset), 0, 0};
-  if (size.bands > 0)
-    GDALGetBlockSize(GDALGetRasterBand(dataset, 1), &size.block_width, &size.block_height);
+  if (size.bands > 0) GDALGetBlockSize(GDALGetRasterBand(dataset, 1), &size.block_width, &size.block_height);
   return size;
 }
 
@@ -204,11 +195,9 @@ cgdal_band cgdal_band_of(cgdal dataset, int number) {
   int is_said = 0;
   found.nodata = GDALGetRasterNoDataValue(band, &found.has_nodata);
   found.scale = GDALGetRasterScale(band, &is_said);
-  if (!is_said || !isfinite(found.scale) || found.scale == 0)
-    found.scale = 1;
+  if (!is_said || !isfinite(found.scale) || found.scale == 0) found.scale = 1;
   found.offset = GDALGetRasterOffset(band, &is_said);
-  if (!is_said || !isfinite(found.offset))
-    found.offset = 0;
+  if (!is_said || !isfinite(found.offset)) found.offset = 0;
   enum { all_valid = 1, per_dataset = 2, alpha = 4, nodata = 8 };
   const int flags = GDALGetMaskFlags(band);
   found.has_mask = !(flags & (all_valid | alpha | nodata));
@@ -223,22 +212,19 @@ int cgdal_palette(cgdal dataset, int band, uint8_t *rgba, int most) {
   const int count = table ? GDALGetColorEntryCount(table) : 0;
   for (int i = 0; i < count && i < most; i++) {
     const color_entry *entry = GDALGetColorEntry(table, i);
-    for (int c = 0; c < 4; c++)
-      rgba[4 * i + c] = (uint8_t)entry->c[c];
+    for (int c = 0; c < 4; c++) rgba[4 * i + c] = (uint8_t)entry->c[c];
   }
   return count;
 }
 
 static int size_of_type(int type) { return type == CGDAL_U8 ? 1 : type == CGDAL_F32 ? 4 : 2; }
 
-int cgdal_read(cgdal dataset, const int *bands, int count, int x, int y, int width, int height, int type, void *out,
-               char message[CGDAL_MESSAGE]) {
+int cgdal_read(cgdal dataset, const int *bands, int count, int x, int y, int width, int height, int type, void *out, char message[CGDAL_MESSAGE]) {
   const int64_t size = size_of_type(type);
   CPLErrorReset();
-  const int failed = GDALDatasetRasterIOEx(dataset, 0, x, y, width, height, out, width, height, type, count, bands,
-                                           size * count, size * count * width, size, NULL);
-  if (failed)
-    say(message);
+  const int failed =
+      GDALDatasetRasterIOEx(dataset, 0, x, y, width, height, out, width, height, type, count, bands, size * count, size * count * width, size, NULL);
+  if (failed) say(message);
   return failed;
 }
 
@@ -246,24 +232,19 @@ int cgdal_read_mask(cgdal dataset, int x, int y, int width, int height, uint8_t 
   CPLErrorReset();
   void *mask = GDALGetMaskBand(GDALGetRasterBand(dataset, 1));
   const int failed = GDALRasterIO(mask, 0, x, y, width, height, out, width, height, CGDAL_U8, 0, 0);
-  if (failed)
-    say(message);
+  if (failed) say(message);
   return failed;
 }
 
-const char *cgdal_metadata(cgdal dataset, const char *key, const char *domain) {
-  return GDALGetMetadataItem(dataset, key, domain);
-}
+const char *cgdal_metadata(cgdal dataset, const char *key, const char *domain) { return GDALGetMetadataItem(dataset, key, domain); }
 
 int cgdal_transform(cgdal dataset, double transform[6]) { return GDALGetGeoTransform(dataset, transform) == 0; }
 
 void cgdal_reference(cgdal dataset, char out[100]) {
   void *system = GDALGetSpatialRef(dataset);
-  if (!system)
-    system = GDALGetGCPSpatialRef(dataset);
+  if (!system) system = GDALGetGCPSpatialRef(dataset);
   out[0] = 0;
-  if (!system)
-    return;
+  if (!system) return;
   const char *authority = OSRGetAuthorityName(system, NULL), *code = OSRGetAuthorityCode(system, NULL);
   const char *name = OSRGetName(system);
   if (authority && code)
@@ -276,8 +257,7 @@ cgdal_locator cgdal_locator_make(cgdal dataset, char message[CGDAL_MESSAGE]) {
   const char *const options[] = {"DST_SRS=EPSG:4326", NULL};
   CPLErrorReset();
   void *locator = GDALCreateGenImgProjTransformer2(dataset, NULL, options);
-  if (!locator)
-    say(message);
+  if (!locator) say(message);
   return locator;
 }
 
@@ -286,10 +266,8 @@ void cgdal_locator_free(cgdal_locator locator) { GDALDestroyGenImgProjTransforme
 void cgdal_locate(cgdal_locator locator, int count, double *x, double *y, int *ok) {
   double *z = calloc((size_t)count, sizeof *z);
   memset(ok, 0, (size_t)count * sizeof *ok);
-  if (z)
-    GDALGenImgProjTransform(locator, 0, count, x, y, z, ok);
-  for (int i = 0; i < count; i++)
-    ok[i] = ok[i] && isfinite(x[i]) && isfinite(y[i]);
+  if (z) GDALGenImgProjTransform(locator, 0, count, x, y, z, ok);
+  for (int i = 0; i < count; i++) ok[i] = ok[i] && isfinite(x[i]) && isfinite(y[i]);
   free(z);
 }
 
@@ -299,14 +277,12 @@ typedef struct visitor {
 } visitor;
 
 static int walk(const xml_node *node, const char *element, const visitor *v, int depth) {
-  if (depth > 100)
-    return 1;
+  if (depth > 100) return 1;
   enum { is_element, is_text, is_attribute };
   for (; node; node = node->next) {
     if (node->type == is_element) {
       v->visit(node->value, NULL, "", v->context);
-      if (walk(node->child, node->value, v, depth + 1))
-        return 1;
+      if (walk(node->child, node->value, v, depth + 1)) return 1;
     } else if (node->type == is_attribute) {
       v->visit(element, node->value, node->child ? node->child->value : "", v->context);
     } else if (node->type == is_text) {
@@ -317,11 +293,9 @@ static int walk(const xml_node *node, const char *element, const visitor *v, int
 }
 
 int cgdal_visit_xml(const char *text, void (*visit)(const char *, const char *, const char *, void *), void *context) {
-  if (cgdal_load())
-    return 1;
+  if (cgdal_load()) return 1;
   xml_node *tree = CPLParseXMLString(text);
-  if (!tree)
-    return 1;
+  if (!tree) return 1;
   const visitor v = {visit, context};
   const int failed = walk(tree, "", &v, 0);
   CPLDestroyXMLNode(tree);
@@ -329,8 +303,7 @@ int cgdal_visit_xml(const char *text, void (*visit)(const char *, const char *, 
 }
 
 static void *reference_of(cgdal like, int epsg) {
-  if (like)
-    return GDALGetSpatialRef(like);
+  if (like) return GDALGetSpatialRef(like);
   void *system = OSRNewSpatialReference(NULL);
   OSRImportFromEPSG(system, epsg);
   enum { traditional = 0 };
@@ -338,8 +311,8 @@ static void *reference_of(cgdal like, int epsg) {
   return system;
 }
 
-int cgdal_write(const char *path, const char *driver, const char *options, int width, int height, int bands, int type,
-                const void *values, const double *transform, cgdal like, int epsg, char message[CGDAL_MESSAGE]) {
+int cgdal_write(const char *path, const char *driver, const char *options, int width, int height, int bands, int type, const void *values,
+                const double *transform, cgdal like, int epsg, char message[CGDAL_MESSAGE]) {
   if (cgdal_load()) {
     snprintf(message, CGDAL_MESSAGE, "%s", failure);
     return 1;
@@ -349,8 +322,7 @@ int cgdal_write(const char *path, const char *driver, const char *options, int w
   snprintf(words, sizeof words, "%s", options);
   char *rest = NULL;
   int count = 0;
-  for (char *word = strtok_r(words, " ", &rest); word && count < 15; word = strtok_r(NULL, " ", &rest))
-    list[count++] = word;
+  for (char *word = strtok_r(words, " ", &rest); word && count < 15; word = strtok_r(NULL, " ", &rest)) list[count++] = word;
   CPLErrorReset();
   // A COG is made from a raster that lies beside it.
   const int is_copied = strcmp(driver, "COG") == 0;
@@ -359,28 +331,21 @@ int cgdal_write(const char *path, const char *driver, const char *options, int w
   void *target = GDALCreate(GDALGetDriverByName("GTiff"), beside, width, height, bands, type, is_copied ? NULL : list);
   int failed = !target;
   if (target) {
-    if (transform)
-      failed = failed || GDALSetGeoTransform(target, transform);
+    if (transform) failed = failed || GDALSetGeoTransform(target, transform);
     if (like || epsg) {
       void *system = reference_of(like, epsg);
       failed = failed || !system || GDALSetSpatialRef(target, system);
-      if (!like)
-        OSRRelease(system);
+      if (!like) OSRRelease(system);
     }
-    failed = failed || GDALDatasetRasterIOEx(target, 1, 0, 0, width, height, (void *)values, width, height, type, bands, NULL, 0,
-                                             0, 0, NULL);
+    failed = failed || GDALDatasetRasterIOEx(target, 1, 0, 0, width, height, (void *)values, width, height, type, bands, NULL, 0, 0, 0, NULL);
     if (!failed && is_copied) {
       void *copy = GDALCreateCopy(GDALGetDriverByName(driver), path, target, 0, list, NULL, NULL);
       failed = !copy;
-      if (copy)
-        GDALClose(copy);
+      if (copy) GDALClose(copy);
     }
   }
-  if (failed)
-    say(message);
-  if (target)
-    GDALClose(target);
-  if (is_copied)
-    remove(beside);
+  if (failed) say(message);
+  if (target) GDALClose(target);
+  if (is_copied) remove(beside);
   return failed;
 }

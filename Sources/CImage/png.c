@@ -38,8 +38,7 @@ static void ignore(png_structp png, png_const_charp text) {}
 
 static void take(png_structp png, png_bytep out, size_t count) {
   source *s = png_get_io_ptr(png);
-  if (count > s->left)
-    png_error(png, "the file ends before the image does");
+  if (count > s->left) png_error(png, "the file ends before the image does");
   memcpy(out, s->data, count);
   s->data += count;
   s->left -= count;
@@ -50,8 +49,7 @@ static int find_orientation(png_structp png, png_infop info) {
   png_bytep exif = NULL;
   png_uint_32 length = 0;
   int found = 0;
-  if (png_get_eXIf_1(png, info, &length, &exif))
-    found = cimage_orientation(exif, length);
+  if (png_get_eXIf_1(png, info, &length, &exif)) found = cimage_orientation(exif, length);
   png_textp text = NULL;
   int count = 0;
   png_get_text(png, info, &text, &count);
@@ -72,16 +70,13 @@ static void narrow(uint8_t *values, size_t count) {
     most = value > most ? value : most;
   }
   if (most >= quarter || most == 0) {
-    for (size_t i = 0; i < count; i++)
-      values[i] = values[2 * i];
+    for (size_t i = 0; i < count; i++) values[i] = values[2 * i];
     return;
   }
   size_t histogram[1 << 14] = {0};
-  for (size_t i = 0; i < count; i++)
-    histogram[values[2 * i] << 8 | values[2 * i + 1]]++;
+  for (size_t i = 0; i < count; i++) histogram[values[2 * i] << 8 | values[2 * i + 1]]++;
   unsigned white = most;
-  for (size_t above = histogram[most]; white > 1 && above <= count / 500;)
-    above += histogram[--white];
+  for (size_t above = histogram[most]; white > 1 && above <= count / 500;) above += histogram[--white];
   for (size_t i = 0; i < count; i++) {
     const unsigned value = values[2 * i] << 8 | values[2 * i + 1];
     values[i] = value >= white ? 255 : (uint8_t)((value * 255 + white / 2) / white);
@@ -121,19 +116,15 @@ int cimage_decode_png(const uint8_t *data, size_t size, uint64_t max_pixels, cim
   png_set_interlace_handling(png);
   png_read_update_info(png, info);
   const size_t stride = (size_t)width * 3 * (is_wide ? 2 : 1);
-  if (png_get_rowbytes(png, info) != stride)
-    png_error(png, "its pixels cannot be made RGB");
+  if (png_get_rowbytes(png, info) != stride) png_error(png, "its pixels cannot be made RGB");
   rgb = malloc(stride * height);
   rows = malloc(sizeof(png_bytep) * height);
   failure = rgb && rows ? 1 : CIMAGE_NO_MEMORY;
-  if (!rgb || !rows)
-    png_error(png, "there is no memory for it");
-  for (uint32_t y = 0; y < height; y++)
-    rows[y] = rgb + y * stride;
+  if (!rgb || !rows) png_error(png, "there is no memory for it");
+  for (uint32_t y = 0; y < height; y++) rows[y] = rgb + y * stride;
   png_read_image(png, rows);
   png_read_end(png, info);
-  if (is_wide)
-    narrow(rgb, stride * height / 2);
+  if (is_wide) narrow(rgb, stride * height / 2);
   out->orientation = find_orientation(png, info);
   png_destroy_read_struct(&png, &info, NULL);
   free(rows);

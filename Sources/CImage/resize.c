@@ -26,8 +26,7 @@ typedef struct axis {
 static double bicubic(double x) {
   const double a = -0.5;
   x = fabs(x);
-  if (x < 1)
-    return ((a + 2) * x - (a + 3)) * x * x + 1;
+  if (x < 1) return ((a + 2) * x - (a + 3)) * x * x + 1;
   return x < 2 ? (((x - 5) * x + 8) * x - 4) * a : 0;
 }
 
@@ -70,15 +69,12 @@ static int plan(uint32_t in, uint32_t out, cimage_filter filter, axis *axis) {
     end = end > (int)in ? (int)in : end;
     const int count = end - first;
     double sum = 0;
-    for (int j = 0; j < count; j++)
-      sum += weights[j] = (filter == CIMAGE_BILINEAR ? triangle : bicubic)((first + j - centre + 0.5) / stretch);
-    for (int j = 0; j < count; j++)
-      weights[j] = sum != 0 ? weights[j] / sum : weights[j];
+    for (int j = 0; j < count; j++) sum += weights[j] = (filter == CIMAGE_BILINEAR ? triangle : bicubic)((first + j - centre + 0.5) / stretch);
+    for (int j = 0; j < count; j++) weights[j] = sum != 0 ? weights[j] / sum : weights[j];
     weights[count] = 0;
     axis->first[i] = first;
     axis->counts[i] = (count + 1) / 2;
-    for (int j = 0; j < axis->counts[i]; j++)
-      axis->pairs[i * (size_t)most + j] = pair_of(fixed(weights[2 * j]), fixed(weights[2 * j + 1]));
+    for (int j = 0; j < axis->counts[i]; j++) axis->pairs[i * (size_t)most + j] = pair_of(fixed(weights[2 * j]), fixed(weights[2 * j + 1]));
   }
   free(weights);
   return 0;
@@ -101,9 +97,7 @@ static uint8_t sum_of(const uint8_t *p, size_t step, const pair *k, int count) {
 }
 
 #if defined(__SSE2__)
-static __m128i whole(__m128i high, __m128i low) {
-  return _mm_srai_epi32(_mm_add_epi32(_mm_slli_epi32(high, LOW_BITS), low), BITS);
-}
+static __m128i whole(__m128i high, __m128i low) { return _mm_srai_epi32(_mm_add_epi32(_mm_slli_epi32(high, LOW_BITS), low), BITS); }
 
 static __m128i both(const int16_t *two) {
   int32_t v;
@@ -136,8 +130,7 @@ static void resize_row(const uint8_t *in, size_t bytes, uint8_t *out, uint32_t w
       continue;
     }
 #endif
-    for (int c = 0; c < 3; c++)
-      out[3 * (size_t)x + c] = sum_of(in + start + c, 3, k, count);
+    for (int c = 0; c < 3; c++) out[3 * (size_t)x + c] = sum_of(in + start + c, 3, k, count);
   }
 }
 
@@ -152,8 +145,7 @@ static void resize_column(const uint8_t *in, size_t stride, uint8_t *out, const 
       const uint8_t *p = in + i + 2 * j * stride;
       // The row below may be past the end where its weight is zero: then the row is its own neighbour.
       const uint8_t *below = k[j].high[1] | k[j].low[1] ? p + stride : p;
-      const __m128i rows =
-          _mm_unpacklo_epi8(_mm_loadl_epi64((const __m128i *)p), _mm_loadl_epi64((const __m128i *)below));
+      const __m128i rows = _mm_unpacklo_epi8(_mm_loadl_epi64((const __m128i *)p), _mm_loadl_epi64((const __m128i *)below));
       const __m128i taps[2] = {_mm_unpacklo_epi8(rows, zero), _mm_unpackhi_epi8(rows, zero)};
       for (int h = 0; h < 2; h++) {
         high[h] = _mm_add_epi32(high[h], _mm_madd_epi16(taps[h], both(k[j].high)));
@@ -164,23 +156,19 @@ static void resize_column(const uint8_t *in, size_t stride, uint8_t *out, const 
     _mm_storel_epi64((__m128i *)(out + i), _mm_packus_epi16(words, zero));
   }
 #endif
-  for (; i < stride; i++)
-    out[i] = sum_of(in + i, stride, k, count);
+  for (; i < stride; i++) out[i] = sum_of(in + i, stride, k, count);
 }
 
-int cimage_resize(const uint8_t *rgb, uint32_t width, uint32_t height, uint8_t *out, uint32_t out_width,
-                  uint32_t out_height, cimage_filter filter) {
+int cimage_resize(const uint8_t *rgb, uint32_t width, uint32_t height, uint8_t *out, uint32_t out_width, uint32_t out_height, cimage_filter filter) {
   axis columns = {0}, rows = {0};
   const size_t stride = 3 * (size_t)out_width, row = 3 * (size_t)width;
   int failed = plan(width, out_width, filter, &columns) || plan(height, out_height, filter, &rows);
   uint8_t *middle = failed ? NULL : malloc(stride * height);
   failed = !middle;
   if (!failed) {
-    for (uint32_t y = 0; y < height; y++)
-      resize_row(rgb + row * y, row * (height - y), middle + stride * y, out_width, &columns);
+    for (uint32_t y = 0; y < height; y++) resize_row(rgb + row * y, row * (height - y), middle + stride * y, out_width, &columns);
     for (uint32_t y = 0; y < out_height; y++)
-      resize_column(middle + stride * (size_t)rows.first[y], stride, out + stride * y,
-                    rows.pairs + (size_t)y * rows.most, rows.counts[y]);
+      resize_column(middle + stride * (size_t)rows.first[y], stride, out + stride * y, rows.pairs + (size_t)y * rows.most, rows.counts[y]);
   }
   leave(&columns);
   leave(&rows);

@@ -5,18 +5,14 @@
 
 // One pixel of whole numbers: whether there is anything, and its colours.
 static inline int whole(const cimage_tones *t, const uint8_t *table, const uint32_t v[3], uint32_t rgb[3], size_t entries) {
-  if (t->has_nodata && v[0] == t->nodata_bits[0] && v[1] == t->nodata_bits[1] && v[2] == t->nodata_bits[2])
-    return 0;
-  for (int c = 0; c < 3; c++)
-    rgb[c] = table[c * entries + v[c]];
+  if (t->has_nodata && v[0] == t->nodata_bits[0] && v[1] == t->nodata_bits[1] && v[2] == t->nodata_bits[2]) return 0;
+  for (int c = 0; c < 3; c++) rgb[c] = table[c * entries + v[c]];
   return 1;
 }
 
 static inline int real(const cimage_tones *t, const float v[3], uint32_t rgb[3]) {
-  if (isnan(v[0]) || isnan(v[1]) || isnan(v[2]))
-    return 0;
-  if (t->has_nodata && v[0] == t->nodata[0] && v[1] == t->nodata[1] && v[2] == t->nodata[2])
-    return 0;
+  if (isnan(v[0]) || isnan(v[1]) || isnan(v[2])) return 0;
+  if (t->has_nodata && v[0] == t->nodata[0] && v[1] == t->nodata[1] && v[2] == t->nodata[2]) return 0;
   for (int c = 0; c < 3; c++) {
     const float x = (v[c] - t->low[c]) * t->gain[c];
     rgb[c] = x > 0 ? x < 255 ? (uint32_t)(x + 0.5f) : 255 : 0;
@@ -25,8 +21,7 @@ static inline int real(const cimage_tones *t, const float v[3], uint32_t rgb[3])
 }
 
 // type is constant where this is called, so that only its own branch is left.
-static inline int pixel(cimage_values type, const cimage_tones *t, const uint8_t *table, const void *in, size_t at,
-                        uint32_t rgb[3]) {
+static inline int pixel(cimage_values type, const cimage_tones *t, const uint8_t *table, const void *in, size_t at, uint32_t rgb[3]) {
   const size_t p = at * (size_t)t->planes;
   if (type == CIMAGE_U8) {
     const uint8_t *v = (const uint8_t *)in + p;
@@ -44,8 +39,8 @@ static inline int pixel(cimage_values type, const cimage_tones *t, const uint8_t
 }
 
 // A row that nothing is reduced of.
-static inline void plain_row(cimage_values type, const void *in, size_t start, uint32_t width, const uint8_t *mask,
-                             const cimage_tones *tones, const uint8_t *table, uint8_t *out) {
+static inline void plain_row(cimage_values type, const void *in, size_t start, uint32_t width, const uint8_t *mask, const cimage_tones *tones,
+                             const uint8_t *table, uint8_t *out) {
   const cimage_tones t = *tones;
   for (uint32_t x = 0; x < width; x++, out += 4) {
     uint32_t rgb[3] = {0, 0, 0};
@@ -55,49 +50,46 @@ static inline void plain_row(cimage_values type, const void *in, size_t start, u
 }
 
 // Adds a row to the cells that it lies in: R, G, B and how many there were.
-static inline void add_row(cimage_values type, const void *in, size_t start, uint32_t width, const uint8_t *mask,
-                           const cimage_tones *tones, const uint8_t *table, uint32_t factor, uint32_t *sums) {
+static inline void add_row(cimage_values type, const void *in, size_t start, uint32_t width, const uint8_t *mask, const cimage_tones *tones,
+                           const uint8_t *table, uint32_t factor, uint32_t *sums) {
   const cimage_tones t = *tones;
   for (uint32_t x = 0; x < width; sums += 4) {
     const uint32_t end = x + factor < width ? x + factor : width;
     for (; x < end; x++) {
       uint32_t rgb[3];
-      if ((mask && !mask[start + x]) || !pixel(type, &t, table, in, start + x, rgb))
-        continue;
-      for (int c = 0; c < 3; c++)
-        sums[c] += rgb[c];
+      if ((mask && !mask[start + x]) || !pixel(type, &t, table, in, start + x, rgb)) continue;
+      for (int c = 0; c < 3; c++) sums[c] += rgb[c];
       sums[3]++;
     }
   }
 }
 
-#define BY_TYPE(call)                                                                                                        \
-  switch (tones->type) {                                                                                                     \
-  case CIMAGE_U8: call(CIMAGE_U8); break;                                                                                    \
-  case CIMAGE_U16: call(CIMAGE_U16); break;                                                                                  \
-  case CIMAGE_F32: call(CIMAGE_F32); break;                                                                                  \
+#define BY_TYPE(call)                                                                                                                                \
+  switch (tones->type) {                                                                                                                             \
+  case CIMAGE_U8: call(CIMAGE_U8); break;                                                                                                            \
+  case CIMAGE_U16: call(CIMAGE_U16); break;                                                                                                          \
+  case CIMAGE_F32: call(CIMAGE_F32); break;                                                                                                          \
   }
 
-void cimage_tone(const void *in, uint32_t width, uint32_t height, const uint8_t *mask, const cimage_tones *tones,
-                 const uint8_t *table, uint32_t factor, uint8_t *out, size_t stride, uint32_t *sums) {
+void cimage_tone(const void *in, uint32_t width, uint32_t height, const uint8_t *mask, const cimage_tones *tones, const uint8_t *table,
+                 uint32_t factor, uint8_t *out, size_t stride, uint32_t *sums) {
   const uint32_t columns = (width + factor - 1) / factor;
   for (uint32_t top = 0; top < height; top += factor, out += stride) {
     if (factor == 1) {
-#define PLAIN(type) plain_row(type, in, (size_t)top * width, width, mask, tones, table, out)
+#define PLAIN(type) plain_row(type, in, (size_t)top *width, width, mask, tones, table, out)
       BY_TYPE(PLAIN)
       continue;
     }
     const uint32_t bottom = top + factor < height ? top + factor : height;
     memset(sums, 0, (size_t)columns * 4 * sizeof *sums);
     for (uint32_t y = top; y < bottom; y++) {
-#define ADD(type) add_row(type, in, (size_t)y * width, width, mask, tones, table, factor, sums)
+#define ADD(type) add_row(type, in, (size_t)y *width, width, mask, tones, table, factor, sums)
       BY_TYPE(ADD)
     }
     for (uint32_t i = 0; i < columns; i++) {
       const uint32_t *sum = sums + 4 * i, n = sum[3];
       const uint32_t across = (i + 1) * factor <= width ? factor : width - i * factor;
-      for (int c = 0; c < 3; c++)
-        out[4 * i + c] = n ? (uint8_t)((sum[c] + n / 2) / n) : 0;
+      for (int c = 0; c < 3; c++) out[4 * i + c] = n ? (uint8_t)((sum[c] + n / 2) / n) : 0;
       // At least 1 where there is anything.
       out[4 * i + 3] = (uint8_t)((n * 255 + across * (bottom - top) - 1) / (across * (bottom - top)));
     }
@@ -107,8 +99,7 @@ void cimage_tone(const void *in, uint32_t width, uint32_t height, const uint8_t 
 // What there is of a row, 255 for every whole pixel.
 static uint64_t share_of(const uint8_t *rgba, uint32_t width) {
   uint64_t sum = 0;
-  for (uint32_t x = 0; x < width; x++)
-    sum += rgba[4 * (size_t)x + 3];
+  for (uint32_t x = 0; x < width; x++) sum += rgba[4 * (size_t)x + 3];
   return sum;
 }
 
@@ -117,11 +108,9 @@ static void mean_of(const uint8_t *rgba, size_t stride, uint32_t width, uint32_t
   for (uint32_t y = 0; y < height; y++) {
     const uint8_t *in = rgba + y * stride;
     for (uint32_t x = 0; x < width; x++, in += 4)
-      for (int c = 0; c < 3; c++)
-        sums[c] += (uint32_t)in[c] * in[3] / 255;
+      for (int c = 0; c < 3; c++) sums[c] += (uint32_t)in[c] * in[3] / 255;
   }
-  for (int c = 0; c < 3; c++)
-    mean[c] = share ? (uint8_t)(sums[c] * 255 / share) : 0;
+  for (int c = 0; c < 3; c++) mean[c] = share ? (uint8_t)(sums[c] * 255 / share) : 0;
 }
 
 uint64_t cimage_cut(const uint8_t *rgba, size_t stride, uint32_t width, uint32_t height, uint8_t *rgb, uint8_t *mean) {
@@ -131,20 +120,16 @@ uint64_t cimage_cut(const uint8_t *rgba, size_t stride, uint32_t width, uint32_t
     uint8_t *out = rgb + (size_t)y * width * 3;
     share += share_of(in, width);
     // Four bytes at once, of which the next pixel overwrites one.
-    for (uint32_t x = 0; x + 1 < width; x++, in += 4, out += 3)
-      memcpy(out, in, 4);
+    for (uint32_t x = 0; x + 1 < width; x++, in += 4, out += 3) memcpy(out, in, 4);
     memcpy(out, in, 3);
   }
   const int is_whole = share == (uint64_t)width * height * 255;
-  if (is_whole && !mean)
-    return share;
+  if (is_whole && !mean) return share;
   uint8_t own[3];
   mean_of(rgba, stride, width, height, share, own);
-  if (mean)
-    memcpy(mean, own, 3);
+  if (mean) memcpy(mean, own, 3);
   for (uint32_t y = 0; y < height && !is_whole; y++)
     for (uint32_t x = 0; x < width; x++)
-      if (rgba[y * stride + 4 * (size_t)x + 3] == 0)
-        memcpy(rgb + ((size_t)y * width + x) * 3, own, 3);
+      if (rgba[y * stride + 4 * (size_t)x + 3] == 0) memcpy(rgb + ((size_t)y * width + x) * 3, own, 3);
   return share;
 }

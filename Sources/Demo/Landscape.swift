@@ -19,7 +19,7 @@ package struct Landscape: Sendable {
   package let side: Int
   package private(set) var placed: [Placed] = []
   /// u16[3, side, side].
-  private var values: [UInt16]
+  private let values: [UInt16]
 
   /// UTM zone 32 north.
   private static let epsg = 32632
@@ -28,7 +28,9 @@ package struct Landscape: Sendable {
   private static let cell = 400
 
   /// Four fifths of the cells hold something: a scene of little but one shade would be stretched until its noise is all one sees.
-  package init(side: Int, seed: UInt64 = 1, with kernels: KernelSet) {
+  ///
+  /// - Parameter drawn: scenes that are there already, and are not drawn again.
+  package init(side: Int, seed: UInt64 = 1, drawn: [Scene], with kernels: KernelSet) {
     self.side = side
     var random = Random(seed: seed)
     let across = side / Self.cell
@@ -41,10 +43,14 @@ package struct Landscape: Sendable {
           kind: SceneKind.allCases[number % SceneKind.allCases.count], x: cell % across * Self.cell + random.whole(0...room),
           y: cell / across * Self.cell + random.whole(0...room), side: Self.picture))
     }
-    values = Self.plain(side, kernels)
-    let things = placed
-    let pictures = kernels.parallelMap(things.count) { things[$0].kind.scene($0 / SceneKind.allCases.count).image.resized(width: Self.picture, height: Self.picture) }
-    for (picture, thing) in zip(pictures, placed) { paste(picture, thing) }
+    let (things, known) = (placed, Dictionary(uniqueKeysWithValues: drawn.map { ($0.name, $0) }))
+    let pictures = kernels.parallelMap(things.count) { i in
+      let (kind, scene) = (things[i].kind, i / SceneKind.allCases.count)
+      return (known[kind.name(scene)] ?? kind.scene(scene)).image.resized(width: Self.picture, height: Self.picture)
+    }
+    let plane = Self.plain(side, kernels)
+    kernels.parallelFor(things.count) { Self.paste(pictures[$0], things[$0], side, plane) }
+    values = unsafe plane.span.withUnsafeBufferPointer { unsafe Array($0) }
   }
 
   /// Why none can be written; nil where it can.
@@ -53,7 +59,9 @@ package struct Landscape: Sendable {
   private static let picture = 300
 
   /// Grass and bare soil, in soft patches.
-  private static func plain(_ side: Int, _ kernels: KernelSet) -> [UInt16] {
+  ///
+  /// - Returns: u16[3, side, side].
+  private static func plain(_ side: Int, _ kernels: KernelSet) -> AlignedBuffer<UInt16> {
     let noise = Noise(seed: 7)
     let step = 16
     let coarse = side / step + 2
@@ -73,23 +81,25 @@ package struct Landscape: Sendable {
         for c in 0..<3 { plane[(c * side + y) * side + x] = value(colour[c], c) }
       }
     }
-    return (0..<plane.count).map { plane[$0] }
+    return plane
   }
 
-  /// A shade as a sensor counts it: each band has its own dark and its own gain.
-  private static func value(_ shade: Float, _ band: Int) -> UInt16 { UInt16(max(0, shade) * [14, 12, 11][band] + [420, 510, 690][band]) }
+  private static let (gain, dark) = (Colour(14, 12, 11), Colour(420, 510, 690))
 
-  /// Laid onto the plain, with soft edges.
-  private mutating func paste(_ image: RGBImage, _ thing: Placed) {
+  /// A shade as a sensor counts it: each band has its own dark and its own gain.
+  private static func value(_ shade: Float, _ band: Int) -> UInt16 { UInt16(max(0, shade) * gain[band] + dark[band]) }
+
+  /// Laid onto the plain, with soft edges. Things do not touch each other.
+  private static func paste(_ image: RGBImage, _ thing: Placed, _ side: Int, _ plane: AlignedBuffer<UInt16>) {
     let soft = 10
-    for y in 0..<thing.side {
-      for x in 0..<thing.side {
-        let edge = min(min(x, y), min(thing.side - 1 - x, thing.side - 1 - y))
-        let share = min(1, Float(edge + 1) / Float(soft))
-        for c in 0..<3 {
+    for c in 0..<3 {
+      for y in 0..<thing.side {
+        for x in 0..<thing.side {
+          let edge = min(min(x, y), min(thing.side - 1 - x, thing.side - 1 - y))
+          let share = min(1, Float(edge + 1) / Float(soft))
           let at = (c * side + thing.y + y) * side + thing.x + x
-          let new = Float(Self.value(Float(image.pixels[(y * thing.side + x) * 3 + c]), c))
-          values[at] = UInt16(Float(values[at]) * (1 - share) + new * share)
+          let new = Float(value(Float(image.pixels[(y * thing.side + x) * 3 + c]), c))
+          plane[at] = UInt16(Float(plane[at]) * (1 - share) + new * share)
         }
       }
     }
@@ -99,6 +109,7 @@ package struct Landscape: Sendable {
   package func write(to path: String, striped: Bool = false) throws {
     try GeoTIFF.write(
       .u16(values), width: side, height: side, bands: 3, to: path, driver: striped ? "GTiff" : "COG",
-      options: striped ? "COMPRESS=LZW" : "COMPRESS=DEFLATE BLOCKSIZE=512 RESAMPLING=AVERAGE", transform: Self.transform, epsg: Self.epsg)
+      options: striped ? "COMPRESS=LZW" : "COMPRESS=DEFLATE LEVEL=1 NUM_THREADS=ALL_CPUS BLOCKSIZE=512 RESAMPLING=AVERAGE", transform: Self.transform,
+      epsg: Self.epsg)
   }
 }

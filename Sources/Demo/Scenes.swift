@@ -10,10 +10,36 @@ package struct Scene: Sendable {
   package var image: RGBImage
 }
 
+extension Scene {
+  /// The scene reduced and laid somewhere on grass, with its boxes; nil where there is nothing to point at.
+  package var small: Scene? {
+    guard let share = kind.share else { return nil }
+    guard share < 1 else { return self }
+    var random = Random(seed: UInt64(pixelSum))
+    let (side, whole) = (Int(224 * share), 224)
+    let (left, top) = (random.whole(0...whole - side), random.whole(0...whole - side))
+    var result = self
+    let painter = Painter(seed: random.next(), ground: grass, size: 70)
+    result.image = painter.canvas.image(&random).with(image.resized(width: side, height: side), left: left, top: top)
+    func scaled(_ value: Int) -> Int { Int(Float(value) * share) }
+    for i in objects.indices {
+      let box = objects[i].box
+      let (x, y) = (scaled(box.x), scaled(box.y))
+      result.objects[i].box = (left + x, top + y, max(1, scaled(box.x + box.width) - x), max(1, scaled(box.y + box.height) - y))
+    }
+    return result
+  }
+
+  /// Of its pixels: a seed of its own.
+  private var pixelSum: Int { stride(from: 0, to: image.pixels.count, by: 97).reduce(0) { $0 + Int(image.pixels[$1]) } }
+}
+
 /// What the scenes of the demo show.
 package enum SceneKind: String, CaseIterable, Sendable {
   case airport, baseballField, beach, bridge, denseResidential, desert, farmland, forest, parking, playground, pond,
     port, river, storageTanks
+
+  func name(_ number: Int) -> String { "\(rawValue)-\(String(format: "%02d", number)).jpg" }
 
   /// Scene `number` of this kind: the same pixels every time.
   package func scene(_ number: Int) -> Scene {
@@ -21,39 +47,20 @@ package enum SceneKind: String, CaseIterable, Sendable {
     var random = Random(seed: UInt64(1000 * index + number))
     let seed = random.next()
     var (painter, caption) = draw(seed)
-    let name = "\(rawValue)-\(String(format: "%02d", number)).jpg"
     return Scene(
-      name: name, kind: self, caption: caption, objects: painter.objects, image: painter.canvas.image(&painter.random))
+      name: name(number), kind: self, caption: caption, objects: painter.objects, image: painter.canvas.image(&painter.random))
   }
 
   /// How much of the side of a small scene the drawing takes, so that what is asked for covers less than a quarter of it; nil where
   /// there is nothing to point at.
-  private var share: Float? {
+  fileprivate var share: Float? {
     switch self {
     case .airport, .bridge: 1
-    case .baseballField, .playground, .port, .storageTanks: 0.55
-    case .pond, .river: 0.45
+    case .baseballField, .playground: 0.55
+    case .pond, .port, .river: 0.45
+    case .storageTanks: 0.4
     case .beach, .denseResidential, .desert, .farmland, .forest, .parking: nil
     }
-  }
-
-  /// Scene `number` of this kind reduced and laid somewhere on grass, with its boxes; nil where this kind has no things to point at.
-  package func small(_ number: Int) -> Scene? {
-    guard let share else { return nil }
-    var scene = scene(number)
-    guard share < 1 else { return scene }
-    var random = Random(seed: UInt64(50_000 + 1000 * SceneKind.allCases.firstIndex(of: self)! + number))
-    let (side, whole) = (Int(224 * share), 224)
-    let (left, top) = (random.whole(0...whole - side), random.whole(0...whole - side))
-    let painter = Painter(seed: random.next(), ground: grass, size: 70)
-    scene.image = painter.canvas.image(&random).with(scene.image.resized(width: side, height: side), left: left, top: top)
-    func scaled(_ value: Int) -> Int { Int((Float(value) * share).rounded(.down)) }
-    for i in scene.objects.indices {
-      let box = scene.objects[i].box
-      let (x, y) = (scaled(box.x), scaled(box.y))
-      scene.objects[i].box = (left + x, top + y, max(1, scaled(box.x + box.width) - x), max(1, scaled(box.y + box.height) - y))
-    }
-    return scene
   }
 
   /// Sentences that the scenes of this kind answer, and no other kind does.

@@ -38,8 +38,7 @@ struct Painter {
   }
 
   /// A surface of one colour with patches and grain.
-  mutating func surface(_ shape: Shape, _ colour: Colour, patches: Float = 10, grain: Float = 8, softness: Float = 1.5)
-  {
+  mutating func surface(_ shape: Shape, _ colour: Colour, patches: Float = 10, grain: Float = 8, softness: Float = 1.5) {
     let noise = noise
     canvas.paint(shape, softness: softness) { p, _ in
       colour + patches * noise.fractal(p + 300, size: 40) + grain * noise.fractal(p + 70, size: 4, octaves: 2)

@@ -108,8 +108,9 @@ struct FloatImageNetwork: ImageNetwork {
   /// (value / 255 - mean) / std inside a border of zeros.
   private func normalize(_ pixels: AlignedBuffer<UInt8>, _ w: ImageWorkspace) {
     let framed = side + w.stemPadding.before + w.stemPadding.after
-    let table = (0..<3).map { c in
-      (0..<256).map { (Float($0) / 255 - preprocessing.mean[c]) / preprocessing.std[c] }
+    let table = (0..<3).map { c -> [Float] in
+      let (mean, std) = (preprocessing.mean[c], preprocessing.std[c])
+      return (0..<256).map { (value: Int) -> Float in (Float(value) / 255 - mean) / std }
     }
     for y in 0..<side {
       let row = ((y + w.stemPadding.before) * framed + w.stemPadding.before) * 3

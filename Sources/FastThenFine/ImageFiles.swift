@@ -59,7 +59,8 @@ extension FolderWalk {
   /// Why there is nothing to index.
   func nothing(in paths: [String]) -> String {
     let others = leftOut.isEmpty ? "" : " (\(counts))"
-    return paths.map { FilePath($0).description }.joined(separator: ", ") + ": holds no image" + others + (scenesLeftOut > 0 ? "; " + (GDAL.absence ?? "") : "")
+    return paths.map { FilePath($0).description }.joined(separator: ", ") + ": holds no image" + others
+      + (scenesLeftOut > 0 ? "; " + (GDAL.absence ?? "") : "")
   }
 
   /// What was left out, the most frequent endings first: `.tif 12, .webp 3`.

@@ -173,7 +173,9 @@ public struct IndexWriter: ~Copyable {
     var moves: [(from: FilePath, to: FilePath, stamp: FileStamp)] = []
     todo.removeAll { file in
       // One that is as it was is asked for again.
-      guard known[file.path]?.stamp != file.stamp, let olds = candidates[file.stamp.size], let content = ImageFiles.content(of: file.path) else { return false }
+      guard known[file.path]?.stamp != file.stamp, let olds = candidates[file.stamp.size], let content = ImageFiles.content(of: file.path) else {
+        return false
+      }
       let same = olds.indices.filter { known[olds[$0]]?.content == content }
       guard let i = same.first(where: { olds[$0] == file.path }) ?? same.first else { return false }
       moves.append((olds[i], file.path, file.stamp))

@@ -59,10 +59,13 @@ package struct BoundingBox: Sendable, Hashable {
   }
 
   package var geometry: Geometry {
-    Geometry(polygons: parts.map { box in
-      [Place(lon: box.west, lat: box.south), Place(lon: box.east, lat: box.south), Place(lon: box.east, lat: box.north),
-        Place(lon: box.west, lat: box.north)]
-    })
+    Geometry(
+      polygons: parts.map { box in
+        [
+          Place(lon: box.west, lat: box.south), Place(lon: box.east, lat: box.south), Place(lon: box.east, lat: box.north),
+          Place(lon: box.west, lat: box.north),
+        ]
+      })
   }
 
   /// All that lies within metres of a place; over a pole, everything beyond the farthest parallel.

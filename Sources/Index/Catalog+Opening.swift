@@ -73,7 +73,7 @@ extension Catalog {
 
   private static func immutable(_ catalog: String) throws -> DatabaseQueue {
     let name = FilePath(catalog).absolute.map(\.bytes) ?? Array(catalog.utf8)
-    let escaped = name.map { byte in
+    let escaped = name.map { (byte: UInt8) -> String in
       let isPlain = byte == UInt8(ascii: "/") || (48...57).contains(byte) || (65...90).contains(byte) || (97...122).contains(byte)
       return isPlain ? String(UnicodeScalar(byte)) : "%" + (byte < 16 ? "0" : "") + String(byte, radix: 16)
     }.joined()
@@ -107,7 +107,9 @@ extension Catalog {
     defer { try? FileManager.default.removeItem(atPath: folder) }
     let names = ["", "-wal"].filter { FileManager.default.fileExists(atPath: catalog + $0) }
     func stamps() -> [String] {
-      names.map { "\((try? FileManager.default.attributesOfItem(atPath: catalog + $0)).map { "\($0[.size] ?? 0) \($0[.modificationDate] ?? 0)" } ?? "")" }
+      names.map {
+        "\((try? FileManager.default.attributesOfItem(atPath: catalog + $0)).map { "\($0[.size] ?? 0) \($0[.modificationDate] ?? 0)" } ?? "")"
+      }
     }
     for attempt in 0... {
       let before = stamps()

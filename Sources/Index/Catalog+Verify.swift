@@ -38,21 +38,33 @@ extension Catalog {
     found += try String.fetchAll(db, sql: "SELECT rtreecheck('places')").filter { $0 != "ok" }
     for (what, condition) in [
       ("entries of sources that it does not have", "SELECT count(*) FROM entries WHERE source NOT IN (SELECT id FROM sources)"),
-      ("footprints that it does not find by place", """
+      (
+        "footprints that it does not find by place",
+        """
         SELECT count(*) FROM entries WHERE footprint IS NOT NULL AND id NOT IN (SELECT entry FROM places)
-        """),
+        """
+      ),
       ("places of entries that it does not have", "SELECT count(*) FROM places WHERE entry NOT IN (SELECT id FROM entries)"),
-      ("items of segments that it does not have", """
+      (
+        "items of segments that it does not have",
+        """
         SELECT count(*) FROM (SELECT segment FROM entries UNION ALL SELECT segment FROM captions)
         WHERE segment NOT IN (SELECT id FROM segments)
-        """),
-      ("items that are in use and taken out", """
+        """
+      ),
+      (
+        "items that are in use and taken out",
+        """
         SELECT count(*) FROM dead WHERE id IN (SELECT id FROM entries) OR id IN (SELECT id FROM captions)
-        """),
-      ("ids that are to be given again", """
+        """
+      ),
+      (
+        "ids that are to be given again",
+        """
         SELECT count(*) FROM (SELECT id FROM entries UNION ALL SELECT id FROM captions UNION ALL SELECT id FROM dead)
         WHERE id >= (SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'next_id')
-        """),
+        """
+      ),
     ] {
       let count = try Int.fetchOne(db, sql: condition) ?? 0
       if count > 0 { found.append("it has \(count) \(what)") }

@@ -116,9 +116,11 @@ package final class Segment: Sendable {
       coarse: Rows(
         codes: span(at: layout.start(of: .coarseCodes) + i * dimension, count: dimension),
         scales: span(at: layout.start(of: .coarseScales) + 4 * i, count: 1), dimension: dimension),
-      fine: Rows(codes: span(at: start + record.codes, count: n * dimension), scales: span(at: start + record.scales, count: n),
+      fine: Rows(
+        codes: span(at: start + record.codes, count: n * dimension), scales: span(at: start + record.scales, count: n),
         dimension: dimension),
-      gram: Gram(codes: span(at: start + record.gram, count: record.gramCount), least: range(0), step: range(1),
+      gram: Gram(
+        codes: span(at: start + record.gram, count: record.gramCount), least: range(0), step: range(1),
         ownSquare: range(2)))
   }
 
@@ -142,7 +144,8 @@ package final class Segment: Sendable {
   /// An item as another segment would hold it.
   func packed(_ i: Int) -> PackedItem {
     PackedItem(
-      dimension: dimension, rows: records[i].layout.rows, isPooled: isPooled, coarse: span(at: layout.start(of: .coarseCodes) + i * dimension, count: dimension), coarseScale: item(i).coarse.scales[0],
+      dimension: dimension, rows: records[i].layout.rows, isPooled: isPooled,
+      coarse: span(at: layout.start(of: .coarseCodes) + i * dimension, count: dimension), coarseScale: item(i).coarse.scales[0],
       record: span(at: records[i].start, count: records[i].layout.size))
   }
 }

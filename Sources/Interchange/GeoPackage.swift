@@ -21,7 +21,9 @@ package enum GeoPackage {
       return (name, attribute.kind == .text ? "TEXT" : attribute.kind == .bool ? "BOOLEAN" : "DOUBLE")
     }
     let queue = try DatabaseQueue(path: path)
-    try queue.writeWithoutTransaction { try $0.execute(sql: "PRAGMA application_id = 0x47504B47; PRAGMA user_version = 10300; PRAGMA journal_mode = DELETE") }
+    try queue.writeWithoutTransaction {
+      try $0.execute(sql: "PRAGMA application_id = 0x47504B47; PRAGMA user_version = 10300; PRAGMA journal_mode = DELETE")
+    }
     try queue.write { db in
       try db.execute(sql: schema)
       func quoted(_ name: String) -> String { "\"" + name.replacingOccurrences(of: "\"", with: "\"\"") + "\"" }

@@ -1,9 +1,9 @@
 import CSIMD
 
 #if canImport(Glibc)
-  import Glibc
+import Glibc
 #elseif canImport(Darwin)
-  import Darwin
+import Darwin
 #endif
 
 /// How a u8 activation stands for numbers: value = scale * (q - zero).

@@ -1,9 +1,9 @@
 import CSIMD
 
 #if canImport(Glibc)
-  import Glibc
+import Glibc
 #elseif canImport(Darwin)
-  import Darwin
+import Darwin
 #endif
 
 /// The processors that this process may use.

@@ -123,8 +123,14 @@ package struct ParquetWriter {
       precondition(leaf.most > 0 || !present.contains(false), "Parquet: a column lacks a value that it has to have")
     }
     switch values {
-    case .strings(let items): take(items) { data.append(little: UInt32($0.utf8.count)); data += $0.utf8 }
-    case .bytes(let items): take(items) { data.append(little: UInt32($0.count)); data += $0 }
+    case .strings(let items):
+      take(items) {
+        data.append(little: UInt32($0.utf8.count)); data += $0.utf8
+      }
+    case .bytes(let items):
+      take(items) {
+        data.append(little: UInt32($0.count)); data += $0
+      }
     case .doubles(let items): take(items) { data.append(little: $0.bitPattern) }
     case .integers(let items): take(items) { data.append(little: UInt64(bitPattern: Int64($0))) }
     case .times(let items): take(items) { data.append(little: UInt64(bitPattern: $0)) }
@@ -258,7 +264,11 @@ package struct ParquetWriter {
         writer.structure(10) { $0.structure(3) { _ in } }
       case .time:
         writer.i32(6, 10)
-        writer.structure(10) { $0.structure(8) { $0.bool(1, true); $0.structure(2) { $0.structure(2) { _ in } } } }
+        writer.structure(10) {
+          $0.structure(8) {
+            $0.bool(1, true); $0.structure(2) { $0.structure(2) { _ in } }
+          }
+        }
       }
     }
   }
@@ -277,8 +287,10 @@ package struct ParquetWriter {
     case .vectors(let name, _):
       return [Element(name: name, children: 1, logical: .list), Element(name: "list", repetition: 2, children: 1)] + leaf("element", 4, false)
     case .nothing(let name, let inner):
-      return [Element(name: name, children: 1, logical: .list), Element(name: "list", repetition: 2, children: 1),
-        Element(name: "element", children: inner.count)] + inner.flatMap(elements)
+      return [
+        Element(name: name, children: 1, logical: .list), Element(name: "list", repetition: 2, children: 1),
+        Element(name: "element", children: inner.count),
+      ] + inner.flatMap(elements)
     case .group(let name, let inner): return [Element(name: name, children: inner.count)] + inner.flatMap(elements)
     }
   }

@@ -12,7 +12,9 @@ extension SearchService {
     router.post("/knn-service") { request, _ in try await self.neighbours(request) }
     router.get("/v1/models") { _, _ -> Response in
       let names = Set(self.archives.map(\.now.index.modelName)).sorted()
-      return JSON.response(["object": "list", "data": names.map { ["id": $0, "object": "model", "created": 0, "owned_by": "local"] as [String: Any] }])
+      return JSON.response([
+        "object": "list", "data": names.map { ["id": $0, "object": "model", "created": 0, "owned_by": "local"] as [String: Any] },
+      ])
     }
   }
 

@@ -50,9 +50,11 @@ enum OpenAPI {
 
   private static var paths: Object {
     [
-      "/v1/search": ["post": post(
+      "/v1/search": [
+        "post": post(
           "Search by a sentence, a picture, or an image of the index. A picture may also come as a file of multipart/form-data, or as the body.",
-          ref("search"), ref("answer"))],
+          ref("search"), ref("answer"))
+      ],
       "/v1/index": ["get": get("What is served.", ref("index"), [index])],
       "/v1/attributes": ["get": get("What filters can choose from.", ref("attributes"), [index])],
       "/v1/images/{id}": ["get": get("What is known of an image.", ref("result"), [id, index])],
@@ -94,7 +96,9 @@ enum OpenAPI {
 
   private static func operation(_ summary: String, _ content: Object, _ parameters: [Object] = [], body: Object? = nil) -> Object {
     var responses: Object = ["200": ["description": "It was answered.", "content": content] as Object]
-    for status in ["400", "401", "404", "405", "408", "413", "422", "429", "500", "503"] { responses[status] = ["$ref": "#/components/responses/problem"] }
+    for status in ["400", "401", "404", "405", "408", "413", "422", "429", "500", "503"] {
+      responses[status] = ["$ref": "#/components/responses/problem"]
+    }
     var operation: Object = ["summary": summary, "responses": responses]
     if !parameters.isEmpty { operation["parameters"] = parameters }
     if let body { operation["requestBody"] = ["required": true, "content": ["application/json": ["schema": body]]] as Object }
@@ -113,7 +117,9 @@ enum OpenAPI {
     ["name": name, "in": "query", "required": isRequired, "schema": schema, "description": about]
   }
 
-  private static var id: Object { ["name": "id", "in": "path", "required": true, "schema": integer(0, nil), "description": "Of an image of the index."] }
+  private static var id: Object {
+    ["name": "id", "in": "path", "required": true, "schema": integer(0, nil), "description": "Of an image of the index."]
+  }
   private static var collection: Object { ["name": "collection", "in": "path", "required": true, "schema": ref("name")] }
   private static var named: Object { ["anyOf": [ref("name"), ["type": "null"]]] }
   private static var index: Object { ["name": "index", "in": "query", "required": false, "schema": ref("name")] }
@@ -159,7 +165,9 @@ enum OpenAPI {
     ["type": "object", "required": required, "properties": properties]
   }
 
-  private static var image: Object { ["type": "string", "minLength": 1, "description": "A JPEG or PNG file as base64 or a data URL. Addresses are not fetched."] }
+  private static var image: Object {
+    ["type": "string", "minLength": 1, "description": "A JPEG or PNG file as base64 or a data URL. Addresses are not fetched."]
+  }
   private static var number: Object { ["type": "number"] }
 
   private static var schemas: Object {
@@ -170,10 +178,14 @@ enum OpenAPI {
       "search": object(
         [],
         [
-          "index": named, "text": text(1, "What to look for."), "image": image, "id": integer(0, nil).merging(["description": "More like this image of the index."]) { $1 },
+          "index": named, "text": text(1, "What to look for."), "image": image,
+          "id": integer(0, nil).merging(["description": "More like this image of the index."]) { $1 },
           "top": optional("integer", "Results at most; 10.", ["minimum": 1, "maximum": SearchRequest.mostResults]),
           "candidates": optional("integer", "Of recall's best, how many are reranked.", ["minimum": 1, "maximum": 10_000]),
-          "interaction": ["type": ["string", "null"], "enum": InteractionMode.allCases.map(\.rawValue) + [NSNull()] as [Any], "description": "How they are reranked."],
+          "interaction": [
+            "type": ["string", "null"], "enum": InteractionMode.allCases.map(\.rawValue) + [NSNull()] as [Any],
+            "description": "How they are reranked.",
+          ],
           "unlike": [
             "type": ["array", "null"], "items": integer(0, nil), "maxItems": SearchRequest.mostUnlike,
             "description": "Images of the index that the results should not be like.",
@@ -187,20 +199,27 @@ enum OpenAPI {
       "result": object(
         ["rank", "id", "path", "score", "recall_score", "recall_rank", "attributes"],
         [
-          "rank": integer(0, nil), "id": integer(0, nil), "path": ["type": "string"], "score": number, "recall_score": number, "recall_rank": integer(0, nil),
+          "rank": integer(0, nil), "id": integer(0, nil), "path": ["type": "string"], "score": number, "recall_score": number,
+          "recall_rank": integer(0, nil),
           "probability": ["type": "number", "minimum": 0, "maximum": 1], "attributes": ["type": "object"],
-          "window": ["type": "array", "items": integer(0, nil), "minItems": 4, "maxItems": 4, "description": "x, y, width, height in pixels of the scene."],
+          "window": [
+            "type": "array", "items": integer(0, nil), "minItems": 4, "maxItems": 4, "description": "x, y, width, height in pixels of the scene.",
+          ],
           "geometry": ["type": "object"], "centre": ["type": "array", "items": number, "minItems": 2, "maxItems": 2], "datetime": ["type": "string"],
           "path_bytes": ["type": "string"],
         ]),
       "answer": object(
         ["query", "encode_ms", "recall_ms", "rerank_ms", "results"],
-        ["query": ["type": "string"], "encode_ms": number, "recall_ms": number, "rerank_ms": number, "results": ["type": "array", "items": ref("result")]]),
+        [
+          "query": ["type": "string"], "encode_ms": number, "recall_ms": number, "rerank_ms": number,
+          "results": ["type": "array", "items": ref("result")],
+        ]),
       "index": object(
         ["name", "images", "model", "dimension", "suggestions", "indexes"],
         [
           "name": ref("name"), "indexes": ["type": "array", "items": object(["name", "images"], ["name": ref("name"), "images": integer(0, nil)])],
-          "tiles": ["type": "string"], "images": integer(0, nil), "model": ["type": "string"], "dimension": integer(1, nil), "suggestions": ["type": "array", "items": ["type": "string"]],
+          "tiles": ["type": "string"], "images": integer(0, nil), "model": ["type": "string"], "dimension": integer(1, nil),
+          "suggestions": ["type": "array", "items": ["type": "string"]],
         ]),
       "attributes": object(
         ["attributes"],
@@ -218,11 +237,15 @@ enum OpenAPI {
         ]),
       "heat": object(
         ["id", "query", "score", "grid"],
-        ["id": integer(0, nil), "query": ["type": "string"], "score": number, "grid": ["type": "array", "items": ["type": "array", "items": number]]]),
+        [
+          "id": integer(0, nil), "query": ["type": "string"], "score": number,
+          "grid": ["type": "array", "items": ["type": "array", "items": number]],
+        ]),
       "embeddings": object(
         ["input"],
         [
-          "index": named, "input": ["oneOf": [ref("input"), ["type": "array", "items": ref("input"), "minItems": 1, "maxItems": SearchService.mostInputs]]],
+          "index": named,
+          "input": ["oneOf": [ref("input"), ["type": "array", "items": ref("input"), "minItems": 1, "maxItems": SearchService.mostInputs]]],
           "encoding_format": ["type": ["string", "null"], "enum": ["float", "base64", NSNull()] as [Any]],
         ]),
       "input": ["oneOf": [text(1), object(["image"], ["image": image])]],
@@ -268,7 +291,8 @@ enum OpenAPI {
           "ids": ["type": ["array", "null"], "items": ["type": "string"]],
         ]),
       "item": object(["type", "id", "geometry", "properties", "links", "assets"], ["type": ["const": "Feature"], "id": ["type": "string"]]),
-      "items": object(["type", "features", "links"], ["type": ["const": "FeatureCollection"], "features": ["type": "array", "items": ref("item")]]),
+      "items": object(
+        ["type", "features", "links"], ["type": ["const": "FeatureCollection"], "features": ["type": "array", "items": ref("item")]]),
       "health": object(["status", "images"], ["status": ["const": "ok"], "images": integer(0, nil)]),
     ]
   }

@@ -142,7 +142,9 @@ struct Fields {
 
   func numbers(_ key: String, count: Int) throws -> [Double]? {
     guard let value = values[key] else { return nil }
-    guard let numbers = value as? [NSNumber], numbers.count == count, !numbers.contains(where: \.isBool) else { throw refusal(key, "\(count) numbers") }
+    guard let numbers = value as? [NSNumber], numbers.count == count, !numbers.contains(where: \.isBool) else {
+      throw refusal(key, "\(count) numbers")
+    }
     return numbers.map(\.doubleValue)
   }
 }

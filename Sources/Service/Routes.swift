@@ -255,7 +255,10 @@ struct Front: RouterMiddleware {
 
   /// Without what changes from request to request.
   private static func route(_ path: String) -> String {
-    let known = ["/v1/search", "/v1/index", "/v1/attributes", "/v1/embeddings", "/v1/rerank", "/knn-service", "/search", "/collections", "/conformance", "/metrics"]
+    let known = [
+      "/v1/search", "/v1/index", "/v1/attributes", "/v1/embeddings", "/v1/rerank", "/knn-service", "/search", "/collections", "/conformance",
+      "/metrics",
+    ]
     if open.contains(path) || known.contains(path) { return path }
     return path.hasPrefix("/v1/images/") ? "/v1/images" : "other"
   }

@@ -108,7 +108,8 @@ extension SearchService {
     let known: (box: [Double]?, times: [String]?)
     do { known = try await compute { _ in try now.known() } } catch { throw Problem.wrapping(error) }
     return [
-      "type": "Collection", "stac_version": Self.version, "id": archive.name, "description": "The images of the index \(archive.name)", "license": "other",
+      "type": "Collection", "stac_version": Self.version, "id": archive.name, "description": "The images of the index \(archive.name)",
+      "license": "other",
       "extent": [
         "spatial": ["bbox": [known.box ?? [-180, -90, 180, 90]]], "temporal": ["interval": [Self.interval(known.times)]],
       ],
@@ -137,7 +138,8 @@ extension SearchService {
       "type": "Feature", "stac_version": Self.version, "stac_extensions": [String](), "id": "\(result.id)", "collection": archive.name,
       "geometry": item.geometry, "properties": properties,
       "assets": [
-        "thumbnail": ["href": root + address(of: result.id, "/thumbnail", in: archive), "type": "image/jpeg", "roles": ["thumbnail"]] as [String: Any],
+        "thumbnail": ["href": root + address(of: result.id, "/thumbnail", in: archive), "type": "image/jpeg", "roles": ["thumbnail"]]
+          as [String: Any],
         "original": ["href": root + address(of: result.id, "/original", in: archive), "roles": ["data"]],
       ],
       "links": [

@@ -34,7 +34,9 @@ public struct ServiceOptions: Sendable {
 
   /// Scheme, host and port of an address of tiles; nil where it is none.
   public static func origin(ofTiles address: String) -> String? {
-    guard ["{z}", "{x}", "{y}"].allSatisfy(address.contains), let match = address.firstMatch(of: /^https?:\/\/[A-Za-z0-9.\-]+(:[0-9]+)?\//) else { return nil }
+    guard ["{z}", "{x}", "{y}"].allSatisfy(address.contains), let match = address.firstMatch(of: /^https?:\/\/[A-Za-z0-9.\-]+(:[0-9]+)?\//) else {
+      return nil
+    }
     return String(match.output.0.dropLast())
   }
 }

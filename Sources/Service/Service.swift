@@ -140,7 +140,7 @@ private struct Follower: ServiceLifecycle.Service {
       if summary.indexed + summary.removed + summary.moved > 0 {
         logger.info("taken in: \(summary.indexed) new or changed, \(summary.moved) moved, \(summary.removed) gone")
       }
-    } catch where error.code == .locked {
+    } catch  where error.code == .locked {
       // Another process writes; what it leaves is looked at the next time.
     } catch {
       warn("\(index): \(error)")

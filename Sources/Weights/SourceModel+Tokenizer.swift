@@ -46,7 +46,9 @@ struct TokenizerSource {
   }
 
   private static func checkWordPiece(_ whole: [String: Any], _ path: String) throws(WeightsError) {
-    try expect(whole["model"], ["type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##", "max_input_chars_per_word": 100], of: "model", path)
+    try expect(
+      whole["model"], ["type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##", "max_input_chars_per_word": 100], of: "model",
+      path)
     try expect(whole["normalizer"], ["type": "BertNormalizer", "clean_text": true], of: "normalizer", path)
     try expect(whole["pre_tokenizer"], ["type": "BertPreTokenizer"], of: "pre_tokenizer", path)
     try checkFrame(whole["post_processor"], "[CLS]", "[SEP]", path)

@@ -66,7 +66,9 @@ struct Convert: ParsableCommand {
     help: "Divide the difficulty of large activations between them and the weights, in int8 transformers.")
   var smooth = true
 
-  @Flag(help: "Measure what quantisation cost on images of --calibrate that it was not calibrated with, if there are more; print it and keep it in the file.")
+  @Flag(
+    help:
+      "Measure what quantisation cost on images of --calibrate that it was not calibrated with, if there are more; print it and keep it in the file.")
   var verify = false
 
   @Option(

@@ -47,7 +47,7 @@ struct DemoVerb: ParsableCommand {
   func run() throws {
     let engine = try machine.engine(try model ?? defaultModel())
     try FileManager.default.createDirectory(atPath: output, withIntermediateDirectories: true)
-    if images == nil { try drawScenes(engine) }
+    let drawn = images == nil ? try drawScenes(engine) : []
     let folder = images ?? "\(output)/scenes"
     var writer = try IndexWriter(path: "\(output)/index", engine: engine)
     // The index may hold the images of another run: the demo answers from these alone.
@@ -71,19 +71,19 @@ struct DemoVerb: ParsableCommand {
     }
     if images == nil {
       page.precision = try precision(archive)
-      try point(engine)
-      try findPlaces(engine)
+      try point(engine, drawn)
+      try findPlaces(engine, drawn)
     }
     try page.write(title: images.map { "FastThenFine on \($0)" } ?? "FastThenFine on \(archive.count) drawn scenes")
     report("\nOpen \(URL(fileURLWithPath: output).appendingPathComponent("index.html").path)")
   }
 
   /// Draws a scene with a place on the ground, cuts it, and looks whether sentences lead to what is there.
-  private func findPlaces(_ engine: Engine) throws {
+  private func findPlaces(_ engine: Engine, _ drawn: [Demo.Scene]) throws {
     if let absence = Landscape.absence { return report("\nscenes are left out: \(absence)") }
     let folder = "\(output)/landscape"
     try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-    let landscape = Landscape(side: side, with: engine.kernels)
+    let landscape = Landscape(side: side, drawn: drawn, with: engine.kernels)
     try landscape.write(to: "\(folder)/landscape.tif")
     var writer = try IndexWriter(path: "\(output)/places", engine: engine)
     let progress = IndexProgress("windows")
@@ -109,10 +109,8 @@ struct DemoVerb: ParsableCommand {
   }
 
   /// Draws small things and looks whether heat maps lie on them.
-  private func point(_ engine: Engine) throws {
-    let scenes = engine.kernels.parallelMap(SceneKind.allCases.count * Self.each) { i in
-      SceneKind.allCases[i / Self.each].small(i % Self.each)
-    }.compactMap { $0 }
+  private func point(_ engine: Engine, _ drawn: [Demo.Scene]) throws {
+    let scenes = engine.kernels.parallelMap(drawn.count) { drawn[$0].small }.compactMap { $0 }
     try draw(scenes, to: "\(output)/small")
     var writer = try IndexWriter(path: "\(output)/small-index", engine: engine)
     _ = try writer.add(["\(output)/small"])
@@ -125,7 +123,7 @@ struct DemoVerb: ParsableCommand {
   private static let each = 15
 
   /// Draws the scenes, their captions and their boxes.
-  private func drawScenes(_ engine: Engine) throws {
+  private func drawScenes(_ engine: Engine) throws -> [Demo.Scene] {
     let total = SceneKind.allCases.count * Self.each
     let progress = Progress("scenes drawn", total: total)
     let scenes = engine.kernels.parallelMap(total) { i in
@@ -136,6 +134,7 @@ struct DemoVerb: ParsableCommand {
     try draw(scenes, to: "\(output)/scenes")
     let text = try scenes.map(Self.captionLine).joined(separator: "\n") + "\n"
     try writeOutput(Data(text.utf8), to: "\(output)/captions.jsonl")
+    return scenes
   }
 
   private func draw(_ scenes: [Demo.Scene], to folder: String) throws {

@@ -62,7 +62,8 @@ struct IndexAdd: ParsableCommand {
     Interrupt.watch()
     let progress = IndexProgress("images")
     let summary = try writer.add(
-      paths, rereading: force ? .all : retry ? .failed : .changed, cutting: scenes.cutting, cancellation: Interrupt.cancellation, progress: progress.take)
+      paths, rereading: force ? .all : retry ? .failed : .changed, cutting: scenes.cutting, cancellation: Interrupt.cancellation,
+      progress: progress.take)
     progress.finish()
     var (failed, captions, attributes) = (summary.failed, 0, 0)
     if let path = self.captions, !Interrupt.isPressed {
@@ -83,7 +84,8 @@ struct IndexAdd: ParsableCommand {
     if json {
       try printJSON([
         "indexed": summary.indexed, "unchanged": summary.unchanged, "failed": failed, "known_bad": summary.knownBad,
-        "moved": summary.moved, "removed": summary.removed, "unseen": summary.unseen, "left_out": summary.leftOut, "captions": captions, "attributes": attributes, "images": images,
+        "moved": summary.moved, "removed": summary.removed, "unseen": summary.unseen, "left_out": summary.leftOut, "captions": captions,
+        "attributes": attributes, "images": images,
         "windows": summary.windows, "empty_windows": summary.emptyWindows,
         "interrupted": Interrupt.isPressed,
       ])

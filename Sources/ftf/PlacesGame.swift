@@ -32,7 +32,8 @@ struct PlacesGame {
   var object: [String: Any] { ["hits": hits, "questions": questions, "windows": windows, "missed": missed] }
 
   func show() {
-    print("\nplaces in a drawn scene: of \(questions) sentences \(hits) are answered with a window that shows what they say, among \(windows) windows")
+    print(
+      "\nplaces in a drawn scene: of \(questions) sentences \(hits) are answered with a window that shows what they say, among \(windows) windows")
     for sentence in missed { print("  not: \(sentence)") }
   }
 }

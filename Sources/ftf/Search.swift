@@ -131,7 +131,8 @@ struct Search: ParsableCommand {
     func answer(_ content: Query.Content, _ name: String) throws {
       number += 1
       let answer = try searcher.answer(
-        Query(content, top: top, interaction: rerank.settings, recallOnly: recallOnly, minimumProbability: minProbability,
+        Query(
+          content, top: top, interaction: rerank.settings, recallOnly: recallOnly, minimumProbability: minProbability,
           allWindows: allWindows, unlike: unlike))
       try show(name, answer)
       if let geojson { try writeOutput(Data(answer.geoJSON(name).utf8), to: geojson) }

@@ -42,7 +42,9 @@ struct Serve: ParsableCommand {
       "Tiles under the page's map, such as https://tiles.example/{z}/{x}/{y}.png; browsers then ask there.", valueName: "address"))
   var tiles: String?
 
-  @Option(help: ArgumentHelp("A folder whose new and changed images the first index takes in while it is served; more than once for more.", valueName: "folder"))
+  @Option(
+    help: ArgumentHelp(
+      "A folder whose new and changed images the first index takes in while it is served; more than once for more.", valueName: "folder"))
   var watch: [String] = []
 
   @Option(help: "Searches inside at once, four a thread by default; more are sent away with 429.")

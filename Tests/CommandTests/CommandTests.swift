@@ -44,6 +44,21 @@ private func run(_ executable: String, _ arguments: [String], input: String) thr
     error: String(decoding: errors, as: UTF8.self))
 }
 
+/// The bytes of a tiny model of random weights, which the command converted once for all tests; each has a file of its own.
+enum TinyModel {
+  static let int8 = converted("--precision", "int8", "--calibrate", "\(Goldens.folder)/images")
+  static let fp32 = converted("--precision", "fp32")
+
+  private static func converted(_ options: String...) -> Result<Data, any Error> {
+    Result {
+      let folder = try TemporaryFolder()
+      let made = try ftf(["convert", "\(Goldens.folder)/tiny", "-o", "\(folder.path)/tiny.ftf"] + options)
+      try #require(made.code == 0, "\(made.error)")
+      return try Data(contentsOf: URL(fileURLWithPath: "\(folder.path)/tiny.ftf"))
+    }
+  }
+}
+
 /// A folder with a tiny model of random weights, which finds nothing but proves the way of the data.
 @Suite struct Commands {
   let folder: TemporaryFolder
@@ -53,9 +68,7 @@ private func run(_ executable: String, _ arguments: [String], input: String) thr
 
   init() throws {
     folder = try TemporaryFolder()
-    model = "\(folder.path)/tiny.ftf"
-    let made = try ftf("convert", tiny, "-o", model, "--precision", "int8", "--calibrate", images)
-    try #require(made.code == 0, "\(made.error)")
+    model = try folder.file("tiny.ftf", TinyModel.int8.get())
   }
 
   /// One line on stderr that names `file`, and exit 1.
@@ -65,6 +78,13 @@ private func run(_ executable: String, _ arguments: [String], input: String) thr
     #expect(
       lines.count == 1 && outcome.error.contains(file) && (words.isEmpty || outcome.error.contains(words)),
       "\(outcome.error)")
+  }
+
+  @Test func theVersionIsTheNewestOfTheChanges() throws {
+    let changes = try String(contentsOfFile: "\(Goldens.folder)/../../CHANGELOG.md", encoding: .utf8)
+    let newest = changes.split(separator: "\n").first { $0.hasPrefix("## ") }
+    let version = try ftf("--version").output.trimmingCharacters(in: .newlines)
+    #expect(newest?.hasPrefix("## \(version), 20") == true, "\(version), \(newest ?? "")")
   }
 
   @Test func anArchiveIsIndexedSearchedAndExplained() throws {
@@ -234,7 +254,8 @@ private func run(_ executable: String, _ arguments: [String], input: String) thr
     let names = try FileManager.default.contentsOfDirectory(atPath: images).sorted()
     // Every image's own caption, and one that all share; one file is none, and costs no other its place.
     let lines = names.map { #"{"filename": "\#($0)", "split": "val", "captions": ["a \#($0)", "a picture"]}"# }
-    let captions = try folder.file("captions.jsonl", Data((lines + [#"{"filename": "none.png", "split": "val", "captions": ["x"]}"#]).joined(separator: "\n").utf8))
+    let captions = try folder.file(
+      "captions.jsonl", Data((lines + [#"{"filename": "none.png", "split": "val", "captions": ["x"]}"#]).joined(separator: "\n").utf8))
     let (out, index) = ("\(folder.path)/tuned.ftf", "\(folder.path)/tuned")
     let made = try ftf("convert", tiny, "-o", out, "--calibrate", images, "--tune", captions, "--images", images)
     #expect(made.code == 0 && made.error.contains("recall alone") && made.error.contains("none.png"), "\(made.error)")

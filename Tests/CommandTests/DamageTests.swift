@@ -15,7 +15,7 @@ import Testing
     folder = try TemporaryFolder()
     (images, model, index) = ("\(folder.path)/images", "\(folder.path)/tiny.ftf", "\(folder.path)/index")
     try FileManager.default.copyItem(atPath: "\(Goldens.folder)/images", toPath: images)
-    try #require(ftf(["convert", "\(Goldens.folder)/tiny", "-o", model, "--precision", "fp32"]).code == 0)
+    try TinyModel.fp32.get().write(to: URL(fileURLWithPath: model))
     let captions = try folder.file("c.jsonl", Data(#"{"filename": "a", "captions": ["a river", "two ships"]}"#.utf8))
     let known = try folder.file("k.jsonl", Data(#"{"filename": "rgb.jpg", "year": 2020}"#.utf8))
     try #require(
@@ -159,21 +159,29 @@ import Testing
   }
 
   @Test func whatIsNotDamagedIsNotCalledSo() throws {
-    let gone = try shell("mkdir '\(folder.path)/d'; cd '\(folder.path)/d'; rmdir ../d; $ftf search '\(index)' --text x --json --top 1; $ftf search index --text x")
+    let gone = try shell(
+      "mkdir '\(folder.path)/d'; cd '\(folder.path)/d'; rmdir ../d; $ftf search '\(index)' --text x --json --top 1; $ftf search index --text x")
     #expect(gone.objects.count == 1 && gone.code == 1 && gone.error.contains("working directory") && !gone.error.contains("damaged"), "\(gone.error)")
     // A folder that is searched gets nothing; a creation that was interrupted starts over; of two creators one is told of the other.
     let plain = try shell("mkdir '\(folder.path)/p'; $ftf search '\(folder.path)/p' --text x; ls -A '\(folder.path)/p' | wc -l")
     #expect(plain.output.trimmingCharacters(in: .whitespacesAndNewlines) == "0")
-    let started = try shell("mkdir '\(folder.path)/s'; : > '\(folder.path)/s/catalog.sqlite'; $ftf search '\(folder.path)/s' --text x; $ftf index '\(folder.path)/s' '\(images)' --model '\(model)' --json")
+    let started = try shell(
+      "mkdir '\(folder.path)/s'; : > '\(folder.path)/s/catalog.sqlite'; $ftf search '\(folder.path)/s' --text x; $ftf index '\(folder.path)/s' '\(images)' --model '\(model)' --json"
+    )
     #expect(started.code == 0 && started.objects.last?["indexed"] as? Int == 17 && !started.error.contains("damaged"), "\(started.error)")
-    let both = try shell("for i in 1 2; do $ftf index '\(folder.path)/b' '\(images)' --model '\(model)' & done; wait; $ftf info '\(folder.path)/b' --json")
+    let both = try shell(
+      "for i in 1 2; do $ftf index '\(folder.path)/b' '\(images)' --model '\(model)' & done; wait; $ftf info '\(folder.path)/b' --json")
     #expect(both.objects.last?["images"] as? Int == 17 && !both.error.contains("damaged"), "\(both.error)")
   }
 
   @Test func linesMayEndAsOnOtherSystemsAndThreadsFollowTheScheduler() throws {
-    let lines = try folder.file("crlf.jsonl", Data("\u{FEFF}{\"filename\": \"rgb.jpg\", \"year\": 7}\r\n{\"filename\": \"grey.jpg\", \"year\": 7}\r\n".utf8))
+    let lines = try folder.file(
+      "crlf.jsonl", Data("\u{FEFF}{\"filename\": \"rgb.jpg\", \"year\": 7}\r\n{\"filename\": \"grey.jpg\", \"year\": 7}\r\n".utf8))
     #expect(try ftf(["index", index, images, "--attributes", lines, "--json"]).objects.first?["attributes"] as? Int == 2)
-    #expect(try ftf(["search", index, "--stdin", "--filter", "year = 7", "--json"], input: "a\r\nb\r\n").objects.map { $0["query"] as? String } == ["a", "b"])
+    #expect(
+      try ftf(["search", index, "--stdin", "--filter", "year = 7", "--json"], input: "a\r\nb\r\n").objects.map { $0["query"] as? String } == [
+        "a", "b",
+      ])
     let one = try shell("command -v taskset > /dev/null || exit 0; taskset -c 0 $ftf info --json")
     #expect(one.objects.isEmpty || one.objects[0]["threads"] as? Int == 1, "\(one.output)")
   }

@@ -13,7 +13,7 @@ import Testing
   init() throws {
     folder = try TemporaryFolder()
     (model, scenes, index) = ("\(folder.path)/tiny.ftf", "\(folder.path)/scenes", "\(folder.path)/index")
-    try #require(ftf("convert", "\(Goldens.folder)/tiny", "-o", model, "--precision", "fp32").code == 0)
+    try TinyModel.fp32.get().write(to: URL(fileURLWithPath: model))
     try FileManager.default.createDirectory(atPath: scenes, withIntermediateDirectories: true)
   }
 
@@ -56,7 +56,9 @@ import Testing
 
     let away = try ftf("search", index, "--text", "a", "--bbox=-10,0,-9,1")
     #expect(away.code == 1 && away.error.contains("none of its images lies there"))
-    for bad in [["--bbox", "1,2,3"], ["--bbox", "0,1,2,-1"], ["--near", "200,0,1"], ["--bbox", "0,0,1,1", "--near", "0,0,1"], ["--between", "2023-01-01"]] {
+    for bad in [
+      ["--bbox", "1,2,3"], ["--bbox", "0,1,2,-1"], ["--near", "200,0,1"], ["--bbox", "0,0,1,1", "--near", "0,0,1"], ["--between", "2023-01-01"],
+    ] {
       let refused = try ftf(["search", index, "--text", "a"] + bad)
       #expect(refused.code != 0 && !refused.error.isEmpty, "\(bad)")
     }

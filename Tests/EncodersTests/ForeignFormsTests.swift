@@ -164,7 +164,9 @@ import Tokenization
     }
     try processor([:])
     #expect(try SourceModel(other).config.preprocessing == SourceModel(clip).config.preprocessing)
-    for (key, value, name) in [("do_pad", true, "do_pad"), ("rescale_factor", 0.5, "rescale_factor"), ("image_mean", "x", "image_mean")] as [(String, Any, String)] {
+    for (key, value, name) in [("do_pad", true, "do_pad"), ("rescale_factor", 0.5, "rescale_factor"), ("image_mean", "x", "image_mean")]
+      as [(String, Any, String)]
+    {
       try processor([key: value])
       let found = reason { _ = try SourceModel(other) }
       #expect(found.contains(name) && !found.contains("DecodingError") && !found.contains("CodingKeys"), "\(found)")
@@ -188,7 +190,8 @@ import Tokenization
       guard name.hasPrefix("text_model.") else { return nil }
       let plain = String(name.dropFirst("text_model.".count))
       guard gamma, plain.contains("LayerNorm") else { return plain }
-      return plain.replacingOccurrences(of: "LayerNorm.weight", with: "LayerNorm.gamma").replacingOccurrences(of: "LayerNorm.bias", with: "LayerNorm.beta")
+      return plain.replacingOccurrences(of: "LayerNorm.weight", with: "LayerNorm.gamma").replacingOccurrences(
+        of: "LayerNorm.bias", with: "LayerNorm.beta")
     }
     for (name, content) in files { try write(content, "\(other)/\(name)") }
     var image = try SourceModel(clip)
@@ -214,7 +217,8 @@ import Tokenization
     }
     for (fields, name) in [
       (["pooling_mode": "max"], "max"), (["pooling_mode": "lasttoken"], "lasttoken"), (["pooling_mode": ["cls", "mean"]], "cls and mean"),
-      (["pooling_mode_max_tokens": true], "pooling_mode_max_tokens"), (["pooling_mode_cls_token": true, "pooling_mode_mean_tokens": true], "cls and mean"),
+      (["pooling_mode_max_tokens": true], "pooling_mode_max_tokens"),
+      (["pooling_mode_cls_token": true, "pooling_mode_mean_tokens": true], "cls and mean"),
       (["pooling_mode": 7], "pooling_mode"),
     ] as [([String: Any], String)] {
       let found = reason { _ = try mode(fields) }
@@ -245,11 +249,13 @@ import Tokenization
     #expect(try SourceModel(path).addedTokens == added.addedTokens)
   }
 
-  @Test(arguments: [
-    ("normalizer", "clean_text", false), ("normalizer", "handle_chinese_chars", false), ("normalizer", "strip_accents", false),
-    ("normalizer", "type", "Lowercase"), ("pre_tokenizer", "type", "Whitespace"), ("post_processor", "type", "ByteLevel"),
-    ("model", "type", "Unigram"), ("model", "max_input_chars_per_word", 50), ("model", "continuing_subword_prefix", "@@"),
-  ] as [(String, String, any Sendable)]) func aTokenizerThatIsNotComputedIsRefused(part: String, key: String, value: any Sendable) throws {
+  @Test(
+    arguments: [
+      ("normalizer", "clean_text", false), ("normalizer", "handle_chinese_chars", false), ("normalizer", "strip_accents", false),
+      ("normalizer", "type", "Lowercase"), ("pre_tokenizer", "type", "Whitespace"), ("post_processor", "type", "ByteLevel"),
+      ("model", "type", "Unigram"), ("model", "max_input_chars_per_word", 50), ("model", "continuing_subword_prefix", "@@"),
+    ] as [(String, String, any Sendable)]) func aTokenizerThatIsNotComputedIsRefused(part: String, key: String, value: any Sendable) throws
+  {
     let whole = try object("\(Goldens.folder)/dual-vit/tokenizer.json")
     let changed = try #require(whole[part] as? [String: Any]).merging([key: value]) { $1 }
     let found = reason { _ = try sentences(["tokenizer.json": whole.merging([part: changed]) { $1 }]) }

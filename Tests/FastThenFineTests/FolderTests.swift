@@ -183,7 +183,8 @@ import Weights
     let results = try searcher.answer(Query(.sentence("a"), top: 8)).results
     #expect(results.contains { $0.name.hasSuffix("caf\\xe9.jpg") && $0.pathBytes == paths[0].bytes })
     #expect(results.filter { $0.pathBytes == nil }.count == 6)
-    try HeatMap.write(Answer(results: results, encodeMilliseconds: 0, recallMilliseconds: 0, rerankMilliseconds: 0), "a", to: "\(folder.path)/why", with: engine)
+    try HeatMap.write(
+      Answer(results: results, encodeMilliseconds: 0, recallMilliseconds: 0, rerankMilliseconds: 0), "a", to: "\(folder.path)/why", with: engine)
     let written = try FileManager.default.contentsOfDirectory(atPath: "\(folder.path)/why").sorted()
     #expect(written.count == 2 * results.count { $0.attention != nil } && written.count >= 10)
     // From one form of a name to the other is a rename.
@@ -242,7 +243,8 @@ import Weights
     try write(Data([0x49, 0x49, 0x2a, 0]), FilePath("\(root)/named.jpg"))
     let (summary, lines) = try add()
     #expect(summary.indexed == 8 && summary.failed == 1 && summary.leftOut == ["tif": 2, "webp": 1, "txt": 1])
-    #expect(lines.contains { $0.contains(".tif 2, .txt 1, .webp 1") } && lines.contains { $0.contains("named.jpg") && $0.contains("TIFF") }, "\(lines)")
+    #expect(
+      lines.contains { $0.contains(".tif 2, .txt 1, .webp 1") } && lines.contains { $0.contains("named.jpg") && $0.contains("TIFF") }, "\(lines)")
     try FileManager.default.createDirectory(atPath: "\(folder.path)/none", withIntermediateDirectories: true)
     #expect(throws: FastThenFineError.self) { try ImageFiles.require(["\(folder.path)/none"]) }
     try ImageFiles.require(["\(folder.path)/none", root])

@@ -170,7 +170,8 @@ import Testing
     let east = try #require(all.first { $0.name.hasSuffix("far.tif") }?.centre)
     let near = try Searcher(index, engine: engine, area: .near(lon: east.lon, lat: east.lat, kilometres: 1))
     #expect(near.count == all.count { $0.name.hasSuffix("far.tif") } && near.count > 0)
-    let box = try Searcher(index, engine: engine, area: .box(west: east.lon - 0.01, south: east.lat - 0.01, east: east.lon + 0.01, north: east.lat + 0.01))
+    let box = try Searcher(
+      index, engine: engine, area: .box(west: east.lon - 0.01, south: east.lat - 0.01, east: east.lon + 0.01, north: east.lat + 0.01))
     #expect(box.count == near.count)
     let filter = "intersects(\(east.lon - 0.01), \(east.lat - 0.01), \(east.lon + 0.01), \(east.lat + 0.01))"
     #expect(try Searcher(index, engine: engine, filter: filter).count == near.count)

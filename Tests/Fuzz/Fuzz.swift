@@ -23,29 +23,29 @@ private let input: String? = {
 }()
 
 #if FUZZING
-  @_silgen_name("LLVMFuzzerRunDriver")
-  private func drive(
-    _ count: UnsafeMutablePointer<CInt>,
-    _ arguments: UnsafeMutablePointer<UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>>,
-    _ target: @convention(c) (UnsafePointer<UInt8>, Int) -> CInt
-  ) -> CInt
+@_silgen_name("LLVMFuzzerRunDriver")
+private func drive(
+  _ count: UnsafeMutablePointer<CInt>,
+  _ arguments: UnsafeMutablePointer<UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>>,
+  _ target: @convention(c) (UnsafePointer<UInt8>, Int) -> CInt
+) -> CInt
 
-  @main struct Fuzzer {
-    static func main() {
-      var count = CommandLine.argc
-      var arguments = unsafe CommandLine.unsafeArgv
-      unsafe exit(drive(&count, &arguments, fuzz))
-    }
+@main struct Fuzzer {
+  static func main() {
+    var count = CommandLine.argc
+    var arguments = unsafe CommandLine.unsafeArgv
+    unsafe exit(drive(&count, &arguments, fuzz))
   }
+}
 #else
-  /// Without libFuzzer: replays the files that it is given.
-  @main struct Replay {
-    static func main() throws {
-      for path in CommandLine.arguments.dropFirst() {
-        let data = [UInt8](try Data(contentsOf: URL(fileURLWithPath: path)))
-        unsafe data.withUnsafeBufferPointer { unsafe _ = fuzz($0.baseAddress!, $0.count) }
-        print(path)
-      }
+/// Without libFuzzer: replays the files that it is given.
+@main struct Replay {
+  static func main() throws {
+    for path in CommandLine.arguments.dropFirst() {
+      let data = [UInt8](try Data(contentsOf: URL(fileURLWithPath: path)))
+      unsafe data.withUnsafeBufferPointer { unsafe _ = fuzz($0.baseAddress!, $0.count) }
+      print(path)
     }
   }
+}
 #endif

@@ -8,7 +8,9 @@ import Testing
     let clockwise = ring([(0, 0), (0, 1), (1, 1), (1, 0)])
     for given in [clockwise, clockwise.reversed()] {
       let found = try #require(Geometry(around: given))
-      #expect(found.polygons == [ring([(1, 0), (1, 1), (0, 1), (0, 0)])] || found.polygons == [ring([(1, 0), (1, 1), (0, 1), (0, 0)]).rotatedToStart(found)])
+      #expect(
+        found.polygons == [ring([(1, 0), (1, 1), (0, 1), (0, 0)])]
+          || found.polygons == [ring([(1, 0), (1, 1), (0, 1), (0, 0)]).rotatedToStart(found)])
       let text = found.geoJSON
       #expect(Geometry(geoJSON: text) == found && text.hasPrefix(#"{"type":"Polygon""#))
     }
@@ -54,19 +56,26 @@ import Testing
     #expect(!near.meets(square) && Area.near(Place(lon: 9.9, lat: 50.5), metres: 7100).meets(square))
     // The boxes that are looked into hold all of it, also at the antimeridian and at a pole.
     #expect(Area.near(Place(lon: 179.99, lat: 0), metres: 5000).boxes.count == 2)
-    #expect(Area.near(Place(lon: 0, lat: 89.99), metres: 5000).boxes == [BoundingBox(west: -180, south: Area.near(Place(lon: 0, lat: 89.99), metres: 5000).boxes[0].south, east: 180, north: 90)])
+    #expect(
+      Area.near(Place(lon: 0, lat: 89.99), metres: 5000).boxes == [
+        BoundingBox(west: -180, south: Area.near(Place(lon: 0, lat: 89.99), metres: 5000).boxes[0].south, east: 180, north: 90)
+      ])
   }
 
   @Test func textsAreRead() throws {
     let wkt = try #require(Geometry(wkt: "POLYGON((0 0, 2 0, 2 2, 0 2, 0 0), (0.5 0.5, 1 0.5, 1 1, 0.5 0.5))"))
     #expect(wkt.polygons == [ring([(0, 0), (2, 0), (2, 2), (0, 2)])])
     #expect(Geometry(wkt: " multipolygon (((0 0, 1 0, 1 1, 0 0)), ((5 5, 6 5, 6 6, 5 5)))")?.polygons.count == 2)
-    for bad in ["POINT(1 2)", "POLYGON((0 0, 1 1))", "POLYGON((0 0, 1 x, 1 1, 0 0))", "POLYGON((0 0, 1 0, 1 1, 0 0)", "POLYGON((((0 0, 1 0, 1 1, 0 0))))",
-      "POLYGON((0 0, 1 0, 1 100, 0 0))", "", "POLYGON"]
-    {
+    for bad in [
+      "POINT(1 2)", "POLYGON((0 0, 1 1))", "POLYGON((0 0, 1 x, 1 1, 0 0))", "POLYGON((0 0, 1 0, 1 1, 0 0)", "POLYGON((((0 0, 1 0, 1 1, 0 0))))",
+      "POLYGON((0 0, 1 0, 1 100, 0 0))", "", "POLYGON",
+    ] {
       #expect(Geometry(wkt: bad) == nil, "\(bad)")
     }
-    for bad in [#"{"type":"Point","coordinates":[1,2]}"#, #"{"type":"Polygon","coordinates":[]}"#, "nonsense", "[]", #"{"type":"Polygon","coordinates":[[[1],[2],[3]]]}"#] {
+    for bad in [
+      #"{"type":"Point","coordinates":[1,2]}"#, #"{"type":"Polygon","coordinates":[]}"#, "nonsense", "[]",
+      #"{"type":"Polygon","coordinates":[[[1],[2],[3]]]}"#,
+    ] {
       #expect(Geometry(geoJSON: bad) == nil, "\(bad)")
     }
     // Order, type, one ring, five places of two f64.

@@ -352,7 +352,8 @@ private func rows(_ segment: Segment, _ i: Int) -> [[Float]] {
   }
 
   @Test(arguments: [
-    "", "year", "year >", "year > and", "year > x", "(year = 1", "year = 1)", "year = 'a", "year === 1", "= 1", "a in ()", "a in (1", "a in 1", "a between 1", "a between 1 and 'b'", "a is 1",
+    "", "year", "year >", "year > and", "year > x", "(year = 1", "year = 1)", "year = 'a", "year === 1", "= 1", "a in ()", "a in (1", "a in 1",
+    "a between 1", "a between 1 and 'b'", "a is 1",
     "a = null", "a not = 1", "a like 5", "'a' = 1", "`a = 1", "a =  `b`", "a = 1 or or b = 2",
     "year = 1 sensor = 2", "not", "year = 1 or", "1; DROP TABLE items", String(repeating: "(", count: 5000),
     String(repeating: "not ", count: 5000) + "a = 1", "a = nan", "a = 1e999",

@@ -8,7 +8,7 @@ let levels = Level.available
 
 @Test func theRunExercisesMoreThanThePortableLevel() {
   #if arch(x86_64)
-    #expect(levels.count > 1, "this CPU runs no SIMD level: the run proves less than it should")
+  #expect(levels.count > 1, "this CPU runs no SIMD level: the run proves less than it should")
   #endif
 }
 

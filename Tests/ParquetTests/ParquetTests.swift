@@ -77,7 +77,9 @@ import Testing
   @Test func snappyIsUnfolded() throws {
     // "ab", then eight bytes from two back, which run into what they make, then "c".
     #expect(try Snappy.decompressed([11, 0x04, 97, 98, 0x11, 2, 0x00, 99], to: 11) == Array("abababababc".utf8))
-    for bytes: [UInt8] in [[], [11], [11, 0x04, 97], [11, 0x11, 2], [3, 0x04, 97, 98, 0x11, 2], [1, 0x00, 97, 0x00, 97], [2, 0xfc, 255, 255, 255, 255]] {
+    for bytes: [UInt8] in [
+      [], [11], [11, 0x04, 97], [11, 0x11, 2], [3, 0x04, 97, 98, 0x11, 2], [1, 0x00, 97, 0x00, 97], [2, 0xfc, 255, 255, 255, 255],
+    ] {
       #expect(throws: ParquetError.self) { try Snappy.decompressed(bytes, to: 11) }
     }
   }

@@ -72,7 +72,8 @@ import Testing
           for (px, py) in [(0, 0), (image.width - 1, image.height - 1)] {
             let (x, y) = (window.x + px * window.width / image.width, window.y + py * window.height / image.height)
             let at = (py * image.width + px) * 3
-            #expect(abs(Int(image.pixels[at]) - x / 4) <= 1 + reach / 2 && abs(Int(image.pixels[at + 1]) - y / 4) <= 1 + reach / 2, "\(name) \(window)")
+            #expect(
+              abs(Int(image.pixels[at]) - x / 4) <= 1 + reach / 2 && abs(Int(image.pixels[at + 1]) - y / 4) <= 1 + reach / 2, "\(name) \(window)")
             #expect(image.pixels[at + 2] == 7)
           }
           #expect(image.width >= 64 && image.width <= 2 * 64 + 2, "between once and twice what the model takes")
@@ -135,7 +136,8 @@ import Testing
     let long = try windows(Scene(write("long.tif", .u8([UInt8](repeating: 50, count: 3 * 20 * 3000)), 20, 3000)), Cutting())
     #expect(long.count > 1 && long.allSatisfy { $0.window.width == 20 && $0.image != nil && $0.image!.width == $0.image!.height })
     for (bands, expected) in [(2, "2 bands"), (4, "4 bands"), (20, "20 bands")] {
-      let path = try write("bands\(bands).tif", .u8([UInt8](repeating: 1, count: bands * 16)), 4, 4, bands: bands, options: "PHOTOMETRIC=MINISBLACK ALPHA=NO")
+      let path = try write(
+        "bands\(bands).tif", .u8([UInt8](repeating: 1, count: bands * 16)), 4, 4, bands: bands, options: "PHOTOMETRIC=MINISBLACK ALPHA=NO")
       #expect(refusal(path).contains(expected) && refusal(path).contains("--bands"), "\(refusal(path))")
       #expect(refusal(path, [2, 1, 2]) == "" && refusal(path, [1]) == "" && refusal(path, [21]).contains("21"))
     }
@@ -147,7 +149,9 @@ import Testing
     // Cut off, empty, and another thing under the name.
     let whole = try write("whole.tif", .u8(coordinates(600, 600)), 600, 600)
     let bytes = try Data(contentsOf: URL(fileURLWithPath: whole.spelling))
-    for (name, data) in [("cut.tif", bytes.prefix(bytes.count / 2)), ("head.tif", bytes.prefix(20)), ("random.tif", Data("II*\u{0}nonsense and more".utf8))] {
+    for (name, data) in [
+      ("cut.tif", bytes.prefix(bytes.count / 2)), ("head.tif", bytes.prefix(20)), ("random.tif", Data("II*\u{0}nonsense and more".utf8)),
+    ] {
       let path = FilePath(try folder.file(name, Data(data)))
       #expect(refusal(path).contains(name), "\(name): \(refusal(path))")
     }
@@ -290,8 +294,11 @@ import Testing
     #expect { try Scene(complex) } throws: { "\($0)".contains("complex") }
     let points = try #require(
       try translated(
-        "points.tif", ["-a_srs", "EPSG:32632", "-gcp", "0", "0", "500000", "5500000", "-gcp", "100", "0", "500100", "5500000", "-gcp", "0", "80",
-        "500000", "5499920", "-gcp", "100", "80", "500100", "5499920"]))
+        "points.tif",
+        [
+          "-a_srs", "EPSG:32632", "-gcp", "0", "0", "500000", "5500000", "-gcp", "100", "0", "500100", "5500000", "-gcp", "0", "80",
+          "500000", "5499920", "-gcp", "100", "80", "500100", "5499920",
+        ]))
     let ground = try #require(try Scene(points).ground)
     #expect(ground.transform == nil && abs(ground.sample.across - 1) < 0.01 && abs(ground.places([(0, 0)])[0]!.lon - 9) < 1e-6)
   }
@@ -328,7 +335,10 @@ import Testing
 
   @Test func namesHoldTimes() {
     #expect(SceneNames.properties(of: "/a/T32UNU_20240601T102031_B04.jp2") == ["platform": "sentinel-2", "datetime": "2024-06-01T10:20:31Z"])
-    #expect(SceneNames.properties(of: "/a/LC08_L2SP_193024_20240601_20240607_02_T1_SR.tif") == ["platform": "landsat-8", "datetime": "2024-06-01T00:00:00Z"])
+    #expect(
+      SceneNames.properties(of: "/a/LC08_L2SP_193024_20240601_20240607_02_T1_SR.tif") == [
+        "platform": "landsat-8", "datetime": "2024-06-01T00:00:00Z",
+      ])
     #expect(SceneNames.properties(of: "/S2A_MSIL2A_20240601T102031_N0510_R065_T32UNU_X.SAFE/T.tif")["platform"] == "sentinel-2a")
     #expect(SceneNames.properties(of: "/a/holiday_20240601.jpg").isEmpty)
     #expect(SceneNames.time("2024:06:01 10:20:31") == "2024-06-01T10:20:31Z" && SceneNames.time("2024-06-01T10:20:31.5Z") == "2024-06-01T10:20:31Z")

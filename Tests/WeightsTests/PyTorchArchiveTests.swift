@@ -74,7 +74,8 @@ import Testing
 
   @Test(arguments: [
     ("cposix\nsystem\n(X\u{4}\0\0\0truetR.", "no tensors"), ("cbuiltins\neval\n)R.", "no tensors"),
-    ("(ios\nsystem\n.", "no tensors"), ("\u{82}\u{1}.", "opcode"), ("\u{97}.", "opcode"), ("Px\n.", "opcode"), ("i", "truncated"), ("}", "truncated"), ("", "truncated"), (".", "takes more"), ("}K\u{1}e.", "mark"),
+    ("(ios\nsystem\n.", "no tensors"), ("\u{82}\u{1}.", "opcode"), ("\u{97}.", "opcode"), ("Px\n.", "opcode"), ("i", "truncated"), ("}", "truncated"),
+    ("", "truncated"), (".", "takes more"), ("}K\u{1}e.", "mark"),
     ("h\u{9}.", "recalls"), ("K\u{1}(u.", "dictionary"), ("X\u{7f}\u{7f}\u{7f}\u{7f}", "truncated"),
     ("}.", "no tensors"),
     ("(((((((t.", "no tensors"), ("K\u{1}K\u{2}R.", "no tensors"),
@@ -94,7 +95,8 @@ import Testing
   @Test(arguments: [
     "cargparse\nNamespace\n)\u{81}}X\u{1}\0\0\0lK\u{1}sb", "ccollections\ndefaultdict\nc__builtin__\nlist\n\u{85}RX\u{1}\0\0\0kK\u{1}s",
     "c__builtin__\nset\n](K\u{1}K\u{2}e\u{85}R", "cnumpy.core.multiarray\nscalar\ncnumpy\ndtype\nX\u{2}\0\0\0f8\u{85}RX\u{1}\0\0\0x\u{86}R",
-    "\u{8a}\u{9}\u{1}\u{1}\u{1}\u{1}\u{1}\u{1}\u{1}\u{1}\u{1}", "B\u{2}\0\0\0ab", "C\u{1}a", "\u{8f}(K\u{1}\u{90}", "(K\u{1}\u{91}", "I01\n", "L12L\n",
+    "\u{8a}\u{9}\u{1}\u{1}\u{1}\u{1}\u{1}\u{1}\u{1}\u{1}\u{1}", "B\u{2}\0\0\0ab", "C\u{1}a", "\u{8f}(K\u{1}\u{90}", "(K\u{1}\u{91}", "I01\n",
+    "L12L\n",
     "F1.5\n", "S'abc'\n", "(dp5\n", "(ios\nsystem\n", "cposix\nsystem\nX\u{4}\0\0\0true\u{85}R",
   ]) func whatLiesBesideTheTensorsIsLeftAloneAndNotRun(what: String) throws {
     #expect(try archive(file(beside(what)), "x.pt").floats("w", shape: [6]) == [0, 1, 2, 3, 4, 5])

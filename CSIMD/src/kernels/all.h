@@ -17,25 +17,25 @@ static void pack_s8(size_t n, size_t k, const int8_t *w, void *out) { csimd_pack
 
 static void pack_f32(size_t n, size_t k, const float *w, float *out) { csimd_pack_f32(n, k, w, out, PANEL); }
 
-#define LEVEL_TABLE                                                                                                    \
-  {                                                                                                                    \
-      .panel = PANEL,                                                                                                  \
-      .pack_s8 = pack_s8,                                                                                              \
-      .pack_f32 = pack_f32,                                                                                            \
-      .pack_depthwise = pack_depthwise,                                                                                \
-      .gemm_u8_f32 = gemm_u8_f32,                                                                                      \
-      .gemm_u8_u8 = gemm_u8_u8,                                                                                        \
-      .gemm_f32 = gemm_f32,                                                                                            \
-      .depthwise_u8 = depthwise_u8,                                                                                    \
-      .depthwise_f32 = depthwise_f32,                                                                                  \
-      .quantize_rows = quantize_rows,                                                                                  \
-      .layernorm = layernorm,                                                                                          \
-      .l2normalize = l2normalize,                                                                                      \
-      .attention = attention,                                                                                          \
-      .dots_s8 = dots_s8,                                                                                              \
-      .dots_f32 = dots_f32,                                                                                            \
-      .row_max = row_max,                                                                                              \
-      .interaction = interaction,                                                                                      \
-      .crc32c = crc32c,                                                                                                \
-      .peak_s8 = peak_s8,                                                                                              \
+#define LEVEL_TABLE                                                                                                                                  \
+  {                                                                                                                                                  \
+      .panel = PANEL,                                                                                                                                \
+      .pack_s8 = pack_s8,                                                                                                                            \
+      .pack_f32 = pack_f32,                                                                                                                          \
+      .pack_depthwise = pack_depthwise,                                                                                                              \
+      .gemm_u8_f32 = gemm_u8_f32,                                                                                                                    \
+      .gemm_u8_u8 = gemm_u8_u8,                                                                                                                      \
+      .gemm_f32 = gemm_f32,                                                                                                                          \
+      .depthwise_u8 = depthwise_u8,                                                                                                                  \
+      .depthwise_f32 = depthwise_f32,                                                                                                                \
+      .quantize_rows = quantize_rows,                                                                                                                \
+      .layernorm = layernorm,                                                                                                                        \
+      .l2normalize = l2normalize,                                                                                                                    \
+      .attention = attention,                                                                                                                        \
+      .dots_s8 = dots_s8,                                                                                                                            \
+      .dots_f32 = dots_f32,                                                                                                                          \
+      .row_max = row_max,                                                                                                                            \
+      .interaction = interaction,                                                                                                                    \
+      .crc32c = crc32c,                                                                                                                              \
+      .peak_s8 = peak_s8,                                                                                                                            \
   }

@@ -9,7 +9,6 @@ static uint32_t crc32c(uint32_t crc, const void *bytes, size_t count) {
     memcpy(&word, p, 8);
     state = _mm_crc32_u64(state, word);
   }
-  for (; count; p++, count--)
-    state = _mm_crc32_u8((uint32_t)state, *p);
+  for (; count; p++, count--) state = _mm_crc32_u8((uint32_t)state, *p);
   return ~(uint32_t)state;
 }

@@ -17,15 +17,13 @@ enum { ACROSS = 4 };
 
 // sums[v][t] = sum over the window of output row v and column t, for `pair` rows, `across` columns and up to 16 channels.
 // rows: the input rows of both windows at the first column.
-static inline __attribute__((always_inline)) void
-window_u8(size_t kernel, size_t stride, size_t pair, size_t across, size_t count, size_t channels,
-          const uint8_t *const rows[], const char *w, size_t ldw, i32x16 sums[][ACROSS_U8]) {
+static inline __attribute__((always_inline)) void window_u8(size_t kernel, size_t stride, size_t pair, size_t across, size_t count, size_t channels,
+                                                            const uint8_t *const rows[], const char *w, size_t ldw, i32x16 sums[][ACROSS_U8]) {
   const size_t groups = GROUPS(kernel);
 #pragma clang loop unroll(full)
   for (size_t v = 0; v < pair; v++)
 #pragma clang loop unroll(full)
-    for (size_t t = 0; t < across; t++)
-      sums[v][t] = zero_i32();
+    for (size_t t = 0; t < across; t++) sums[v][t] = zero_i32();
 #pragma clang loop unroll(full)
   for (size_t j = 0; j < (across - 1) * stride + kernel; j++)
 #pragma clang loop unroll(full)
@@ -41,12 +39,10 @@ window_u8(size_t kernel, size_t stride, size_t pair, size_t across, size_t count
     }
 }
 
-static inline __attribute__((always_inline)) void window_f32(size_t kernel, size_t stride, size_t across, size_t count,
-                                                             size_t channels, const float *x, size_t row, const float *w,
-                                                             size_t ldw, f32x16 sums[]) {
+static inline __attribute__((always_inline)) void window_f32(size_t kernel, size_t stride, size_t across, size_t count, size_t channels,
+                                                             const float *x, size_t row, const float *w, size_t ldw, f32x16 sums[]) {
 #pragma clang loop unroll(full)
-  for (size_t t = 0; t < across; t++)
-    sums[t] = splat(0);
+  for (size_t t = 0; t < across; t++) sums[t] = splat(0);
 #pragma clang loop unroll(full)
   for (size_t i = 0; i < kernel; i++)
 #pragma clang loop unroll(full)
@@ -55,8 +51,7 @@ static inline __attribute__((always_inline)) void window_f32(size_t kernel, size
       const f32x16 v = count == 16 ? load(p) : load_n(p, count);
 #pragma clang loop unroll(full)
       for (size_t t = 0; t < across; t++)
-        if (j >= t * stride && j - t * stride < kernel)
-          sums[t] = fused(v, load(w + (i * kernel + j - t * stride) * ldw), sums[t]);
+        if (j >= t * stride && j - t * stride < kernel) sums[t] = fused(v, load(w + (i * kernel + j - t * stride) * ldw), sums[t]);
     }
 }
 
@@ -69,22 +64,18 @@ static void pack_depthwise(size_t channels, size_t kernel, const int8_t *w, void
       for (size_t j = 0; j < kernel; j++)
         for (size_t v = 0; v < 2; v++) {
           const size_t group = (j * 2 + v) * groups + (i + v) / 4;
-          quad_put((char *)out + (group * wide + c / 16 * 16) * QUAD_BYTES, c % 16, (i + v) % 4,
-                   w[(c * kernel + i) * kernel + j]);
+          quad_put((char *)out + (group * wide + c / 16 * 16) * QUAD_BYTES, c % 16, (i + v) % 4, w[(c * kernel + i) * kernel + j]);
         }
 }
 
-static inline __attribute__((always_inline)) void step_u8(size_t kernel, size_t stride, size_t pair, size_t across,
-                                                          size_t count, const csimd_depthwise_args *a, size_t y,
-                                                          size_t x, size_t c) {
+static inline __attribute__((always_inline)) void step_u8(size_t kernel, size_t stride, size_t pair, size_t across, size_t count,
+                                                          const csimd_depthwise_args *a, size_t y, size_t x, size_t c) {
   const size_t channels = a->channels;
   const uint8_t *rows[6];
 #pragma clang loop unroll(full)
-  for (size_t i = 0; i < pair - 1 + kernel; i++)
-    rows[i] = (const uint8_t *)a->x + (y * stride + i) * a->row + x * stride * channels + c;
+  for (size_t i = 0; i < pair - 1 + kernel; i++) rows[i] = (const uint8_t *)a->x + (y * stride + i) * a->row + x * stride * channels + c;
   i32x16 sums[2][ACROSS_U8];
-  window_u8(kernel, stride, pair, across, count, channels, rows, (const char *)a->w + c * QUAD_BYTES, csimd_round16(channels),
-            sums);
+  window_u8(kernel, stride, pair, across, count, channels, rows, (const char *)a->w + c * QUAD_BYTES, csimd_round16(channels), sums);
   const f32x16 scale = load_n(a->scale + c, count), bias = load_n(a->bias + c, count);
 #pragma clang loop unroll(full)
   for (size_t v = 0; v < pair; v++) {
@@ -101,75 +92,59 @@ static inline __attribute__((always_inline)) void step_u8(size_t kernel, size_t 
 }
 
 // One or two rows of outputs.
-static inline __attribute__((always_inline)) void rows_u8(size_t kernel, size_t stride, size_t pair,
-                                                          const csimd_depthwise_args *a, size_t y) {
+static inline __attribute__((always_inline)) void rows_u8(size_t kernel, size_t stride, size_t pair, const csimd_depthwise_args *a, size_t y) {
   for (size_t c = 0; c < a->channels; c += 16) {
     const size_t count = a->channels - c < 16 ? a->channels - c : 16;
     size_t x = 0;
     if (count == 16) {
-      for (; x + ACROSS_U8 <= a->width; x += ACROSS_U8)
-        step_u8(kernel, stride, pair, ACROSS_U8, 16, a, y, x, c);
-      for (; x < a->width; x++)
-        step_u8(kernel, stride, pair, 1, 16, a, y, x, c);
+      for (; x + ACROSS_U8 <= a->width; x += ACROSS_U8) step_u8(kernel, stride, pair, ACROSS_U8, 16, a, y, x, c);
+      for (; x < a->width; x++) step_u8(kernel, stride, pair, 1, 16, a, y, x, c);
     } else
-      for (; x < a->width; x++)
-        step_u8(kernel, stride, pair, 1, count, a, y, x, c);
+      for (; x < a->width; x++) step_u8(kernel, stride, pair, 1, count, a, y, x, c);
   }
 }
 
-#define DEPTHWISE_U8(k, s)                                                                                             \
-  static __attribute__((noinline)) void depthwise_u8_##k##_##s(const csimd_depthwise_args *a, size_t first,            \
-                                                               size_t end) {                                           \
-    size_t y = first;                                                                                                  \
-    if (s == 1)                                                                                                        \
-      for (; y + 2 <= end; y += 2)                                                                                     \
-        rows_u8(k, s, 2, a, y);                                                                                        \
-    for (; y < end; y++)                                                                                               \
-      rows_u8(k, s, 1, a, y);                                                                                          \
+#define DEPTHWISE_U8(k, s)                                                                                                                           \
+  static __attribute__((noinline)) void depthwise_u8_##k##_##s(const csimd_depthwise_args *a, size_t first, size_t end) {                            \
+    size_t y = first;                                                                                                                                \
+    if (s == 1)                                                                                                                                      \
+      for (; y + 2 <= end; y += 2) rows_u8(k, s, 2, a, y);                                                                                           \
+    for (; y < end; y++) rows_u8(k, s, 1, a, y);                                                                                                     \
   }
 
-static inline __attribute__((always_inline)) void step_f32(size_t kernel, size_t stride, size_t across, size_t count,
-                                                           const csimd_depthwise_args *a, size_t y, size_t x, size_t c) {
+static inline __attribute__((always_inline)) void step_f32(size_t kernel, size_t stride, size_t across, size_t count, const csimd_depthwise_args *a,
+                                                           size_t y, size_t x, size_t c) {
   const size_t channels = a->channels;
   f32x16 sums[ACROSS];
-  window_f32(kernel, stride, across, count, channels,
-             (const float *)a->x + y * stride * a->row + x * stride * channels + c, a->row, (const float *)a->w + c,
-             csimd_round16(channels), sums);
+  window_f32(kernel, stride, across, count, channels, (const float *)a->x + y * stride * a->row + x * stride * channels + c, a->row,
+             (const float *)a->w + c, csimd_round16(channels), sums);
   const f32x16 bias = load_n(a->bias + c, count);
   float *out = (float *)a->y + (y * a->width + x) * channels + c;
 #pragma clang loop unroll(full)
-  for (size_t t = 0; t < across; t++)
-    store_n(out + t * channels, activated(add(sums[t], bias), csimd_activation_relu6), count);
+  for (size_t t = 0; t < across; t++) store_n(out + t * channels, activated(add(sums[t], bias), csimd_activation_relu6), count);
 }
 
-#define DEPTHWISE_F32(k, s)                                                                                            \
-  static __attribute__((noinline)) void depthwise_f32_##k##_##s(const csimd_depthwise_args *a, size_t first,           \
-                                                                size_t end) {                                          \
-    for (size_t y = first; y < end; y++)                                                                               \
-      for (size_t c = 0; c < a->channels; c += 16) {                                                                   \
-        const size_t count = a->channels - c < 16 ? a->channels - c : 16;                                              \
-        size_t x = 0;                                                                                                  \
-        if (count == 16) {                                                                                             \
-          for (; x + ACROSS <= a->width; x += ACROSS)                                                                  \
-            step_f32(k, s, ACROSS, 16, a, y, x, c);                                                                    \
-          for (; x < a->width; x++)                                                                                    \
-            step_f32(k, s, 1, 16, a, y, x, c);                                                                         \
-        } else                                                                                                         \
-          for (; x < a->width; x++)                                                                                    \
-            step_f32(k, s, 1, count, a, y, x, c);                                                                      \
-      }                                                                                                                \
+#define DEPTHWISE_F32(k, s)                                                                                                                          \
+  static __attribute__((noinline)) void depthwise_f32_##k##_##s(const csimd_depthwise_args *a, size_t first, size_t end) {                           \
+    for (size_t y = first; y < end; y++)                                                                                                             \
+      for (size_t c = 0; c < a->channels; c += 16) {                                                                                                 \
+        const size_t count = a->channels - c < 16 ? a->channels - c : 16;                                                                            \
+        size_t x = 0;                                                                                                                                \
+        if (count == 16) {                                                                                                                           \
+          for (; x + ACROSS <= a->width; x += ACROSS) step_f32(k, s, ACROSS, 16, a, y, x, c);                                                        \
+          for (; x < a->width; x++) step_f32(k, s, 1, 16, a, y, x, c);                                                                               \
+        } else                                                                                                                                       \
+          for (; x < a->width; x++) step_f32(k, s, 1, count, a, y, x, c);                                                                            \
+      }                                                                                                                                              \
   }
 
-#define DEPTHWISE_OF(type, TYPE)                                                                                       \
-  DEPTHWISE_##TYPE(3, 1)                                                                                               \
-  DEPTHWISE_##TYPE(3, 2)                                                                                               \
-  DEPTHWISE_##TYPE(5, 1)                                                                                               \
-  DEPTHWISE_##TYPE(5, 2)                                                                                               \
-  static void depthwise_##type(const csimd_depthwise_args *a, size_t first, size_t end) {                              \
-    if (a->kernel == 3)                                                                                                \
-      (a->stride == 1 ? depthwise_##type##_3_1 : depthwise_##type##_3_2)(a, first, end);                               \
-    else                                                                                                               \
-      (a->stride == 1 ? depthwise_##type##_5_1 : depthwise_##type##_5_2)(a, first, end);                               \
+#define DEPTHWISE_OF(type, TYPE)                                                                                                                     \
+  DEPTHWISE_##TYPE(3, 1) DEPTHWISE_##TYPE(3, 2) DEPTHWISE_##TYPE(5, 1) DEPTHWISE_##TYPE(5, 2) static void depthwise_##type(                          \
+      const csimd_depthwise_args *a, size_t first, size_t end) {                                                                                     \
+    if (a->kernel == 3)                                                                                                                              \
+      (a->stride == 1 ? depthwise_##type##_3_1 : depthwise_##type##_3_2)(a, first, end);                                                             \
+    else                                                                                                                                             \
+      (a->stride == 1 ? depthwise_##type##_5_1 : depthwise_##type##_5_2)(a, first, end);                                                             \
   }
 
 DEPTHWISE_OF(u8, U8)

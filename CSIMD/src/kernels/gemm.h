@@ -13,8 +13,7 @@ static inline const char *ahead_of(const void *w, size_t bytes, size_t block) {
 }
 
 // Writes act(P + bias) + residual for `count` outputs (at most 16).
-static inline void finish(f32x16 p, const float *bias, csimd_activation activation, const float *residual, size_t count,
-                          float *c) {
+static inline void finish(f32x16 p, const float *bias, csimd_activation activation, const float *residual, size_t count, float *c) {
   if (count >= 16) {
     p = activated(add(p, load(bias)), activation);
     store(c, residual ? add(p, load(residual)) : p);
@@ -24,37 +23,32 @@ static inline void finish(f32x16 p, const float *bias, csimd_activation activati
   }
 }
 
-static inline __attribute__((always_inline)) void block_u8_f32(size_t rows, const csimd_gemm_u8_f32_args *x, size_t row,
-                                                               size_t column, const int8_t *w, const char *ahead) {
+static inline __attribute__((always_inline)) void block_u8_f32(size_t rows, const csimd_gemm_u8_f32_args *x, size_t row, size_t column,
+                                                               const int8_t *w, const char *ahead) {
   f32x16 acc[ROWS][VECTORS];
   tile_u8(rows, VECTORS, &x->product, row, column, w, ahead, acc);
 #pragma clang loop unroll(full)
   for (size_t v = 0; v < VECTORS; v++) {
     const size_t at = column + 16 * v;
-    if (at >= x->product.n)
-      break;
+    if (at >= x->product.n) break;
     const size_t count = x->product.n - at < 16 ? x->product.n - at : 16;
     const f32x16 scale = load_n(x->scale + at, count);
 #pragma clang loop unroll(full)
     for (size_t r = 0; r < rows; r++) {
       const size_t i = row + r;
       const f32x16 by = x->a_scale ? mul(splat(x->a_scale[i]), scale) : scale;
-      finish(mul(acc[r][v], by), x->bias + at, x->activation, x->residual ? x->residual + i * x->ldr + at : NULL, count,
-             x->c + i * x->ldc + at);
+      finish(mul(acc[r][v], by), x->bias + at, x->activation, x->residual ? x->residual + i * x->ldr + at : NULL, count, x->c + i * x->ldc + at);
     }
   }
 }
 
-static inline __attribute__((always_inline)) f32x16 requantized(const csimd_gemm_u8_u8_args *x, f32x16 acc, size_t row,
-                                                                size_t at, size_t count) {
+static inline __attribute__((always_inline)) f32x16 requantized(const csimd_gemm_u8_u8_args *x, f32x16 acc, size_t row, size_t at, size_t count) {
   const f32x16 q = add(mul(acc, load_n(x->scale + at, count)), load_n(x->bias + at, count));
-  if (!x->residual)
-    return q;
+  if (!x->residual) return q;
   return add(q, mul(from_u8_n(x->residual + row * x->product.n + at, count), splat(x->residual_scale)));
 }
 
-static inline __attribute__((always_inline)) void block_u8_u8(size_t rows, size_t vectors,
-                                                              const csimd_gemm_u8_u8_args *x, size_t row, size_t column,
+static inline __attribute__((always_inline)) void block_u8_u8(size_t rows, size_t vectors, const csimd_gemm_u8_u8_args *x, size_t row, size_t column,
                                                               const int8_t *w, const char *ahead) {
   f32x16 acc[MOST_ROWS][VECTORS];
   const size_t n = x->product.n;
@@ -66,16 +60,14 @@ static inline __attribute__((always_inline)) void block_u8_u8(size_t rows, size_
     if (is_whole) {
       f32x16 q[VECTORS];
 #pragma clang loop unroll(full)
-      for (size_t v = 0; v < VECTORS; v++)
-        q[v] = requantized(x, acc[r][v], row + r, column + 16 * v, 16);
+      for (size_t v = 0; v < VECTORS; v++) q[v] = requantized(x, acc[r][v], row + r, column + 16 * v, 16);
       store_panel(c, q);
       continue;
     }
 #pragma clang loop unroll(full)
     for (size_t v = 0; v < vectors; v++) {
       const size_t at = column + 16 * v;
-      if (at >= n)
-        break;
+      if (at >= n) break;
       const size_t count = n - at < 16 ? n - at : 16;
       const f32x16 q = requantized(x, acc[r][v], row + r, at, count);
       if (count == 16)
@@ -86,15 +78,14 @@ static inline __attribute__((always_inline)) void block_u8_u8(size_t rows, size_
   }
 }
 
-static inline __attribute__((always_inline)) void block_f32(size_t rows, const csimd_gemm_f32_args *x, size_t row,
-                                                            size_t column, const float *w, const char *ahead) {
+static inline __attribute__((always_inline)) void block_f32(size_t rows, const csimd_gemm_f32_args *x, size_t row, size_t column, const float *w,
+                                                            const char *ahead) {
   f32x16 acc[ROWS][VECTORS];
   tile_f32(rows, x, row, w, ahead, acc);
 #pragma clang loop unroll(full)
   for (size_t v = 0; v < VECTORS; v++) {
     const size_t at = column + 16 * v;
-    if (at >= x->n)
-      break;
+    if (at >= x->n) break;
     const size_t count = x->n - at < 16 ? x->n - at : 16;
 #pragma clang loop unroll(full)
     for (size_t r = 0; r < rows; r++)
@@ -104,32 +95,21 @@ static inline __attribute__((always_inline)) void block_f32(size_t rows, const c
 }
 
 // From `row` on.
-#define FOR_ROW_BLOCKS(m, block)                                                                                       \
-  for (; row + ROWS <= (m); row += ROWS)                                                                               \
-    block(ROWS);                                                                                                       \
-  switch ((m) - row) {                                                                                                 \
-  case 1:                                                                                                              \
-    block(1);                                                                                                          \
-    break;                                                                                                             \
-  case 2:                                                                                                              \
-    block(2);                                                                                                          \
-    break;                                                                                                             \
-  case 3:                                                                                                              \
-    block(3);                                                                                                          \
-    break;                                                                                                             \
-  case 4:                                                                                                              \
-    block(ROWS > 4 ? 4 : 1);                                                                                           \
-    break;                                                                                                             \
-  case 5:                                                                                                              \
-    block(ROWS > 4 ? 5 : 1);                                                                                           \
-    break;                                                                                                             \
+#define FOR_ROW_BLOCKS(m, block)                                                                                                                     \
+  for (; row + ROWS <= (m); row += ROWS) block(ROWS);                                                                                                \
+  switch ((m) - row) {                                                                                                                               \
+  case 1: block(1); break;                                                                                                                           \
+  case 2: block(2); break;                                                                                                                           \
+  case 3: block(3); break;                                                                                                                           \
+  case 4: block(ROWS > 4 ? 4 : 1); break;                                                                                                            \
+  case 5: block(ROWS > 4 ? 5 : 1); break;                                                                                                            \
   }
 
-#define PANEL_LOOP(m, bytes, block)                                                                                    \
-  for (size_t p = first_panel; p < end_panel; p++) {                                                                   \
-    const void *w = (const char *)panels + p * (bytes);                                                                \
-    size_t row = 0;                                                                                                    \
-    FOR_ROW_BLOCKS(m, block)                                                                                           \
+#define PANEL_LOOP(m, bytes, block)                                                                                                                  \
+  for (size_t p = first_panel; p < end_panel; p++) {                                                                                                 \
+    const void *w = (const char *)panels + p * (bytes);                                                                                              \
+    size_t row = 0;                                                                                                                                  \
+    FOR_ROW_BLOCKS(m, block)                                                                                                                         \
   }
 
 enum { PANEL = 16 * VECTORS };
@@ -152,8 +132,7 @@ static void gemm_u8_u8(const csimd_gemm_u8_u8_args *x, size_t first_panel, size_
 #pragma clang loop unroll(full)
     for (size_t v = 1; v < VECTORS; v++)
       if (vectors == v)
-        for (; row + rows_of(v) <= m; row += rows_of(v))
-          block_u8_u8(rows_of(v), v, x, row, p * PANEL, w, (const char *)w);
+        for (; row + rows_of(v) <= m; row += rows_of(v)) block_u8_u8(rows_of(v), v, x, row, p * PANEL, w, (const char *)w);
 #define BLOCK(rows) block_u8_u8(rows, VECTORS, x, row, p *PANEL, w, ahead_of(w, bytes, row / ROWS))
     FOR_ROW_BLOCKS(m, BLOCK)
 #undef BLOCK

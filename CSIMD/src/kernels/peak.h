@@ -5,8 +5,7 @@
 static uint64_t peak_s8(size_t rounds) {
   enum { SUMS = 12 };
   i8r sums[SUMS], a = peak_splat(3), b = peak_splat(5);
-  for (size_t s = 0; s < SUMS; s++)
-    sums[s] = peak_splat((int8_t)s);
+  for (size_t s = 0; s < SUMS; s++) sums[s] = peak_splat((int8_t)s);
   for (size_t i = 0; i < rounds; i++) {
 #pragma clang loop unroll(full)
     for (size_t s = 0; s < SUMS; s++) {
@@ -16,7 +15,6 @@ static uint64_t peak_s8(size_t rounds) {
     }
   }
 #pragma clang loop unroll(full)
-  for (size_t s = 0; s < SUMS; s++)
-    __asm__ volatile("" : : "v"(sums[s]));
+  for (size_t s = 0; s < SUMS; s++) __asm__ volatile("" : : "v"(sums[s]));
   return (uint64_t)rounds * SUMS * PEAK_MACS;
 }

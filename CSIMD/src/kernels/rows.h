@@ -8,21 +8,17 @@ static inline f32x16 scaled(const float *x, const float *column, size_t j, size_
   return column ? mul(v, n < 16 ? load_n(column + j, n) : load(column + j)) : v;
 }
 
-static void quantize_rows(size_t m, size_t k, const float *x, size_t ldx, const float *column, void *codes, size_t ldq,
-                          uint8_t flip, float *scale) {
+static void quantize_rows(size_t m, size_t k, const float *x, size_t ldx, const float *column, void *codes, size_t ldq, uint8_t flip, float *scale) {
   uint8_t *q = codes;
   for (size_t i = 0; i < m; i++, x += ldx, q += ldq) {
     f32x16 largest = splat(0);
     size_t j = 0;
-    for (; j + 16 <= k; j += 16)
-      largest = larger(largest, magnitude(scaled(x, column, j, 16)));
-    if (j < k)
-      largest = larger(largest, magnitude(scaled(x, column, j, k - j)));
+    for (; j + 16 <= k; j += 16) largest = larger(largest, magnitude(scaled(x, column, j, 16)));
+    if (j < k) largest = larger(largest, magnitude(scaled(x, column, j, k - j)));
     const float most = max_of(largest);
     const f32x16 inverse = splat(most > 0 ? 127.0f / most : 0);
     scale[i] = most / 127.0f;
-    for (j = 0; j + 16 <= k; j += 16)
-      store_s8(q + j, mul(scaled(x, column, j, 16), inverse), flip);
+    for (j = 0; j + 16 <= k; j += 16) store_s8(q + j, mul(scaled(x, column, j, 16), inverse), flip);
     if (j < k) {
       uint8_t tail[16];
       store_s8(tail, mul(scaled(x, column, j, k - j), inverse), flip);
@@ -35,10 +31,8 @@ static void layernorm(size_t m, size_t k, const float *x, const float *weight, c
   const size_t tail = k % 16, body = k - tail;
   for (size_t i = 0; i < m; i++, x += k, y += k) {
     f32x16 total = splat(0);
-    for (size_t j = 0; j < body; j += 16)
-      total = add(total, load(x + j));
-    if (tail)
-      total = add(total, load_n(x + body, tail));
+    for (size_t j = 0; j < body; j += 16) total = add(total, load(x + j));
+    if (tail) total = add(total, load_n(x + body, tail));
     const f32x16 mean = splat(sum_of(total) / (float)k);
     f32x16 squares = splat(0);
     for (size_t j = 0; j < body; j += 16) {
@@ -50,8 +44,7 @@ static void layernorm(size_t m, size_t k, const float *x, const float *weight, c
       squares = add(squares, mul(d, d));
     }
     const f32x16 inverse = splat(1.0f / __builtin_sqrtf(sum_of(squares) / (float)k + eps));
-    for (size_t j = 0; j < body; j += 16)
-      store(y + j, add(mul(mul(sub(load(x + j), mean), inverse), load(weight + j)), load(bias + j)));
+    for (size_t j = 0; j < body; j += 16) store(y + j, add(mul(mul(sub(load(x + j), mean), inverse), load(weight + j)), load(bias + j)));
     if (tail) {
       const f32x16 d = mul(sub(load_n(x + body, tail), mean), inverse);
       store_n(y + body, add(mul(d, load_n(weight + body, tail)), load_n(bias + body, tail)), tail);
@@ -62,10 +55,8 @@ static void layernorm(size_t m, size_t k, const float *x, const float *weight, c
 static float largest(size_t k, const float *x) {
   const size_t tail = k % 16, body = k - tail;
   f32x16 most = splat(-__builtin_inff());
-  for (size_t j = 0; j < body; j += 16)
-    most = larger(most, load(x + j));
-  if (tail)
-    most = larger(most, fill_from(load_n(x + body, tail), tail, -__builtin_inff()));
+  for (size_t j = 0; j < body; j += 16) most = larger(most, load(x + j));
+  if (tail) most = larger(most, fill_from(load_n(x + body, tail), tail, -__builtin_inff()));
   return max_of(most);
 }
 
@@ -92,10 +83,8 @@ static float exponentials(size_t k, float *x) { return exponentials_below(larges
 
 static void scale_row(size_t k, float *x, float by) {
   size_t j = 0;
-  for (; j + 16 <= k; j += 16)
-    store(x + j, mul(load(x + j), splat(by)));
-  if (j < k)
-    store_n(x + j, mul(load_n(x + j, k - j), splat(by)), k - j);
+  for (; j + 16 <= k; j += 16) store(x + j, mul(load(x + j), splat(by)));
+  if (j < k) store_n(x + j, mul(load_n(x + j, k - j), splat(by)), k - j);
 }
 
 static float squared_length(size_t k, const float *x) {

@@ -29,9 +29,8 @@ static inline quads interleaved(const uint8_t *const p[], size_t at, size_t taps
   const __m128i zero = _mm_setzero_si128(), a = load_u8_n(p[0] + at, n);
   const __m128i b = taps > 1 ? load_u8_n(p[1] + at, n) : zero, c = taps > 2 ? load_u8_n(p[2] + at, n) : zero;
   const __m128i d = taps > 3 ? load_u8_n(p[3] + at, n) : zero;
-  return (quads){
-      _mm256_cvtepu8_epi16(_mm_unpacklo_epi8(a, b)), _mm256_cvtepu8_epi16(_mm_unpackhi_epi8(a, b)),
-      _mm256_cvtepu8_epi16(_mm_unpacklo_epi8(c, d)), _mm256_cvtepu8_epi16(_mm_unpackhi_epi8(c, d))};
+  return (quads){_mm256_cvtepu8_epi16(_mm_unpacklo_epi8(a, b)), _mm256_cvtepu8_epi16(_mm_unpackhi_epi8(a, b)),
+                 _mm256_cvtepu8_epi16(_mm_unpacklo_epi8(c, d)), _mm256_cvtepu8_epi16(_mm_unpackhi_epi8(c, d))};
 }
 static inline __m256i pairs_add(__m256i acc, __m256i x, const char *w) {
   return _mm256_add_epi32(acc, _mm256_madd_epi16(x, _mm256_loadu_si256((const __m256i *)w)));
@@ -40,21 +39,17 @@ static inline i32x16 quads_add(i32x16 acc, quads x, size_t taps, const char *w) 
   acc = (i32x16){pairs_add(acc.low, x.low01, w), pairs_add(acc.high, x.high01, w + 32)};
   return taps < 3 ? acc : (i32x16){pairs_add(acc.low, x.low23, w + 64), pairs_add(acc.high, x.high23, w + 96)};
 }
-static inline void quad_put(char *w, size_t c, size_t b, int8_t code) {
-  ((int16_t *)w)[b / 2 * 32 + 2 * c + b % 2] = code;
-}
+static inline void quad_put(char *w, size_t c, size_t b, int8_t code) { ((int16_t *)w)[b / 2 * 32 + 2 * c + b % 2] = code; }
 
 enum { ROW_OFFSET = 0 };
 static inline i8v row_side(i8v v) { return v; }
 static inline i8v accumulate(i8v sum, i8v row, i8v s) { return dot4(sum, _mm256_abs_epi8(row), row, s); }
 
-static inline __attribute__((always_inline)) void tile_u8(size_t rows, size_t vectors, const csimd_product_u8 *x,
-                                                          size_t row, size_t column, const int8_t *w, const char *ahead,
-                                                          f32x16 out[][VECTORS]) {
+static inline __attribute__((always_inline)) void tile_u8(size_t rows, size_t vectors, const csimd_product_u8 *x, size_t row, size_t column,
+                                                          const int8_t *w, const char *ahead, f32x16 out[][VECTORS]) {
   i32x16 acc[ROWS];
 #pragma clang loop unroll(full)
-  for (size_t r = 0; r < rows; r++)
-    acc[r] = times_i32(load_i32(x->w_sum + column), 128 - x->a_zero);
+  for (size_t r = 0; r < rows; r++) acc[r] = times_i32(load_i32(x->w_sum + column), 128 - x->a_zero);
   const uint8_t *a = x->a + row * x->lda;
   for (size_t k = 0; k < x->k; k += 4, w += 64) {
     __builtin_prefetch(ahead + 16 * k, 0, 2);
@@ -69,8 +64,7 @@ static inline __attribute__((always_inline)) void tile_u8(size_t rows, size_t ve
     }
   }
 #pragma clang loop unroll(full)
-  for (size_t r = 0; r < rows; r++)
-    out[r][0] = to_f32(acc[r]);
+  for (size_t r = 0; r < rows; r++) out[r][0] = to_f32(acc[r]);
 }
 
 enum { MOST_ROWS = ROWS };

@@ -7,8 +7,7 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 #pragma STDC FP_CONTRACT OFF
-#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma"))),             \
-                             apply_to = function)
+#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma"))), apply_to = function)
 
 #include "../vector/f32x16_avx512.h"
 
@@ -42,56 +41,46 @@ static inline __m512i unknown(__m512i v) {
 // Lane c gets byte c of each row: dwords of channels 4 g ... 4 g + 3 are brought to the 128 bits g, and transposed there.
 static inline quads interleaved(const uint8_t *const p[], size_t at, size_t taps, size_t n) {
   __m512i v = _mm512_zextsi128_si512(load_u8_n(p[0] + at, n));
-  if (taps > 1)
-    v = _mm512_inserti32x4(v, load_u8_n(p[1] + at, n), 1);
-  if (taps > 2)
-    v = _mm512_inserti32x4(v, load_u8_n(p[2] + at, n), 2);
-  if (taps > 3)
-    v = _mm512_inserti32x4(v, load_u8_n(p[3] + at, n), 3);
+  if (taps > 1) v = _mm512_inserti32x4(v, load_u8_n(p[1] + at, n), 1);
+  if (taps > 2) v = _mm512_inserti32x4(v, load_u8_n(p[2] + at, n), 2);
+  if (taps > 3) v = _mm512_inserti32x4(v, load_u8_n(p[3] + at, n), 3);
   const __m512i dwords = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
   const __m512i bytes = _mm512_broadcast_i32x4(_mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15));
   return _mm512_shuffle_epi8(_mm512_permutexvar_epi32(unknown(dwords), v), unknown(bytes));
 }
-static inline i32x16 quads_add(i32x16 acc, quads x, size_t taps, const char *w) {
-  return _mm512_dpbusd_epi32(acc, x, _mm512_loadu_si512(w));
-}
+static inline i32x16 quads_add(i32x16 acc, quads x, size_t taps, const char *w) { return _mm512_dpbusd_epi32(acc, x, _mm512_loadu_si512(w)); }
 static inline void quad_put(char *w, size_t c, size_t b, int8_t code) { w[4 * c + b] = code; }
 
 // Accumulators, columns and the broadcast fit into 32 registers.
 enum { MOST_ROWS = 16 };
 static inline size_t rows_of(size_t vectors) { return vectors == 1 ? 16 : 24 / vectors; }
 
-static inline __attribute__((always_inline)) void tile_u8(size_t rows, size_t vectors, const csimd_product_u8 *x,
-                                                          size_t row, size_t column, const int8_t *w, const char *ahead,
-                                                          f32x16 out[][VECTORS]) {
+static inline __attribute__((always_inline)) void tile_u8(size_t rows, size_t vectors, const csimd_product_u8 *x, size_t row, size_t column,
+                                                          const int8_t *w, const char *ahead, f32x16 out[][VECTORS]) {
   __m512i acc_i32x16[MOST_ROWS][VECTORS];
 #pragma clang loop unroll(full)
   for (size_t v = 0; v < vectors; v++)
 #pragma clang loop unroll(full)
-    for (size_t r = 0; r < rows; r++)
-      acc_i32x16[r][v] = times_i32(load_i32(x->w_sum + column + 16 * v), -x->a_zero);
+    for (size_t r = 0; r < rows; r++) acc_i32x16[r][v] = times_i32(load_i32(x->w_sum + column + 16 * v), -x->a_zero);
   const uint8_t *a = x->a + row * x->lda;
   for (size_t k = 0; k < x->k; k += 4, w += 64 * VECTORS) {
     __builtin_prefetch(ahead + 16 * k, 0, 2);
     __m512i panel[VECTORS];
 #pragma clang loop unroll(full)
-    for (size_t v = 0; v < vectors; v++)
-      panel[v] = _mm512_load_si512(w + 64 * v);
+    for (size_t v = 0; v < vectors; v++) panel[v] = _mm512_load_si512(w + 64 * v);
 #pragma clang loop unroll(full)
     for (size_t r = 0; r < rows; r++) {
       int32_t four;
       memcpy(&four, a + r * x->lda + k, 4);
       const __m512i one = _mm512_set1_epi32(four);
 #pragma clang loop unroll(full)
-      for (size_t v = 0; v < vectors; v++)
-        acc_i32x16[r][v] = _mm512_dpbusd_epi32(acc_i32x16[r][v], one, panel[v]);
+      for (size_t v = 0; v < vectors; v++) acc_i32x16[r][v] = _mm512_dpbusd_epi32(acc_i32x16[r][v], one, panel[v]);
     }
   }
 #pragma clang loop unroll(full)
   for (size_t r = 0; r < rows; r++)
 #pragma clang loop unroll(full)
-    for (size_t v = 0; v < vectors; v++)
-      out[r][v] = _mm512_cvtepi32_ps(acc_i32x16[r][v]);
+    for (size_t v = 0; v < vectors; v++) out[r][v] = _mm512_cvtepi32_ps(acc_i32x16[r][v]);
 }
 
 // Sixty-four values clamped to [0, 255], rounded half to even and stored as u8. Packing clamps, but for what is beyond i32.
@@ -107,9 +96,7 @@ static inline void store_panel(uint8_t *p, const f32x16 *q) {
 enum { PEAK_MACS = 64 };
 typedef __m512i i8r;
 static inline i8r peak_splat(int8_t x) { return _mm512_set1_epi8(x); }
-static inline i8r peak_step(i8r sum, i8r a, i8r b) {
-  return _mm512_dpbusd_epi32(sum, a, b);
-}
+static inline i8r peak_step(i8r sum, i8r a, i8r b) { return _mm512_dpbusd_epi32(sum, a, b); }
 
 #include "../kernels/all.h"
 #pragma clang attribute pop

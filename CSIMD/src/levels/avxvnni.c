@@ -36,13 +36,11 @@ static inline i32x16 quads_add(i32x16 acc, quads x, size_t taps, const char *w) 
 }
 static inline void quad_put(char *w, size_t c, size_t b, int8_t code) { w[4 * c + b] = code; }
 
-static inline __attribute__((always_inline)) void tile_u8(size_t rows, size_t vectors, const csimd_product_u8 *x,
-                                                          size_t row, size_t column, const int8_t *w, const char *ahead,
-                                                          f32x16 out[][VECTORS]) {
+static inline __attribute__((always_inline)) void tile_u8(size_t rows, size_t vectors, const csimd_product_u8 *x, size_t row, size_t column,
+                                                          const int8_t *w, const char *ahead, f32x16 out[][VECTORS]) {
   i32x16 acc[ROWS];
 #pragma clang loop unroll(full)
-  for (size_t r = 0; r < rows; r++)
-    acc[r] = times_i32(load_i32(x->w_sum + column), -x->a_zero);
+  for (size_t r = 0; r < rows; r++) acc[r] = times_i32(load_i32(x->w_sum + column), -x->a_zero);
   const uint8_t *a = x->a + row * x->lda;
   for (size_t k = 0; k < x->k; k += 4, w += 64) {
     __builtin_prefetch(ahead + 16 * k, 0, 2);
@@ -57,8 +55,7 @@ static inline __attribute__((always_inline)) void tile_u8(size_t rows, size_t ve
     }
   }
 #pragma clang loop unroll(full)
-  for (size_t r = 0; r < rows; r++)
-    out[r][0] = to_f32(acc[r]);
+  for (size_t r = 0; r < rows; r++) out[r][0] = to_f32(acc[r]);
 }
 
 enum { MOST_ROWS = ROWS };
@@ -68,9 +65,7 @@ static inline void store_panel(uint8_t *p, const f32x16 *q) { store_u8(p, q[0]);
 enum { PEAK_MACS = 32 };
 typedef __m256i i8r;
 static inline i8r peak_splat(int8_t x) { return _mm256_set1_epi8(x); }
-static inline i8r peak_step(i8r sum, i8r a, i8r b) {
-  return _mm256_dpbusd_avx_epi32(sum, a, b);
-}
+static inline i8r peak_step(i8r sum, i8r a, i8r b) { return _mm256_dpbusd_avx_epi32(sum, a, b); }
 
 #include "../kernels/all.h"
 #pragma clang attribute pop

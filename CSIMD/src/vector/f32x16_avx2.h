@@ -20,24 +20,12 @@ static inline void store_n(float *p, f32x16 v, size_t n) {
   memcpy(p, lanes, n * sizeof(float));
 }
 static inline f32x16 splat(float x) { return (f32x16){_mm256_set1_ps(x), _mm256_set1_ps(x)}; }
-static inline f32x16 add(f32x16 a, f32x16 b) {
-  return (f32x16){_mm256_add_ps(a.low, b.low), _mm256_add_ps(a.high, b.high)};
-}
-static inline f32x16 sub(f32x16 a, f32x16 b) {
-  return (f32x16){_mm256_sub_ps(a.low, b.low), _mm256_sub_ps(a.high, b.high)};
-}
-static inline f32x16 mul(f32x16 a, f32x16 b) {
-  return (f32x16){_mm256_mul_ps(a.low, b.low), _mm256_mul_ps(a.high, b.high)};
-}
-static inline f32x16 quotient(f32x16 a, f32x16 b) {
-  return (f32x16){_mm256_div_ps(a.low, b.low), _mm256_div_ps(a.high, b.high)};
-}
-static inline f32x16 smaller(f32x16 a, f32x16 b) {
-  return (f32x16){_mm256_min_ps(a.low, b.low), _mm256_min_ps(a.high, b.high)};
-}
-static inline f32x16 larger(f32x16 a, f32x16 b) {
-  return (f32x16){_mm256_max_ps(a.low, b.low), _mm256_max_ps(a.high, b.high)};
-}
+static inline f32x16 add(f32x16 a, f32x16 b) { return (f32x16){_mm256_add_ps(a.low, b.low), _mm256_add_ps(a.high, b.high)}; }
+static inline f32x16 sub(f32x16 a, f32x16 b) { return (f32x16){_mm256_sub_ps(a.low, b.low), _mm256_sub_ps(a.high, b.high)}; }
+static inline f32x16 mul(f32x16 a, f32x16 b) { return (f32x16){_mm256_mul_ps(a.low, b.low), _mm256_mul_ps(a.high, b.high)}; }
+static inline f32x16 quotient(f32x16 a, f32x16 b) { return (f32x16){_mm256_div_ps(a.low, b.low), _mm256_div_ps(a.high, b.high)}; }
+static inline f32x16 smaller(f32x16 a, f32x16 b) { return (f32x16){_mm256_min_ps(a.low, b.low), _mm256_min_ps(a.high, b.high)}; }
+static inline f32x16 larger(f32x16 a, f32x16 b) { return (f32x16){_mm256_max_ps(a.low, b.low), _mm256_max_ps(a.high, b.high)}; }
 static inline f32x16 magnitude(f32x16 a) {
   const __m256 sign = _mm256_set1_ps(-0.0f);
   return (f32x16){_mm256_andnot_ps(sign, a.low), _mm256_andnot_ps(sign, a.high)};
@@ -49,8 +37,7 @@ static inline f32x16 fused(f32x16 a, f32x16 b, f32x16 c) {
 static inline f32x16 fill_from(f32x16 v, size_t n, float x) {
   float lanes[16];
   store(lanes, v);
-  for (; n < 16; n++)
-    lanes[n] = x;
+  for (; n < 16; n++) lanes[n] = x;
   return load(lanes);
 }
 static inline __m256 power_of_two_8(__m256 n) {
@@ -90,8 +77,7 @@ static inline i32x16 times_i32(i32x16 a, int32_t b) {
   return (i32x16){_mm256_mullo_epi32(a.low, by), _mm256_mullo_epi32(a.high, by)};
 }
 static inline i32x16 widen_u8(const uint8_t *p) {
-  return (i32x16){_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p)),
-                  _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(p + 8)))};
+  return (i32x16){_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p)), _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(p + 8)))};
 }
 static inline i32x16 widen_u8_n(const uint8_t *p, size_t n) {
   uint8_t lanes[16] = {0};
@@ -102,8 +88,7 @@ static inline f32x16 to_f32(i32x16 v) { return (f32x16){_mm256_cvtepi32_ps(v.low
 static inline f32x16 from_u8_n(const uint8_t *p, size_t n) { return to_f32(widen_u8_n(p, n)); }
 
 static inline __m128i load_u8_n(const uint8_t *p, size_t n) {
-  if (n == 16)
-    return _mm_loadu_si128((const __m128i *)p);
+  if (n == 16) return _mm_loadu_si128((const __m128i *)p);
   uint8_t lanes[16] = {0};
   memcpy(lanes, p, n);
   return _mm_loadu_si128((const __m128i *)lanes);

@@ -44,19 +44,13 @@ static inline f32x16 gelu(f32x16 x) {
 }
 
 // x / (1 + exp(-1.702 x))
-static inline f32x16 quickgelu(f32x16 x) {
-  return quotient(x, add(splat(1.0f), exponential(mul(x, splat(-1.702f)))));
-}
+static inline f32x16 quickgelu(f32x16 x) { return quotient(x, add(splat(1.0f), exponential(mul(x, splat(-1.702f))))); }
 
 static inline f32x16 activated(f32x16 x, csimd_activation activation) {
   switch (activation) {
-  case csimd_activation_gelu:
-    return gelu(x);
-  case csimd_activation_quickgelu:
-    return quickgelu(x);
-  case csimd_activation_relu6:
-    return smaller(larger(x, splat(0)), splat(6));
-  default:
-    return x;
+  case csimd_activation_gelu: return gelu(x);
+  case csimd_activation_quickgelu: return quickgelu(x);
+  case csimd_activation_relu6: return smaller(larger(x, splat(0)), splat(6));
+  default: return x;
   }
 }

@@ -46,9 +46,9 @@ typedef struct cgdal_band {
   int type, color;
   int has_nodata;
   double nodata, scale, offset;
-  int has_mask;      // a mask of the dataset's own, which is neither nodata nor a band of alpha
-  int bits;          // of a value, where fewer are used than the type has; 0 where not said
-  char name[100];    // its description
+  int has_mask;   // a mask of the dataset's own, which is neither nodata nor a band of alpha
+  int bits;       // of a value, where fewer are used than the type has; 0 where not said
+  char name[100]; // its description
 } cgdal_band;
 
 /// band: from 1.
@@ -57,8 +57,7 @@ cgdal_band cgdal_band_of(cgdal dataset, int band);
 int cgdal_palette(cgdal dataset, int band, uint8_t *rgba, int most);
 
 /// Reads a window of some bands, interleaved: type[height, width, count].
-int cgdal_read(cgdal dataset, const int *bands, int count, int x, int y, int width, int height, int type, void *out,
-               char message[CGDAL_MESSAGE]);
+int cgdal_read(cgdal dataset, const int *bands, int count, int x, int y, int width, int height, int type, void *out, char message[CGDAL_MESSAGE]);
 /// Reads a window of the dataset's mask: u8[height, width], 0 where there is nothing.
 int cgdal_read_mask(cgdal dataset, int x, int y, int width, int height, uint8_t *out, char message[CGDAL_MESSAGE]);
 
@@ -78,11 +77,10 @@ void cgdal_locate(cgdal_locator locator, int count, double *x, double *y, int *o
 
 /// Visits elements and attributes of an XML text, as libgdal itself reads it.
 /// element: the innermost element; attribute: NULL for the element's text.
-int cgdal_visit_xml(const char *text, void (*visit)(const char *element, const char *attribute, const char *value, void *context),
-                    void *context);
+int cgdal_visit_xml(const char *text, void (*visit)(const char *element, const char *attribute, const char *value, void *context), void *context);
 
 /// Writes a raster: type[bands, height, width] of CGDAL_U8, CGDAL_U16 or CGDAL_F32.
 /// driver: "GTiff" or "COG"; options: "TILED=YES" and the like with spaces between; like: a dataset whose reference system is taken, or
 /// NULL for that of `epsg`, or none at 0.
-int cgdal_write(const char *path, const char *driver, const char *options, int width, int height, int bands, int type,
-                const void *values, const double *transform, cgdal like, int epsg, char message[CGDAL_MESSAGE]);
+int cgdal_write(const char *path, const char *driver, const char *options, int width, int height, int bands, int type, const void *values,
+                const double *transform, cgdal like, int epsg, char message[CGDAL_MESSAGE]);

@@ -40,28 +40,27 @@ typedef enum cimage_filter { CIMAGE_BICUBIC, CIMAGE_BILINEAR } cimage_filter;
 
 /// Antialiased resize (the filter is stretched by the reduction), columns and then rows, each rounded to u8: what Pillow
 /// computes. rgb: u8[height, width, 3]; out: u8[out_height, out_width, 3].
-int cimage_resize(const uint8_t *rgb, uint32_t width, uint32_t height, uint8_t *out, uint32_t out_width,
-                  uint32_t out_height, cimage_filter filter);
+int cimage_resize(const uint8_t *rgb, uint32_t width, uint32_t height, uint8_t *out, uint32_t out_width, uint32_t out_height, cimage_filter filter);
 
 typedef enum cimage_values { CIMAGE_U8, CIMAGE_U16, CIMAGE_F32 } cimage_values;
 
 /// How the values of a pixel become R, G, B and whether there is anything.
 typedef struct cimage_tones {
   cimage_values type;
-  int planes;           // values of a pixel, interleaved
-  int plane[3];         // which of them R, G and B come from
-  int alpha;            // the plane whose 0 means nothing, or -1
-  float low[3], gain[3]; // of f32: (value - low) * gain, cut to 0...255
-  int has_nodata;       // a pixel is nothing where all three are nodata; f32 also where one is no number
+  int planes;              // values of a pixel, interleaved
+  int plane[3];            // which of them R, G and B come from
+  int alpha;               // the plane whose 0 means nothing, or -1
+  float low[3], gain[3];   // of f32: (value - low) * gain, cut to 0...255
+  int has_nodata;          // a pixel is nothing where all three are nodata; f32 also where one is no number
   uint32_t nodata_bits[3]; // of whole numbers
   float nodata[3];
 } cimage_tones;
 
-/// in: type[height, width, planes]; table: of whole numbers, u8[3, 256] or u8[3, 65536], by the bits of a value; mask: u8[height, width], 0 where there is nothing, or NULL.
-/// out: rows of u8[columns, 4], `stride` bytes apart, each pixel the mean of what there is in factor x factor of the input, and the
-/// share of it, 0 to 255. Cells at the right and the bottom may be smaller. sums: room for 4 * columns of u32.
-void cimage_tone(const void *in, uint32_t width, uint32_t height, const uint8_t *mask, const cimage_tones *tones,
-                 const uint8_t *table, uint32_t factor, uint8_t *out, size_t stride, uint32_t *sums);
+/// in: type[height, width, planes]; table: of whole numbers, u8[3, 256] or u8[3, 65536], by the bits of a value; mask: u8[height, width], 0 where
+/// there is nothing, or NULL. out: rows of u8[columns, 4], `stride` bytes apart, each pixel the mean of what there is in factor x factor of the
+/// input, and the share of it, 0 to 255. Cells at the right and the bottom may be smaller. sums: room for 4 * columns of u32.
+void cimage_tone(const void *in, uint32_t width, uint32_t height, const uint8_t *mask, const cimage_tones *tones, const uint8_t *table,
+                 uint32_t factor, uint8_t *out, size_t stride, uint32_t *sums);
 
 /// Cuts a picture of at least one pixel out of what cimage_tone wrote: u8[height, width, 3], where there is nothing the mean of the
 /// rest. mean: is given that, u8[3], or is NULL. Returns what share there is: 255 for every whole pixel.

@@ -66,7 +66,10 @@ function card(result, words) {
     element('div', {className: 'acts'}, more, less, open));
   const pick = element('input', {type: 'checkbox', className: 'pick', checked: picked.has(result.id)});
   pick.setAttribute('aria-label', 'Select result ' + result.rank);
-  pick.addEventListener('change', () => { pick.checked ? picked.add(result.id) : picked.delete(result.id); count(); });
+  pick.addEventListener('change', () => {
+    if (pick.checked) picked.add(result.id); else picked.delete(result.id);
+    count();
+  });
   box.append(pick);
   const item = element('li', {}, element('figure', {}, box, caption));
   item.dataset.id = result.id;
@@ -311,7 +314,6 @@ async function search() {
     view = {zoom: 1, x: 0, y: 0};
     fill(answer.results, body.text ? words : '');
     $('more').hidden = answer.results.length < most || most >= 1000;
-    const took = answer.encode_ms + answer.recall_ms + answer.rerank_ms;
     say(answer.results.length === 0 ? 'Nothing fits; try other words or a wider filter.' :
       `${answer.results.length} result${answer.results.length === 1 ? '' : 's'} · words ${answer.encode_ms.toFixed(1)} ms, recall ${answer.recall_ms.toFixed(1)} ms, rerank ${answer.rerank_ms.toFixed(1)} ms · ${Math.round(performance.now() - began)} ms here`);
   } catch (error) { if (mine === run) { say(error.message, true); fill([], ''); } }
