@@ -21,6 +21,9 @@ func served(_ product: String, _ package: String, _ trait: String = "Serve") -> 
   .product(name: product, package: package, condition: .when(traits: [trait]))
 }
 
+/// Where every pixel or product is touched, debug builds are optimised too: their tests would take minutes.
+let optimised = settings + [.unsafeFlags(["-O"], .when(configuration: .debug))]
+
 let package = Package(
   name: "FastThenFine",
   products: [
@@ -43,8 +46,7 @@ let package = Package(
     .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
   ] + documentation,
   targets: [
-    // C intrinsics kernels and the OpenMP drivers. Unsafe flags: -fopenmp, and here and in Kernels optimisation of debug builds too, whose
-    // tests would take minutes.
+    // C intrinsics kernels and the OpenMP drivers. Unsafe flags: -fopenmp, and optimisation of debug builds too.
     .target(
       name: "CSIMD", path: "CSIMD", exclude: ["README.md"],
       cSettings: [.unsafeFlags(["-fopenmp"]), .unsafeFlags(["-O2"], .when(configuration: .debug))], linkerSettings: [.linkedLibrary("omp5")]),
@@ -52,7 +54,7 @@ let package = Package(
     .target(name: "Files", swiftSettings: settings),
     .target(
       name: "Kernels", dependencies: ["CSIMD"],
-      swiftSettings: settings + [.unsafeFlags(["-O"], .when(configuration: .debug))]),
+      swiftSettings: optimised),
     .target(name: "Tokenization", swiftSettings: settings),
     .target(name: "Weights", dependencies: ["Files", "Kernels", "Tokenization"], swiftSettings: settings),
     // libjpeg-turbo and libpng behind functions that never longjmp into Swift.
@@ -89,7 +91,7 @@ let package = Package(
         served("HTTPTypes", "swift-http-types"), served("Logging", "swift-log"), served("CoreMetrics", "swift-metrics"),
         served("NIOCore", "swift-nio"), served("ServiceLifecycle", "swift-service-lifecycle"),
       ], resources: [.embedInCode("Page")], swiftSettings: settings),
-    .target(name: "Demo", dependencies: ["Imaging", "Kernels", "Scenes"], swiftSettings: settings),
+    .target(name: "Demo", dependencies: ["Imaging", "Kernels", "Scenes"], swiftSettings: optimised),
     .target(
       name: "Profiling", dependencies: ["FastThenFine"], path: "Profiling", exclude: ["load.py", "peer.py", "rerank.py"],
       swiftSettings: settings),

@@ -19,6 +19,8 @@ package struct Calibration {
 
   /// Images that the errors of weights are weighed on, at most.
   private static let weighed = 128
+  /// Of them, those whose activations are in memory at once: some 40 MB each.
+  private static let batch = 8
 
   /// - Throws: where the activations overflow, as those of damaged weights do, or a weight cannot be read.
   package init(
@@ -53,10 +55,12 @@ package struct Calibration {
     var inputs = ConvolutionInputs(vision, source)
     let some = images.everyFew(Self.weighed)
     progress(.begins("images to weigh errors", some.count))
-    for pixels in some {
-      let probe = ImageProbe(output: { ranges[$0]?.add($1) }, input: { inputs.add($0, $1, rows: $2, with: engine.kernels) })
-      _ = engine.images.encode(pixels, with: engine.kernels, probe: probe)
-      progress(.done(1))
+    for first in stride(from: 0, to: some.count, by: Self.batch) {
+      let batch = some[first..<min(first + Self.batch, some.count)]
+      for image in inputs.seen(of: Array(batch), engine) {
+        for (name, values) in image.outputs { ranges[name]?.add(values) }
+      }
+      progress(.done(batch.count))
     }
     progress(.ends)
     activations = ranges.mapValues(\.scale)
@@ -140,17 +144,54 @@ private struct ConvolutionInputs {
 
   init(_ vision: EfficientNetLiteConfig, _ source: SourceModel) { (shapes, self.source) = (BlockShape.all(vision), source) }
 
-  mutating func add(_ name: String, _ input: AlignedBuffer<Float>, rows: Int, with kernels: KernelSet) {
-    guard name.hasSuffix(".depthwise") else {
-      let moments = layers[name] ?? SecondMoments(columns: source.tensors["\(name).weight"]!.shape.dropFirst().reduce(1, *))
-      layers[name] = moments
-      return moments.add(input, rows: rows, with: kernels)
+  /// What one image is on its way through the tower.
+  struct Seen: Sendable {
+    /// Of every layer, f32[rows, columns].
+    var inputs: [String: (values: AlignedBuffer<Float>, rows: Int)] = [:]
+    /// Of every block.
+    var outputs: [(String, [Float])] = []
+  }
+
+  /// Encodes images side by side, one a thread, and then adds them to the layers side by side, each layer's in the order of the images:
+  /// the sums do not depend on the number of threads.
+  mutating func seen(of images: [AlignedBuffer<UInt8>], _ engine: Engine) -> [Seen] {
+    let (kernels, single, source, shapes) = (engine.kernels, engine.kernels.singleThreaded, source, shapes)
+    let all = kernels.parallelMap(images.count) { i in
+      var seen = Seen()
+      let probe = ImageProbe(
+        output: { seen.outputs.append(($0, $1)) },
+        input: { name, input, rows in
+          let count = rows * Self.columns(of: name, source, shapes)
+          seen.inputs[name] = (AlignedBuffer(copying: input.span.extracting(0..<count)), rows)
+        })
+      _ = engine.images.encode(images[i], with: single, probe: probe)
+      return seen
     }
-    let shape = shapes[Int(name.split(separator: ".")[2])!]
-    let moments =
-      depthwise[name] ?? TapMoments(channels: shape.inside, kernel: shape.block.kernel, stride: shape.block.stride)
-    depthwise[name] = moments
-    moments.add(input, side: shape.side, with: kernels)
+    for name in all.first.map({ Array($0.inputs.keys) }) ?? [] where layers[name] == nil && depthwise[name] == nil {
+      if let shape = Self.depthwiseShape(of: name, shapes) {
+        depthwise[name] = TapMoments(channels: shape.inside, kernel: shape.block.kernel, stride: shape.block.stride)
+      } else {
+        layers[name] = SecondMoments(columns: Self.columns(of: name, source, shapes))
+      }
+    }
+    let (names, layers, depthwise) = (names, layers, depthwise)
+    kernels.parallelFor(names.count) { k in
+      let name = names[k]
+      for seen in all {
+        let (values, rows) = seen.inputs[name]!
+        layers[name]?.add(values, rows: rows, with: single)
+        depthwise[name]?.add(values, side: Self.depthwiseShape(of: name, shapes)!.side, with: single)
+      }
+    }
+    return all
+  }
+
+  private static func depthwiseShape(of name: String, _ shapes: [BlockShape]) -> BlockShape? {
+    name.hasSuffix(".depthwise") ? shapes[Int(name.split(separator: ".")[2])!] : nil
+  }
+
+  private static func columns(of name: String, _ source: SourceModel, _ shapes: [BlockShape]) -> Int {
+    depthwiseShape(of: name, shapes)?.inside ?? source.tensors["\(name).weight"]!.shape.dropFirst().reduce(1, *)
   }
 
   func rounded(

@@ -59,9 +59,10 @@ final class ActivationHistograms {
   private func add(_ name: String, _ input: AlignedBuffer<Float>, _ rows: Int, _ count: Int) {
     let bins = Self.bins
     var histogram = channels.removeValue(forKey: name) ?? [UInt32](repeating: 0, count: count * bins)
+    let values = input.span
     for row in 0..<rows {
       for c in 0..<count {
-        let bin = Int((max(input[row * count + c], 0) / 6).squareRoot() * Float(bins))
+        let bin = Int((max(values[row * count + c], 0) / 6).squareRoot() * Float(bins))
         histogram[c * bins + min(bin, bins - 1)] += 1
       }
     }

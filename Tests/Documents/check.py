@@ -11,7 +11,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 
 ftf, work = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
 root = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
@@ -77,10 +76,19 @@ def run(line):
 
 def serve(line, environment):
     process = subprocess.Popen(["bash", "-c", f"exec {line} --listen 127.0.0.1:0"], cwd=work, env=environment, stderr=subprocess.PIPE, text=True)
-    first = process.stderr.readline()
+    said = awaited(process)
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=60)
-    return "" if "serving" in first else first
+    return "" if "serving" in said else said
+
+
+def awaited(process):
+    """What a service says until it serves, or ends."""
+    said = ""
+    for line in process.stderr:
+        said += line
+        if "serving" in line: break
+    return said
 
 
 prepare()
@@ -90,8 +98,7 @@ for page, line in asked:
     if line.startswith("curl") and server is None:
         server = subprocess.Popen([ftf, "serve", f"{work}/archive.ftfindex", f"{work}/scenes.ftfindex", "--listen", f"127.0.0.1:{port}"], cwd=work,
                                   env={**os.environ, "FTF_MODEL": f"{root}/Models/ftf-small.ftf"}, stderr=subprocess.PIPE, text=True)
-        server.stderr.readline()
-        time.sleep(0.2)
+        awaited(server)
     reason = run(line)
     if reason: print(f"{page}: {line}\n  {reason.strip()}", file=sys.stderr)
     wrong += bool(reason)

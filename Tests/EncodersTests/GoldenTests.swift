@@ -90,15 +90,16 @@ import Weights
     }
   }
 
-  /// What int8 costs a vector, as measured on this model: cosines above 0.98. A wrong layer gives far less.
+  /// What int8 costs a vector, as measured on this model, whose bits are the same everywhere: 0.9946, 0.9735 and 0.9997 at the least.
   @Test func vectorsStayNearThoseOfTheWeightsInFloat() throws {
     let engine = try engine(.best)
     let images = try images(engine, goldens.lists.images.count)
     let (g, p) = (images.flatMap(\.global), images.flatMap(\.patches))
     let t = engine.encode(texts: Array(goldens.lists.sentences.prefix(4))).flatMap(\.sentence)
-    #expect(distance(g, try goldens.floats("g"), width: engine.dimension).cosine > 0.98)
-    #expect(distance(p, try goldens.floats("P"), width: engine.dimension).cosine > 0.9)
-    #expect(distance(t, try goldens.floats("t"), width: engine.dimension).cosine > 0.99)
+    for (name, values, least) in [("g", g, 0.994 as Float), ("P", p, 0.97), ("t", t, 0.9995)] {
+      let cosine = distance(values, try goldens.floats(name), width: engine.dimension).cosine
+      #expect(cosine > least, "\(name): \(cosine)")
+    }
   }
 
   @Test func tokensOfHardStringsMatchTransformers() throws {
