@@ -86,19 +86,19 @@ let package = Package(
     .target(
       name: "Service",
       dependencies: [
-        "FastThenFine", "Files", "Interchange", served("Hummingbird", "hummingbird"), served("HummingbirdCore", "hummingbird"),
+        "FastThenFine", "Files", "Geography", "Interchange", served("Hummingbird", "hummingbird"), served("HummingbirdCore", "hummingbird"),
         served("HummingbirdTLS", "hummingbird", "TLS"), served("NIOSSL", "swift-nio-ssl", "TLS"),
         served("HTTPTypes", "swift-http-types"), served("Logging", "swift-log"), served("CoreMetrics", "swift-metrics"),
         served("NIOCore", "swift-nio"), served("ServiceLifecycle", "swift-service-lifecycle"),
       ], resources: [.embedInCode("Page")], swiftSettings: settings),
     .target(name: "Demo", dependencies: ["Imaging", "Kernels", "Scenes"], swiftSettings: optimised),
     .target(
-      name: "Profiling", dependencies: ["FastThenFine"], path: "Profiling", exclude: ["load.py", "peer.py", "rerank.py"],
+      name: "Profiling", dependencies: ["FastThenFine"], path: "Profiling", exclude: ["first-minutes.sh", "load.py", "peer.py", "rerank.py"],
       swiftSettings: settings),
     .executableTarget(
       name: "ftf",
       dependencies: [
-        "CImage", "Demo", "FastThenFine", "Files", "Interchange", "Profiling", "Service",
+        "CImage", "Demo", "FastThenFine", "Files", "Geography", "Interchange", "Profiling", "Service",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: settings),

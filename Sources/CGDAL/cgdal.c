@@ -203,6 +203,8 @@ cgdal_band cgdal_band_of(cgdal dataset, int number) {
   found.has_mask = !(flags & (all_valid | alpha | nodata));
   const char *bits = GDALGetMetadataItem(band, "NBITS", "IMAGE_STRUCTURE");
   found.bits = bits ? atoi(bits) : 0;
+  const char *pixels = GDALGetMetadataItem(band, "PIXELTYPE", "IMAGE_STRUCTURE");
+  found.is_signed_byte = pixels && strcmp(pixels, "SIGNEDBYTE") == 0;
   snprintf(found.name, sizeof found.name, "%s", GDALGetDescription(band));
   return found;
 }
@@ -217,7 +219,7 @@ int cgdal_palette(cgdal dataset, int band, uint8_t *rgba, int most) {
   return count;
 }
 
-static int size_of_type(int type) { return type == CGDAL_U8 ? 1 : type == CGDAL_F32 ? 4 : 2; }
+static int size_of_type(int type) { return type == CGDAL_U8 ? 1 : type == CGDAL_F32 ? 4 : type == CGDAL_F64 ? 8 : 2; }
 
 int cgdal_read(cgdal dataset, const int *bands, int count, int x, int y, int width, int height, int type, void *out, char message[CGDAL_MESSAGE]) {
   const int64_t size = size_of_type(type);

@@ -7,21 +7,96 @@ static uint32_t read(const uint8_t *p, int bytes, int little) {
   return value;
 }
 
+// The value of an entry of a directory: a SHORT, or a LONG as some write it.
+static int orientation_of(const uint8_t *entry, size_t value_at, int little) {
+  const uint32_t type = read(entry + 2, 2, little);
+  const uint32_t value = type == 3   ? read(entry + value_at, 2, little)
+                         : type == 4 ? read(entry + value_at, 4, little)
+                         : type == 1 ? entry[value_at]
+                                     : 0;
+  return value >= 1 && value <= 8 ? (int)value : 0;
+}
+
+// Of a directory whose first entry is at `at`: the tag 0x0112 of `count` entries of `size_of_entry` bytes.
+static int find_in(const uint8_t *data, size_t size, size_t at, uint64_t count, size_t size_of_entry, size_t value_at, int little) {
+  for (uint64_t i = 0; i < count && size_of_entry <= size - at; i++, at += size_of_entry)
+    if (read(data + at, 2, little) == 0x0112) return orientation_of(data + at, value_at, little);
+  return 0;
+}
+
 int cimage_orientation(const uint8_t *tiff, size_t size) {
-  if (size < 8 || tiff[0] != tiff[1] || (tiff[0] != 'I' && tiff[0] != 'M')) return 0;
+  if (size < 16 || tiff[0] != tiff[1] || (tiff[0] != 'I' && tiff[0] != 'M')) return 0;
   const int little = tiff[0] == 'I';
+  if (read(tiff + 2, 2, little) == 43) {
+    // BigTIFF: everything has eight bytes.
+    const uint64_t low = read(tiff + (little ? 8 : 12), 4, little), high = read(tiff + (little ? 12 : 8), 4, little);
+    const uint64_t directory = high << 32 | low;
+    if (directory > size || size - directory < 8) return 0;
+    const uint64_t count = read(tiff + directory + (little ? 0 : 4), 4, little);
+    return find_in(tiff, size, (size_t)directory + 8, count, 20, 12, little);
+  }
   const uint32_t directory = read(tiff + 4, 4, little);
   if (directory > size || size - directory < 2) return 0;
-  const uint32_t count = read(tiff + directory, 2, little);
-  for (uint32_t i = 0; i < count; i++) {
-    const size_t at = (size_t)directory + 2 + 12 * (size_t)i;
-    if (at + 12 > size) return 0;
-    if (read(tiff + at, 2, little) == 0x0112) {
-      const uint32_t value = read(tiff + at + 8, 2, little);
-      return value >= 1 && value <= 8 ? (int)value : 0;
+  return find_in(tiff, size, (size_t)directory + 2, read(tiff + directory, 2, little), 12, 8, little);
+}
+
+// EXIF as JPEG and some writers of WebP have it begins with its name.
+static int exif_orientation(const uint8_t *block, size_t size) {
+  static const char name[6] = "Exif\0";
+  const int is_named = size > sizeof name && memcmp(block, name, sizeof name) == 0;
+  return is_named ? cimage_orientation(block + sizeof name, size - sizeof name) : cimage_orientation(block, size);
+}
+
+static int of_jpeg(const uint8_t *data, size_t size) {
+  static const char xmp[29] = "http://ns.adobe.com/xap/1.0/";
+  int said = 0;
+  for (size_t at = 2; size - at >= 4 && data[at] == 0xff;) {
+    const uint8_t marker = data[at + 1];
+    if (marker == 0xff) {
+      at++;
+      continue;
     }
+    // The picture itself: nothing is said behind it.
+    if (marker == 0xda || marker == 0xd9) break;
+    const size_t length = read(data + at + 2, 2, 0);
+    if (length < 2 || length + 2 > size - at) break;
+    const uint8_t *block = data + at + 4;
+    if (marker == 0xe1 && length > 8 && memcmp(block, "Exif\0", 6) == 0) {
+      const int found = exif_orientation(block, length - 2);
+      if (found) return found;
+    } else if (marker == 0xe1 && length - 2 > sizeof xmp && memcmp(block, xmp, sizeof xmp) == 0 && !said) {
+      said = cimage_xmp_orientation(block + sizeof xmp, length - 2 - sizeof xmp);
+    }
+    at += length + 2;
   }
-  return 0;
+  return said;
+}
+
+// Chunks with a name and a length: WebP's, name first, padded to two bytes, and PNG's, length first, with a checksum behind.
+static int of_chunks(const uint8_t *data, size_t size, size_t at, int is_webp) {
+  int said = 0;
+  while (at <= size && size - at >= 8) {
+    const uint8_t *name = data + at + (is_webp ? 0 : 4);
+    const size_t length = read(data + at + (is_webp ? 4 : 0), 4, is_webp), start = at + 8;
+    if (length > size - start) break;
+    if (memcmp(name, is_webp ? "EXIF" : "eXIf", 4) == 0) {
+      const int found = exif_orientation(data + start, length);
+      if (found) return found;
+    } else if (memcmp(name, is_webp ? "XMP " : "iTXt", 4) == 0 && !said) {
+      said = cimage_xmp_orientation(data + start, length);
+    }
+    at = start + length + (is_webp ? length & 1 : 4);
+  }
+  return said;
+}
+
+int cimage_file_orientation(const uint8_t *data, size_t size) {
+  int found = 0;
+  if (size >= 16 && (memcmp(data, "II", 2) == 0 || memcmp(data, "MM", 2) == 0)) found = cimage_orientation(data, size);
+  if (size >= 16 && data[0] == 0xff && data[1] == 0xd8) found = of_jpeg(data, size);
+  if (size >= 16 && memcmp(data, "RIFF", 4) == 0 && memcmp(data + 8, "WEBP", 4) == 0) found = of_chunks(data, size, 12, 1);
+  if (size >= 16 && memcmp(data, "\x89PNG\r\n\x1a\n", 8) == 0) found = of_chunks(data, size, 8, 0);
+  return found ? found : 1;
 }
 
 int cimage_xmp_orientation(const uint8_t *xmp, size_t size) {

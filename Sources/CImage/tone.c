@@ -3,19 +3,44 @@
 #include <math.h>
 #include <string.h>
 
+// Of which channels the value is nodata: whether the pixel is nothing.
+static inline int is_nothing(const cimage_tones *t, const int is_nodata[3]) {
+  int all = 1, any = 0;
+  for (int c = 0; c < 3; c++) {
+    if (!t->has_nodata[c]) continue;
+    if (is_nodata[c] && t->alone[c]) return 1;
+    all &= is_nodata[c];
+    any = 1;
+  }
+  return all & any;
+}
+
 // One pixel of whole numbers: whether there is anything, and its colours.
 static inline int whole(const cimage_tones *t, const uint8_t *table, const uint32_t v[3], uint32_t rgb[3], size_t entries) {
-  if (t->has_nodata && v[0] == t->nodata_bits[0] && v[1] == t->nodata_bits[1] && v[2] == t->nodata_bits[2]) return 0;
+  const int is_nodata[3] = {v[0] == t->nodata_bits[0], v[1] == t->nodata_bits[1], v[2] == t->nodata_bits[2]};
+  if (is_nothing(t, is_nodata)) return 0;
   for (int c = 0; c < 3; c++) rgb[c] = table[c * entries + v[c]];
   return 1;
 }
 
 static inline int real(const cimage_tones *t, const float v[3], uint32_t rgb[3]) {
-  if (isnan(v[0]) || isnan(v[1]) || isnan(v[2])) return 0;
-  if (t->has_nodata && v[0] == t->nodata[0] && v[1] == t->nodata[1] && v[2] == t->nodata[2]) return 0;
+  if (!isfinite(v[0]) || !isfinite(v[1]) || !isfinite(v[2])) return 0;
+  const int is_nodata[3] = {v[0] == (float)t->nodata[0], v[1] == (float)t->nodata[1], v[2] == (float)t->nodata[2]};
+  if (is_nothing(t, is_nodata)) return 0;
   for (int c = 0; c < 3; c++) {
-    const float x = (v[c] - t->low[c]) * t->gain[c];
+    const float x = (v[c] - (float)t->low[c]) * (float)t->gain[c];
     rgb[c] = x > 0 ? x < 255 ? (uint32_t)(x + 0.5f) : 255 : 0;
+  }
+  return 1;
+}
+
+static inline int real64(const cimage_tones *t, const double v[3], uint32_t rgb[3]) {
+  if (!isfinite(v[0]) || !isfinite(v[1]) || !isfinite(v[2])) return 0;
+  const int is_nodata[3] = {v[0] == t->nodata[0], v[1] == t->nodata[1], v[2] == t->nodata[2]};
+  if (is_nothing(t, is_nodata)) return 0;
+  for (int c = 0; c < 3; c++) {
+    const double x = (v[c] - t->low[c]) * t->gain[c];
+    rgb[c] = x > 0 ? x < 255 ? (uint32_t)(x + 0.5) : 255 : 0;
   }
   return 1;
 }
@@ -32,6 +57,11 @@ static inline int pixel(cimage_values type, const cimage_tones *t, const uint8_t
     const uint16_t *v = (const uint16_t *)in + p;
     const uint32_t values[3] = {v[t->plane[0]], v[t->plane[1]], v[t->plane[2]]};
     return (t->alpha < 0 || v[t->alpha]) && whole(t, table, values, rgb, 65536);
+  }
+  if (type == CIMAGE_F64) {
+    const double *v = (const double *)in + p;
+    const double values[3] = {v[t->plane[0]], v[t->plane[1]], v[t->plane[2]]};
+    return (t->alpha < 0 || v[t->alpha] > 0) && real64(t, values, rgb);
   }
   const float *v = (const float *)in + p;
   const float values[3] = {v[t->plane[0]], v[t->plane[1]], v[t->plane[2]]};
@@ -69,6 +99,7 @@ static inline void add_row(cimage_values type, const void *in, size_t start, uin
   case CIMAGE_U8: call(CIMAGE_U8); break;                                                                                                            \
   case CIMAGE_U16: call(CIMAGE_U16); break;                                                                                                          \
   case CIMAGE_F32: call(CIMAGE_F32); break;                                                                                                          \
+  case CIMAGE_F64: call(CIMAGE_F64); break;                                                                                                          \
   }
 
 void cimage_tone(const void *in, uint32_t width, uint32_t height, const uint8_t *mask, const cimage_tones *tones, const uint8_t *table,

@@ -35,7 +35,7 @@ extension Searcher {
   public func changes(
     _ sentence: String, between earlier: String, and later: String, top: Int = 10, cancellation: Cancellation = Cancellation()
   ) throws(FastThenFineError) -> [Change] {
-    guard let first = Datetime.microseconds(earlier), let second = Datetime.microseconds(later), first < second, target == .images, top >= 1 else {
+    guard let first = Instant(earlier)?.first, let second = Instant(later)?.first, first < second, target == .images, top >= 1 else {
       throw FastThenFineError(.badInput, "changes lie between two times, the earlier one first, such as 2023-06-01 and 2024-06-01")
     }
     let query = Query(.sentence(sentence), top: max(1, count), recallOnly: true, allWindows: true)
@@ -46,7 +46,7 @@ extension Searcher {
   private func changes(_ all: [Answer.Result], _ first: Int64, _ second: Int64, _ top: Int, _ cancellation: Cancellation) throws -> [Change] {
     var (before, after): ([Int64: (time: Int64, result: Answer.Result)], [Answer.Result]) = ([:], [])
     for result in all where result.geometry != nil {
-      guard let time = result.datetime.flatMap(Datetime.microseconds) else { continue }
+      guard let time = result.datetime.flatMap({ Instant($0)?.first }) else { continue }
       if abs(time - first) < abs(time - second) { before[result.id] = (time, result) } else { after.append(result) }
     }
     var pairs: [(difference: Float, before: Answer.Result, after: Answer.Result)] = []
@@ -67,18 +67,5 @@ extension Searcher {
       changes.append(Change(rank: changes.count + 1, difference: pair.difference, before: pair.before, after: pair.after))
     }
     return changes
-  }
-}
-
-/// Times as attributes have them.
-package enum Datetime {
-  /// Since 1970, of ISO 8601 with or without a time of day; nil for anything else.
-  package static func microseconds(_ text: String) -> Int64? {
-    let formatter = ISO8601DateFormatter()
-    for options: ISO8601DateFormatter.Options in [[.withInternetDateTime], [.withInternetDateTime, .withFractionalSeconds], [.withFullDate]] {
-      formatter.formatOptions = options
-      if let date = formatter.date(from: text) { return Int64((date.timeIntervalSince1970 * 1e6).rounded()) }
-    }
-    return nil
   }
 }

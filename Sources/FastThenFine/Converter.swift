@@ -22,6 +22,8 @@ public enum Converter {
     public var architecture: String?
     /// Side of the images to encode, where it is not that of the training.
     public var imageSize: Int?
+    /// Tensors (names, or beginnings of names) and keys of a config that nothing here computes and that may be left out all the same.
+    public var ignored: [String] = []
     /// What the patches of a vision transformer are made of; nil takes what the literature found to point at things.
     public var patches: PatchSource?
     /// Where the weights come from, in a sentence; it travels with the model.
@@ -53,7 +55,7 @@ public enum Converter {
 
     var source: SourceModel.Options {
       SourceModel.Options(
-        tokenizer: tokenizer, activation: activation, architecture: architecture, imageSize: imageSize)
+        tokenizer: tokenizer, activation: activation, architecture: architecture, imageSize: imageSize, ignored: ignored)
     }
   }
 

@@ -21,6 +21,8 @@ public struct FastThenFineError: Error, Sendable, Equatable, CustomStringConvert
     case unusableFile
     /// int8 of this model takes the ranges of its activations from images, and none were given.
     case needsCalibrationImages
+    /// A filter names an attribute that nothing in the index has.
+    case unknownAttribute
     /// A filter, level, option or other input that says nothing.
     case badInput
     /// The caller gave up, or its deadline passed.
@@ -51,6 +53,7 @@ public struct FastThenFineError: Error, Sendable, Equatable, CustomStringConvert
     case .otherModel: .otherModel
     case .locked: .locked
     case .unreadable, .unwritable: .unusableFile
+    case .unknownAttribute: .unknownAttribute
     case .badFilter: .badInput
     }
   }

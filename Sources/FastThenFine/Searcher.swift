@@ -82,6 +82,9 @@ public final class Searcher: Sendable {
     }
     let (segments, dead) = try catalog.segments(target.kind)
     var matching = try condition.map { try catalog.ids(matching: $0) }
+    if let condition, matching?.isEmpty == true, let unknown = try catalog.unknownAttribute(of: condition) {
+      throw IndexError.unknownAttribute(path: catalog.path, name: unknown.name, near: unknown.near)
+    }
     if let area = limits.area {
       let inside = try catalog.ids(in: area)
       matching = matching?.intersection(inside) ?? inside

@@ -21,6 +21,16 @@ package struct Place: Sendable, Hashable {
   package func shortDistance(to other: Place) -> Double {
     let radians = Double.pi / 180
     let (a, e2) = (6_378_137.0, 0.006_694_379_990_14)
+    // Near a pole meridians are no straight lines beside each other: the chord through space is as long as the way, for a short one.
+    if max(abs(lat), abs(other.lat)) > 85 {
+      func point(_ p: Place) -> SIMD3<Double> {
+        let n = a / (1 - e2 * pow(sin(p.lat * radians), 2)).squareRoot()
+        let across = n * cos(p.lat * radians)
+        return SIMD3(across * cos(p.lon * radians), across * sin(p.lon * radians), n * (1 - e2) * sin(p.lat * radians))
+      }
+      let chord = point(other) - point(self)
+      return (chord * chord).sum().squareRoot()
+    }
     let middle = (lat + other.lat) / 2 * radians
     let w = (1 - e2 * pow(sin(middle), 2)).squareRoot()
     var lon = other.lon - lon
@@ -94,19 +104,19 @@ package struct Geometry: Sendable, Hashable {
   /// over the shorter way, and what lies beyond 180 degrees is cut off there.
   package init?(around ring: [Place]) {
     guard ring.count >= 3 else { return nil }
-    var places = [ring[0]]
-    for place in ring.dropFirst() + [ring[0]] {
-      var next = place
-      next.lon += 360 * ((places.last!.lon - place.lon) / 360).rounded()
-      places.append(next)
+    let ring = Self.withPolesTwice(ring)
+    // A pole on an edge is no pole inside, whichever way around it the edge goes.
+    let hasPole = ring.contains { abs($0.lat) >= 90 }
+    var places = Self.followed(ring, turningEast: true)
+    if hasPole, places.last!.lon != places[0].lon {
+      let other = Self.followed(ring, turningEast: false)
+      if other.last!.lon == other[0].lon { places = other }
     }
     let turns = ((places.last!.lon - places[0].lon) / 360).rounded()
     if turns == 0 {
       places.removeLast()
     } else {
-      // It goes around a pole, which is part of it.
-      let pole = ring.map(\.lat).reduce(0, +) >= 0 ? 90.0 : -90
-      places += [Place(lon: places.last!.lon, lat: pole), Place(lon: places[0].lon, lat: pole)]
+      places = Self.aroundPole(places, turns: turns, pole: ring.map(\.lat).reduce(0, +) >= 0 ? 90 : -90)
     }
     let (west, east) = (places.map(\.lon).min()!, places.map(\.lon).max()!)
     let first = Int(((west + 180) / 360).rounded(.down)), last = Int(((east - 180) / 360).rounded(.up))
@@ -119,6 +129,56 @@ package struct Geometry: Sendable, Hashable {
       if part.count >= 3, abs(Self.area(part)) > 0 { polygons.append(Self.area(part) < 0 ? part.reversed() : part) }
     }
     if polygons.isEmpty { return nil }
+  }
+
+  /// A pole has every longitude: on the outline it has that of the place before and that of the place behind it.
+  private static func withPolesTwice(_ ring: [Place]) -> [Place] {
+    func isPole(_ place: Place) -> Bool { abs(place.lat) > 90 - 1e-9 }
+    guard ring.contains(where: isPole), let start = ring.firstIndex(where: { !isPole($0) }) else { return ring }
+    let turned = Array(ring[start...] + ring[..<start])
+    var result: [Place] = []
+    for (i, place) in turned.enumerated() {
+      guard isPole(place) else {
+        result.append(place)
+        continue
+      }
+      let next = turned[(i + 1)...].first { !isPole($0) } ?? turned[0]
+      result += [Place(lon: result.last!.lon, lat: place.lat < 0 ? -90 : 90), Place(lon: next.lon, lat: place.lat < 0 ? -90 : 90)]
+    }
+    return result
+  }
+
+  /// The places and the first again, longitudes followed from each to the next over the shorter way.
+  ///
+  /// - Parameter turningEast: which way half a turn goes.
+  private static func followed(_ ring: [Place], turningEast: Bool) -> [Place] {
+    var places = [ring[0]]
+    for place in ring.dropFirst() + [ring[0]] {
+      var next = place
+      var turns = (places.last!.lon - place.lon) / 360
+      turns = abs(turns - turns.rounded(.down) - 0.5) < 1e-9 ? turns.rounded(turningEast ? .up : .down) : turns.rounded()
+      next.lon += 360 * turns
+      places.append(next)
+    }
+    return places
+  }
+
+  /// Of places once around a pole, which is part of the area: from the antimeridian all around to it again, and along the pole back.
+  private static func aroundPole(_ places: [Place], turns: Double, pole: Double) -> [Place] {
+    // Where an edge crosses a meridian of 180 degrees.
+    for i in 0..<places.count - 1 {
+      let (a, b) = (places[i], places[i + 1])
+      let meridian = 360 * ((max(a.lon, b.lon) + 180) / 360).rounded(.down) - 180
+      guard a.lon != b.lon, min(a.lon, b.lon) <= meridian else { continue }
+      let lat = a.lat + (meridian - a.lon) / (b.lon - a.lon) * (b.lat - a.lat)
+      let rest = places[1..<(i + 1)].map { Place(lon: $0.lon + 360 * turns, lat: $0.lat) }
+      let around =
+        [Place(lon: meridian, lat: lat)] + places[(i + 1)...] + rest
+        + [Place(lon: meridian + 360 * turns, lat: lat), Place(lon: meridian + 360 * turns, lat: pole), Place(lon: meridian, lat: pole)]
+      let shift = min(meridian, meridian + 360 * turns) + 180
+      return around.map { Place(lon: $0.lon - shift, lat: $0.lat) }
+    }
+    return places + [Place(lon: places.last!.lon, lat: pole), Place(lon: places[0].lon, lat: pole)]
   }
 
   /// The part of a ring on one side of a meridian (Sutherland and Hodgman).

@@ -60,6 +60,8 @@ extension Catalog {
       db.add(function: Summary.function)
       db.add(function: Filter.like)
       db.add(function: Filter.meets)
+      db.add(function: Filter.compared)
+      db.add(function: Filter.instant)
       try prepare(db)
     }
     return configuration

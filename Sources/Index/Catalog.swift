@@ -315,8 +315,8 @@ package final class Catalog: Sendable {
     try read { db in
       let box = try Row.fetchOne(db, sql: "SELECT min(west), min(south), max(east), max(north) FROM places")
       let times = try Row.fetchOne(
-        db, sql: "SELECT min(value), max(value) FROM (SELECT json_extract(json, '$.datetime') AS value FROM known) WHERE typeof(value) = 'text'")
-      return (Self.whole(box), Self.whole(times))
+        db, sql: "SELECT min(value), max(value) FROM (SELECT instant(json_extract(json, '$.datetime')) AS value FROM known)")
+      return (Self.whole(box), Self.whole(times)?.map { Instant.text($0) })
     }
   }
 
@@ -332,6 +332,36 @@ package final class Catalog: Sendable {
       let sql = "SELECT entries.id FROM entries JOIN known ON known.source = entries.source WHERE \(filter.sql)"
       return try Int64.fetchSet(db, sql: sql, arguments: StatementArguments(filter.arguments.map(\.value)))
     }
+  }
+
+  /// The first attribute that a filter names and no item has, and those that are called nearly so.
+  package func unknownAttribute(of filter: Filter) throws -> (name: String, near: [String])? {
+    try read { db in
+      let known = try String.fetchSet(db, sql: "SELECT DISTINCT key FROM known, json_each(known.json)")
+      for name in filter.names.sorted() where !known.contains(name) && !(name.split(separator: ".").first.map { known.contains(String($0)) } ?? false)
+      {
+        let near = known.map { ($0, Self.distance($0.lowercased(), name.lowercased())) }
+          .filter { $0.1 <= max(1, name.count / 3) || $0.0.lowercased().hasSuffix(":" + name.lowercased()) }
+        return (name, near.sorted { ($0.1, $0.0) < ($1.1, $1.0) }.prefix(3).map(\.0))
+      }
+      return nil
+    }
+  }
+
+  /// Letters to be changed, put in or left out to come from one word to the other (Levenshtein).
+  private static func distance(_ a: String, _ b: String) -> Int {
+    let (a, b) = (Array(a), Array(b))
+    var row = Array(0...b.count)
+    for i in a.indices {
+      var before = row[0]
+      row[0] = i + 1
+      for j in b.indices {
+        let change = before + (a[i] == b[j] ? 0 : 1)
+        before = row[j + 1]
+        row[j + 1] = min(change, row[j] + 1, row[j + 1] + 1)
+      }
+    }
+    return row[b.count]
   }
 
   /// The ids of the entries that lie in an area; what has no footprint lies nowhere.

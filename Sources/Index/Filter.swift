@@ -19,18 +19,23 @@ import Geography
 ///
 /// `path` is the image's own. A comparison with an attribute that an image lacks, or that is of another type than the value, does not
 /// hold, whether it is `=`, `!=` or `not in`; `not` before it turns that around: `not year = 2020` holds where there is no year.
+///
+/// A text that is a time (see `Instant`) is compared as one, with those of an attribute that are: `'2021-05-01T02:00:00+02:00'` is
+/// `'2021-05-01T00:00:00Z'`, and a date is all of its day. Whole numbers are compared as such, however large.
 package struct Filter: Sendable {
   /// A condition on `known` and `entries`.
   let sql: String
   let arguments: [Operand]
 
   enum Operand: Sendable, Equatable {
+    case integer(Int64)
     case number(Double)
     case text(String)
     case bool(Bool)
 
     var value: any DatabaseValueConvertible {
       switch self {
+      case .integer(let number): number
       case .number(let number): number
       case .text(let text): text
       case .bool(let bool): bool
@@ -40,11 +45,28 @@ package struct Filter: Sendable {
     /// The names that SQLite has for its type.
     var types: String {
       switch self {
-      case .number: "('integer', 'real')"
+      case .integer, .number: "('integer', 'real')"
       case .text: "('text')"
       case .bool: "('true', 'false')"
       }
     }
+  }
+
+  /// The attributes that it names.
+  let names: Set<String>
+
+  /// `compared(text, first, last)`: -1, 0 or 1 where the text is a time before, in or after a span of microseconds since 1970; nil where
+  /// it is none.
+  static let compared = DatabaseFunction("compared", argumentCount: 3, pure: true) { values in
+    guard let text = String.fromDatabaseValue(values[0]), let instant = Instant(text), let first = Int64.fromDatabaseValue(values[1]),
+      let last = Int64.fromDatabaseValue(values[2])
+    else { return nil }
+    return instant.first < first ? -1 : instant.first > last ? 1 : 0
+  }
+
+  /// `instant(text)`: microseconds since 1970; nil where the text is no time.
+  static let instant = DatabaseFunction("instant", argumentCount: 1, pure: true) { values in
+    String.fromDatabaseValue(values[0]).flatMap { Instant($0)?.first }
   }
 
   /// `meets(footprint, area)`: whether two GeoJSON geometries have a place in common.
@@ -63,7 +85,7 @@ package struct Filter: Sendable {
     var parser = FilterParser(text)
     sql = try parser.condition(depth: 0)
     guard parser.next == nil else { throw parser.refusal("expected and, or, or the end") }
-    arguments = parser.arguments
+    (arguments, names) = (parser.arguments, parser.names)
   }
 
   /// `like(pattern, text)` beyond ASCII: characters are equal in any case and in any composition.
@@ -106,6 +128,7 @@ private struct FilterParser {
   private var place = 0
   private var failure: String?
   var arguments: [Filter.Operand] = []
+  var names: Set<String> = []
 
   var next: Token? { place < tokens.count ? tokens[place] : nil }
 
@@ -229,6 +252,7 @@ private struct FilterParser {
     default: throw refusal("expected the name of an attribute")
     }
     place += 1
+    if name != "path" { names.insert(name) }
     if name == "path" { return Field(name: name, value: "known.path", type: "typeof(known.path)", arguments: []) }
     func first(_ function: String) -> String {
       keys.count == 1
@@ -249,6 +273,7 @@ private struct FilterParser {
       case "false": return .bool(false)
       case "null": throw refusal("null is asked for by 'is null'")
       default:
+        if let number = Int64(word) { return .integer(number) }
         guard let number = Double(word), number.isFinite else {
           throw refusal("expected a number or a quoted text, not '\(word)'")
         }
@@ -268,8 +293,11 @@ private struct FilterParser {
     } else {
       var numbers: [Double] = []
       repeat {
-        guard case .number(let number) = try value(after: "intersects(") else { throw refusal("expected a number of degrees") }
-        numbers.append(number)
+        switch try value(after: "intersects(") {
+        case .number(let number): numbers.append(number)
+        case .integer(let number): numbers.append(Double(number))
+        default: throw refusal("expected a number of degrees")
+        }
       } while take(",")
       geometry = BoundingBox(numbers)?.geometry
     }
@@ -295,7 +323,9 @@ private struct FilterParser {
     }
     if case .symbol(let sign)? = next, ["=", "==", "!=", "<>", "<", "<=", ">", ">="].contains(sign) {
       place += 1
-      return hold(field, [try value(after: "\(field.name) \(sign)")]) { "\($0) \(sign) ?" }
+      let value = try value(after: "\(field.name) \(sign)")
+      if let instant = try instant(value, field) { return hold(field, instant, "\(sign) 0") }
+      return hold(field, [value]) { "\($0) \(sign) ?" }
     }
     let isNot = takeWord("not")
     let not = isNot ? "NOT " : ""
@@ -311,6 +341,9 @@ private struct FilterParser {
       guard takeWord("and") else { throw refusal("expected and after '\(field.name) between'") }
       let high = try value(after: "\(field.name) between ... and")
       guard low.types == high.types else { throw refusal("'\(field.name) between' has values of two types") }
+      if let first = try instant(low, field), let last = try instant(high, field) {
+        return hold(field, (first.first, last.last), isNot ? "!= 0" : "= 0")
+      }
       return hold(field, [low, high]) { "\($0) \(not)BETWEEN ? AND ?" }
     }
     if takeWord("in") { return try list(field, isNot: isNot) }
@@ -326,6 +359,11 @@ private struct FilterParser {
     }
     guard take(")") else { throw refusal("a parenthesis is not closed") }
     var groups: [String] = []
+    var plain: [Filter.Operand] = []
+    for value in values {
+      if let instant = try instant(value, field) { groups.append(hold(field, instant, "= 0")) } else { plain.append(value) }
+    }
+    values = plain
     for types in Set(values.map(\.types)).sorted() {
       let same = values.filter { $0.types == types }
       groups.append(hold(field, same) { "\($0) IN (\(same.map { _ in "?" }.joined(separator: ", ")))" })
@@ -334,6 +372,20 @@ private struct FilterParser {
     guard isNot else { return isIn }
     arguments += field.arguments
     return "(NOT coalesce(\(isIn), 0) AND coalesce(\(field.type), 'null') != 'null')"
+  }
+
+  /// The span of a text that is a time. One that looks like a time and is none would be compared as text, in silence.
+  private func instant(_ value: Filter.Operand, _ field: Field) throws(IndexError) -> (first: Int64, last: Int64)? {
+    guard case .text(let text) = value, field.name != "path" else { return nil }
+    if let instant = Instant(text) { return (instant.first, instant.last) }
+    let isOfTimes = field.name == "datetime" || field.name.hasSuffix("_datetime")
+    if isOfTimes { throw refusal("'\(text)' is no time; say '2024-06-01' or '2024-06-01T12:00:00Z'") }
+    return nil
+  }
+
+  private mutating func hold(_ field: Field, _ span: (first: Int64, last: Int64), _ condition: String) -> String {
+    arguments += field.arguments + field.arguments + [.integer(span.first), .integer(span.last)]
+    return "(\(field.type) = 'text' AND compared(\(field.value), ?, ?) \(condition))"
   }
 
   /// SQLite orders every number before every text and takes true for 1: a comparison of one type with another has to be refused first.

@@ -3,7 +3,7 @@ import Parquet
 
 /// A column of what is known of images, of one type.
 struct Attribute {
-  enum Kind { case number, text, bool }
+  enum Kind { case integer, number, text, bool }
   var key: String
   var column: String
   var kind: Kind
@@ -18,7 +18,11 @@ struct Attribute {
     for item in items {
       for (key, value) in item.attributes where !own.contains(key) || !named.contains(key) {
         let kind = kind(value)
-        if let known = kinds[key], known != kind { kinds[key] = .text } else { kinds[key] = kind }
+        switch kinds[key] {
+        case nil, kind: kinds[key] = kind
+        case .integer where kind == .number, .number where kind == .integer: kinds[key] = .number
+        default: kinds[key] = .text
+        }
       }
     }
     return kinds.keys.sorted().map { Attribute(key: $0, column: Item.column($0, beside: own), kind: kinds[$0]!) }
@@ -26,7 +30,8 @@ struct Attribute {
 
   private static func kind(_ value: Any) -> Kind {
     guard let number = value as? NSNumber else { return .text }
-    return number.isBool ? .bool : .number
+    // Beyond 64 bits there are only real numbers.
+    return number.isBool ? .bool : number.isWhole ? .integer : .number
   }
 
   /// Of an item; a text where it is no number or truth.
@@ -34,6 +39,7 @@ struct Attribute {
 
   var field: ParquetWriter.Field {
     switch kind {
+    case .integer: .integers(column, isOptional: true)
     case .number: .doubles(column, isOptional: true)
     case .text: .strings(column, isOptional: true)
     case .bool: .bools(column, isOptional: true)
@@ -42,6 +48,7 @@ struct Attribute {
 
   func values(_ items: [Item]) -> ParquetWriter.Values {
     switch kind {
+    case .integer: .integers(items.map { ($0.attributes[key] as? NSNumber).map { Int($0.int64Value) } })
     case .number: .doubles(items.map { ($0.attributes[key] as? NSNumber)?.doubleValue })
     case .bool: .bools(items.map { $0.attributes[key] as? Bool })
     case .text: .strings(items.map { $0.attributes[key].map(Self.text) })
@@ -58,6 +65,9 @@ struct Attribute {
 }
 
 extension NSNumber {
+  /// A number that was written without a fraction and that 64 bits hold.
+  var isWhole: Bool { unsafe ["q", "i", "l", "s", "C", "S", "I", "L"].contains(String(cString: objCType)) }
+
   /// JSON's true and false come as numbers.
   package var isBool: Bool { unsafe ["c", "B"].contains(String(cString: objCType)) }
 }

@@ -18,7 +18,14 @@ package enum GeoPackage {
       var name = attribute.column
       while taken.contains(where: { $0.lowercased() == name.lowercased() }) { name += "_" }
       taken.insert(name)
-      return (name, attribute.kind == .text ? "TEXT" : attribute.kind == .bool ? "BOOLEAN" : "DOUBLE")
+      let type =
+        switch attribute.kind {
+        case .text: "TEXT"
+        case .bool: "BOOLEAN"
+        case .integer: "INTEGER"
+        case .number: "DOUBLE"
+        }
+      return (name, type)
     }
     let queue = try DatabaseQueue(path: path)
     try queue.writeWithoutTransaction {
@@ -43,7 +50,9 @@ package enum GeoPackage {
         row += attributes.map { attribute in
           switch attribute.value(item) {
           case let text as String: text
-          case let number as NSNumber: attribute.kind == .bool ? number.boolValue : number.doubleValue
+          case let number as NSNumber where attribute.kind == .bool: number.boolValue
+          case let number as NSNumber where attribute.kind == .integer: number.int64Value
+          case let number as NSNumber: number.doubleValue
           default: nil
           }
         }

@@ -72,7 +72,7 @@ package struct Item {
 
   /// Microseconds since 1970, of its datetime.
   var time: Int64? {
-    (attributes["datetime"] as? String).flatMap(Datetime.microseconds)
+    (attributes["datetime"] as? String).flatMap { Instant($0)?.first }
   }
 
   /// What other programs name an attribute: as it is, unless a column of ours has that name.

@@ -1,4 +1,5 @@
 import CGDAL
+import CImage
 import Files
 import Foundation
 import Geography
@@ -33,6 +34,8 @@ package final class Scene: Sendable {
   let levels: [Level]
   /// Where its pixels lie; nil where that is not known.
   package let ground: Ground?
+  /// How it is turned to be seen (EXIF's 1 to 8): of a picture without a place. All windows and sizes here are of the turned one.
+  let orientation: Int
   private let metadata: [String: String]
   private let idle = IdleDatasets()
 
@@ -71,15 +74,27 @@ package final class Scene: Sendable {
     {
       throw refusal("its overviews are said to be in '\(overviews)', outside of its folder")
     }
-    (width, height) = (Int(dataset.size.width), Int(dataset.size.height))
-    guard (1...Self.longestSide).contains(width), (1...Self.longestSide).contains(height) else {
-      throw refusal("it has \(width) x \(height) pixels")
+    let (storedWidth, storedHeight) = (Int(dataset.size.width), Int(dataset.size.height))
+    guard (1...Self.longestSide).contains(storedWidth), (1...Self.longestSide).contains(storedHeight) else {
+      throw refusal("it has \(storedWidth) x \(storedHeight) pixels")
     }
     toning = try Toning(dataset, chosen: bands)
-    levels = Self.levels(dataset)
     ground = Ground(dataset)
-    metadata = ["TIFFTAG_DATETIME", "ACQUISITIONDATETIME", "acquired"].reduce(into: [:]) { $0[$1] = dataset.metadata($1) }
+    // A place is said of the pixels as they are stored.
+    orientation = ground == nil ? Self.orientation(of: path) : 1
+    let isTurned = orientation >= 5
+    (width, height) = isTurned ? (storedHeight, storedWidth) : (storedWidth, storedHeight)
+    levels = Self.levels(dataset).map { isTurned ? Level(number: $0.number, width: $0.height, height: $0.width) : $0 }
+    metadata = Self.times.reduce(into: [:]) { $0[$1.key] = $0[$1.key] ?? dataset.metadata($1.key, domain: $1.domain) }
     idle.put(dataset, level: nil)
+  }
+
+  private static func orientation(of path: FilePath) -> Int {
+    guard let file = try? MappedFile(path: path.spelling) else { return 1 }
+    return unsafe file.bytes.withUnsafeBytes { bytes in
+      guard let start = bytes.baseAddress else { return 1 }
+      return Int(unsafe cimage_file_orientation(start.assumingMemoryBound(to: UInt8.self), bytes.count))
+    }
   }
 
   private static func levels(_ dataset: Dataset) -> [Level] {
@@ -95,12 +110,41 @@ package final class Scene: Sendable {
     return found.sorted { $0.width > $1.width }
   }
 
+  /// Where the time stands, when it was taken before when the file was written.
+  private static let times: [(domain: String, key: String)] = [
+    (domain: "IMAGERY", key: "ACQUISITIONDATETIME"), ("", "ACQUISITIONDATETIME"), ("", "acquired"), ("", "TIFFTAG_DATETIME"),
+  ]
+
+  /// By what its bands are known, where the file does not say it itself.
+  package var basis: String? { toning.basis }
+
   /// When it was taken, as the file says it: ISO 8601; nil where it does not.
   package var datetime: String? {
-    for key in ["ACQUISITIONDATETIME", "acquired", "TIFFTAG_DATETIME"] {
+    for key in Self.times.map(\.key) {
       if let text = metadata[key], let time = SceneNames.time(text) { return time }
     }
     return nil
+  }
+
+  /// Reads a window of a level, turned as it is seen, into `out`, type[height, width, toning.bands.count], and what is there into `mask`,
+  /// u8[height, width].
+  func read(
+    _ window: (x: Int, y: Int, width: Int, height: Int), _ level: Level, type: Int32, into out: UnsafeMutableRawPointer,
+    mask: UnsafeMutablePointer<UInt8>?
+  ) throws(ImagingError) {
+    let bytes = toning.bands.count * (type == CGDAL_F64 ? 8 : type == CGDAL_F32 ? 4 : toning.valueBytes)
+    let turn = Turn(orientation, width: level.width, height: level.height)
+    let stored = turn.stored(window)
+    let count = window.width * window.height
+    let turned = orientation == 1 ? nil : (AlignedBuffer<UInt8>(uninitialised: count * bytes), AlignedBuffer<UInt8>(uninitialised: count))
+    try with(level) { dataset throws(ImagingError) in
+      let pixels = unsafe turned.map { unsafe UnsafeMutableRawPointer($0.0.address) } ?? out
+      try unsafe dataset.read(stored, bands: toning.bands, type: type, into: pixels)
+      if let mask = unsafe mask { try unsafe dataset.readMask(stored, into: turned?.1.address ?? mask) }
+    }
+    guard let turned else { return }
+    unsafe turn.turn(turned.0.address, stored, bytes, into: out.assumingMemoryBound(to: UInt8.self), window)
+    if let mask = unsafe mask { unsafe turn.turn(turned.1.address, stored, 1, into: mask, window) }
   }
 
   /// `body` with a dataset of a level that no other thread uses meanwhile.

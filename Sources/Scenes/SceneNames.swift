@@ -1,5 +1,6 @@
 import Files
 import Foundation
+import Geography
 import Kernels
 
 /// What the name of a file says, where nothing else does: Sentinel-2's and Landsat's names hold the time and the satellite.
@@ -24,23 +25,13 @@ package enum SceneNames {
 
   /// A time as files write it, `20240601T102031`, `20240601`, `2024:06:01 10:20:31` or ISO 8601, as ISO 8601 in UTC; nil for anything else.
   package static func time(_ text: String) -> String? {
-    if text.contains("-"), text.contains("T") {
-      let formatter = ISO8601DateFormatter()
-      for options: ISO8601DateFormatter.Options in [[.withInternetDateTime], [.withInternetDateTime, .withFractionalSeconds]] {
-        formatter.formatOptions = options
-        if let date = formatter.date(from: text) {
-          formatter.formatOptions = [.withInternetDateTime]
-          return formatter.string(from: date)
-        }
-      }
-    }
+    if let instant = Instant(text) { return instant.text }
     guard text.utf8.count <= 30 else { return nil }
     let digits = text.filter { $0.isASCII && $0.isNumber }
     guard text.allSatisfy({ $0.isASCII && ($0.isNumber || ":T-Z /".contains($0)) }), digits.count == 8 || digits.count == 14 else { return nil }
-    func number(_ from: Int, _ count: Int) -> Int { Int(digits.dropFirst(from).prefix(count)) ?? 0 }
-    let (year, month, day) = (number(0, 4), number(4, 2), number(6, 2))
-    let (hour, minute, second) = (number(8, 2), number(10, 2), number(12, 2))
-    guard (1900...2200).contains(year), (1...12).contains(month), (1...31).contains(day), hour < 24, minute < 60, second < 61 else { return nil }
-    return String(format: "%04d-%02d-%02dT%02d:%02d:%02dZ", year, month, day, hour, minute, second)
+    func part(_ from: Int, _ count: Int) -> Substring { digits.dropFirst(from).prefix(count) }
+    guard let year = Int(part(0, 4)), (1900...2200).contains(year) else { return nil }
+    let time = digits.count == 8 ? "00:00:00" : "\(part(8, 2)):\(part(10, 2)):\(part(12, 2))"
+    return Instant("\(part(0, 4))-\(part(4, 2))-\(part(6, 2))T\(time)Z")?.text
   }
 }

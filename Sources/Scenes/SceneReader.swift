@@ -15,6 +15,8 @@ package final class SceneReader {
   package let grid: WindowGrid
   package let stretch: Stretch?
   private let level: Scene.Level
+  /// Pixels that the model takes from a window.
+  private let side: Int
   /// Pixels of the level that become one of the strip.
   private let factor: Int
   private let table: AlignedBuffer<UInt8>
@@ -35,7 +37,7 @@ package final class SceneReader {
   package init(
     _ scene: Scene, grid: WindowGrid, side: Int, stretch known: Stretch? = nil, with kernels: KernelSet
   ) throws(ImagingError) {
-    (self.scene, self.grid) = (scene, grid)
+    (self.scene, self.grid, self.side) = (scene, grid, side)
     // The coarsest level that still has all the pixels that the model takes, reduced by whole pixels as far as that goes.
     let wanted = Double(min(grid.width, grid.height)) / Double(side)
     level = scene.levels.last { Double(scene.width) / Double($0.width) <= max(1, wanted) * 1.001 } ?? scene.levels[0]
@@ -65,7 +67,10 @@ package final class SceneReader {
     _ scene: Scene, _ level: Scene.Level, _ factor: Int
   ) throws(ImagingError) -> (block: (width: Int, height: Int), rows: Int) {
     let size = try scene.with(level) { dataset throws(ImagingError) in dataset.size }
-    let block = (max(1, Int(size.block_width)), max(1, Int(size.block_height)))
+    let isTurned = scene.orientation >= 5
+    let block = (
+      max(1, Int(isTurned ? size.block_height : size.block_width)), max(1, Int(isTurned ? size.block_width : size.block_height))
+    )
     // Whole blocks and whole cells of the strip: what is read has to be a multiple of both.
     var rows = block.1
     while rows % factor != 0 { rows += block.1 }
@@ -204,15 +209,25 @@ package final class SceneReader {
     let values = kept!
     defer { idle.withLock { $0.append(values) } }
     let mask = toning.hasMask ? AlignedBuffer<UInt8>(uninitialised: count) : nil
-    try scene.with(level) { dataset throws(ImagingError) in
-      try unsafe dataset.read(task, bands: toning.bands, type: toning.type, into: UnsafeMutableRawPointer(values.address))
-      if let mask { try unsafe dataset.readMask(task, into: mask.address) }
-    }
+    try unsafe scene.read(task, level, type: toning.type, into: UnsafeMutableRawPointer(values.address), mask: mask?.address)
     let sums = AlignedBuffer<UInt32>(uninitialised: (task.width + factor - 1) / factor * 4)
     var tones = toning.tones(stretch)
     unsafe cimage_tone(
       values.address, UInt32(task.width), UInt32(task.height), mask?.address, &tones, table.address, UInt32(factor),
       strip.address(x: task.x / factor, y: task.y / factor), strip.columns.count * 4, sums.address)
+  }
+
+  /// The size of a picture whose pixels are square on the ground; nil where they are already. The side that has more pixels keeps them,
+  /// up to twice what the model takes.
+  private func squareSize(_ width: Int, _ height: Int) -> (width: Int, height: Int)? {
+    guard let sample = scene.ground?.sample else { return nil }
+    let (across, down) = (sample.across / scale.x, sample.down / scale.y)
+    guard abs(across - down) * 50 > max(across, down) else { return nil }
+    let ground = (width: Double(width) * across, height: Double(height) * down)
+    let most = max(ground.width / min(across, down), ground.height / min(across, down))
+    let longest = min(most, Double(max(2 * side, min(width, height))))
+    let metres = max(ground.width, ground.height) / longest
+    return (max(1, Int((ground.width / metres).rounded())), max(1, Int((ground.height / metres).rounded())))
   }
 
   /// The picture of a window: cut from the strip, where there is nothing the mean of the rest; nil where most is nothing.
@@ -224,14 +239,16 @@ package final class SceneReader {
     let (width, height) = (x1 - x0, y1 - y0)
     guard width > 0, height > 0 else { return nil }
     // A picture is seen as any other is; of the ground nothing is cut off.
-    let isPadded = !(grid.isWhole && scene.ground == nil) && !RGBImage.isSquare(width, height)
+    let square = squareSize(width, height)
+    let isPadded = !(grid.isWhole && scene.ground == nil) && !RGBImage.isSquare(square?.width ?? width, square?.height ?? height)
     let rgb = AlignedBuffer<UInt8>(uninitialised: width * height * 3)
     let mean = isPadded ? AlignedBuffer<UInt8>(count: 3, repeating: 0) : nil
     let share = unsafe cimage_cut(
       strip.address(x: x0, y: y0), strip.columns.count * 4, UInt32(width), UInt32(height), rgb.address, mean?.address)
     // Mostly nothing: less than half of it is there.
     guard share > 0, share * 2 >= UInt64(width * height) * 255 else { return nil }
-    let image = RGBImage(width: width, height: height, pixels: rgb)
+    var image = RGBImage(width: width, height: height, pixels: rgb)
+    if let square { image = image.resized(width: square.width, height: square.height) }
     return mean.map { image.padded(with: [$0[0], $0[1], $0[2]]) } ?? image
   }
 }

@@ -12,20 +12,30 @@ extension Scene {
   /// The 2nd and the 98th percentile of red, green and blue over the whole scene: of its smallest overview with enough pixels, or
   /// else of blocks spread evenly over it. The same file gives the same numbers.
   func measureStretch(with kernels: KernelSet) throws(ImagingError) -> Stretch {
+    if toning.type == CGDAL_F64 { return try measureStretch(of: Double.self, CGDAL_F64, with: kernels) }
+    return try measureStretch(of: Float.self, CGDAL_F32, with: kernels)
+  }
+
+  /// - Parameter type: of the values, of which `T` loses none.
+  private func measureStretch<T: BinaryFloatingPoint & BitwiseCopyable & Sendable>(
+    of: T.Type, _ type: Int32, with kernels: KernelSet
+  ) throws(ImagingError) -> Stretch {
     let level = levels.last { $0.width * $0.height >= 1 << 18 } ?? levels[0]
     let size = try with(level) { dataset throws(ImagingError) in dataset.size }
-    let (blockWidth, blockHeight) = (min(1024, max(1, Int(size.block_width))), min(1024, max(64, Int(size.block_height))))
+    let isTurned = orientation >= 5
+    let block = (width: Int(isTurned ? size.block_height : size.block_width), height: Int(isTurned ? size.block_width : size.block_height))
+    let (blockWidth, blockHeight) = (min(1024, max(1, block.width)), min(1024, max(64, block.height)))
     let (across, down) = ((level.width + blockWidth - 1) / blockWidth, (level.height + blockHeight - 1) / blockHeight)
     let most = max(1, Self.mostSamples / (blockWidth * blockHeight))
     // Every so many blocks of the whole, so that they are spread over it.
     let step = max(1, Int((Double(across * down) / Double(most)).rounded(.up)))
     let chosen = Swift.stride(from: step / 2, to: across * down, by: step).map { $0 }
-    let parts = kernels.parallelMap(chosen.count) { i -> Result<[[Float]], ImagingError> in
+    let parts = kernels.parallelMap(chosen.count) { i -> Result<[[T]], ImagingError> in
       let (x, y) = (chosen[i] % across * blockWidth, chosen[i] / across * blockHeight)
       let window = (x, y, min(blockWidth, level.width - x), min(blockHeight, level.height - y))
-      return Result { () throws(ImagingError) in try self.values(window, level) }
+      return Result { () throws(ImagingError) in try self.values(window, level, type) }
     }
-    var values: [[Float]] = [[], [], []]
+    var values: [[T]] = [[], [], []]
     for part in parts {
       let part = try part.get()
       for c in 0..<3 { values[c] += part[c] }
@@ -40,32 +50,31 @@ extension Scene {
       }
       values[c].sort()
       func percentile(_ share: Double) -> Double { Double(values[c][Int((Double(values[c].count - 1) * share).rounded())]) }
-      let low = percentile(Self.percentiles.0)
+      let (low, high) = (percentile(Self.percentiles.0), percentile(Self.percentiles.1))
       stretch.low.append(low)
-      stretch.high.append(max(percentile(Self.percentiles.1), low + max(1e-6, abs(low) * 1e-6)))
+      // Of one value alone: what is above it is white, however little.
+      stretch.high.append(high > low ? high : low + max(1e-6, abs(low) * 1e-6))
     }
     return stretch
   }
 
   /// The values of red, green and blue in a window of a level, where there are any.
-  private func values(_ window: (x: Int, y: Int, width: Int, height: Int), _ level: Level) throws(ImagingError) -> [[Float]] {
+  private func values<T: BinaryFloatingPoint & BitwiseCopyable>(
+    _ window: (x: Int, y: Int, width: Int, height: Int), _ level: Level, _ type: Int32
+  ) throws(ImagingError) -> [[T]] {
     let count = window.width * window.height
     let planes = toning.bands.count
-    let values = AlignedBuffer<Float>(uninitialised: count * planes)
+    let values = AlignedBuffer<T>(uninitialised: count * planes)
     let mask = toning.hasMask ? AlignedBuffer<UInt8>(uninitialised: count) : nil
-    try with(level) { dataset throws(ImagingError) in
-      try unsafe dataset.read(window, bands: toning.bands, type: CGDAL_F32, into: UnsafeMutableRawPointer(values.address))
-      if let mask { try unsafe dataset.readMask(window, into: mask.address) }
-    }
-    var found: [[Float]] = [[], [], []]
+    try unsafe read(window, level, type: type, into: UnsafeMutableRawPointer(values.address), mask: mask?.address)
+    var found: [[T]] = [[], [], []]
     for c in 0..<3 { found[c].reserveCapacity(count) }
-    let nodata = toning.nodata.map { $0.map { Float($0) } }
     for i in 0..<count {
       if let mask, mask[i] == 0 { continue }
       if let alpha = toning.alpha, values[i * planes + alpha] <= 0 { continue }
-      let (r, g, b) = (values[i * planes + toning.planes[0]], values[i * planes + toning.planes[1]], values[i * planes + toning.planes[2]])
-      guard r.isFinite, g.isFinite, b.isFinite else { continue }
-      if let nodata, r == nodata[0], g == nodata[1], b == nodata[2] { continue }
+      var (r, g, b) = (values[i * planes + toning.planes[0]], values[i * planes + toning.planes[1]], values[i * planes + toning.planes[2]])
+      if toning.isSignedByte { (r, g, b) = (r > 127 ? r - 256 : r, g > 127 ? g - 256 : g, b > 127 ? b - 256 : b) }
+      if toning.isNothing((Double(r), Double(g), Double(b))) { continue }
       found[0].append(r)
       found[1].append(g)
       found[2].append(b)

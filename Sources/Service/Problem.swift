@@ -20,7 +20,7 @@ struct Problem: HTTPResponseError {
   /// What went wrong in the engine. A path of this machine is nobody's affair outside of it.
   init(_ error: FastThenFineError) {
     switch error.code {
-    case .badInput: self.init(.unprocessableContent, "bad_input", error.description)
+    case .badInput, .unknownAttribute: self.init(.unprocessableContent, "bad_input", error.description)
     case .unusableFile: self.init(.unprocessableContent, "unusable_image", error.description)
     case .deadline: self.init(.serviceUnavailable, "deadline", "it took longer than it may", retryAfter: 1)
     case .cancelled: self.init(.serviceUnavailable, "cancelled", "it was cancelled")

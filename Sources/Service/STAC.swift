@@ -1,6 +1,7 @@
 #if Serve
 import FastThenFine
 import Foundation
+import Geography
 import HTTPTypes
 import Hummingbird
 import Interchange
@@ -100,7 +101,7 @@ extension SearchService {
 
   /// Open at an end that is no time.
   private static func interval(_ times: [String]?) -> [Any] {
-    (times ?? ["", ""]).map { Datetime.microseconds($0) == nil ? NSNull() : $0 as Any }
+    (times ?? ["", ""]).map { Instant($0) == nil ? NSNull() : $0 as Any }
   }
 
   private func collection(_ archive: Archive, _ root: String) async throws -> [String: Any] {
@@ -259,7 +260,7 @@ extension SearchService {
     let ends = times.split(separator: "/", omittingEmptySubsequences: false).map(String.init)
     func literal(_ text: String) throws -> String? {
       if text.isEmpty || text == ".." { return nil }
-      guard Datetime.microseconds(text) != nil else { throw Problem(.badRequest, "bad_input", "datetime is a time or two with / between") }
+      guard Instant(text) != nil else { throw Problem(.badRequest, "bad_input", "datetime is a time or two with / between") }
       return "'\(text)'"
     }
     guard (1...2).contains(ends.count) else { throw Problem(.badRequest, "bad_input", "datetime is a time or two with / between") }

@@ -18,6 +18,7 @@ struct CLIPTower: Decodable {
   var patch_size: Int?
   var vocab_size: Int?
   var max_position_embeddings: Int?
+  var eos_token_id: Int?
 
   func activation(_ path: String, default name: String = "quick_gelu") throws(WeightsError) -> String {
     switch hidden_act ?? name {
@@ -158,6 +159,8 @@ extension SourceModel {
   init(clip directory: String, config json: Data, _ options: Options) throws(WeightsError) {
     let path = "\(directory)/config.json"
     let source: CLIPSource = try Self.decode(json, path)
+    try Self.checkCLIP(path, options)
+    try Self.checkAdapters(directory, ignored: options.ignored)
     let vision = try source.vision_config.vision(path)
     config = ModelConfig(
       format: ModelConfig.format, name: Self.name(directory), dimension: source.projection_dim ?? 512,
@@ -166,10 +169,37 @@ extension SourceModel {
       interaction: .untuned, precision: .fp32)
     try finish(path, options)
     take(try TokenizerSource(bytePairs: options.tokenizer ?? directory, count: config.text.vocabulary))
-    let tensors = try SafeTensors.open(directory)
+    try checkEnd(source.text_config.eos_token_id, path)
+    let tensors = WatchedTensors(try SafeTensors.open(directory))
     decisions += tensors.decisions
     try readCLIPVision(tensors)
     try readCLIPText(tensors)
+    decisions += try tensors.requireTaken(
+      ["vision_model.", "text_model.", "visual_projection", "text_projection"], ignored: options.ignored)
+  }
+
+  private static let clipKeys: Set<String> = [
+    "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "hidden_act", "layer_norm_eps", "image_size", "patch_size",
+    "vocab_size", "max_position_embeddings", "projection_dim", "eos_token_id",
+  ]
+
+  /// Every key of a config of `transformers`: of the whole, and of both towers.
+  static func checkCLIP(_ path: String, _ options: Options) throws(WeightsError) {
+    guard let fields = try object(path) else { return }
+    try checkKeys(fields, of: "", computed: ["projection_dim"], ignored: options.ignored, path)
+    for part in ["text_config", "vision_config"] {
+      try checkKeys(fields[part] as? [String: Any] ?? [:], of: part, computed: clipKeys, ignored: options.ignored, path)
+    }
+    try checkCopies(fields, path)
+  }
+
+  /// A text is pooled at its end token: by its id, or, where the config has the 2 of early versions, at the largest id.
+  private func checkEnd(_ id: Int?, _ path: String) throws(WeightsError) {
+    guard let id, id != 2 else { return }
+    let tokens = vocabulary.lines
+    guard tokens.indices.contains(id), tokens[id] == "<|endoftext|>" else {
+      throw .badConfig(path: path, reason: "its eos_token_id is \(id), which is not the tokenizer's <|endoftext|>")
+    }
   }
 
   static func name(_ path: String) -> String {

@@ -19,6 +19,8 @@ extension SourceModel {
   init(dual directory: String, config json: Data, _ options: Options) throws(WeightsError) {
     let path = "\(directory)/config.json"
     let kinds: DualSource.Kinds = try Self.decode(json, path)
+    try Self.checkCLIP(path, options)
+    try Self.checkAdapters(directory, ignored: options.ignored)
     let (eyes, words) = (kinds.vision_config.model_type ?? "none", kinds.text_config.model_type ?? "none")
     guard ["clip_vision_model", "vit"].contains(eyes), words == "bert" else {
       throw .badConfig(
@@ -40,7 +42,7 @@ extension SourceModel {
       preprocessing: try PreprocessingConfig(transformers: directory, side: shape.imageSize),
       interaction: .untuned, precision: .fp32)
     try finish(path, options)
-    let tensors = try SafeTensors.open(directory)
+    let tensors = WatchedTensors(try SafeTensors.open(directory))
     decisions += tensors.decisions
     if eyes == "vit" {
       try readPlainVision(tensors)
@@ -56,6 +58,8 @@ extension SourceModel {
     let width = config.text.width
     try copy(tensors, "text_model.pooler.dense", to: "text.pooler", outputs: width, inputs: width)
     try readProjection(tensors, "text_projection", to: "text.projection", inputs: width)
+    decisions += try tensors.requireTaken(
+      ["vision_model.", "text_model.", "visual_projection", "text_projection"], ignored: options.ignored)
   }
 
   private mutating func readPlainVision(_ source: any TensorSource) throws(WeightsError) {

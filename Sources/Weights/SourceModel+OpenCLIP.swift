@@ -21,25 +21,32 @@ private struct OpenCLIPNames: TensorSource {
   ]
 
   func shape(_ name: String) -> [Int]? { base.shape(Self.plain[name] ?? name) }
-  /// `floats` checks, under the name that the file has.
-  func check(_ name: String, shape: [Int]) throws(WeightsError) {}
+  /// `floats` checks the shape, under the name that the file has.
+  func check(_ name: String, shape: [Int]) throws(WeightsError) { take(name) }
+  func take(_ name: String) { base.take(original(name).name) }
 
-  func floats(_ name: String, shape: [Int]) throws(WeightsError) -> [Float] {
-    if let plain = Self.plain[name] { return try base.floats(plain, shape: shape) }
-    if name == "visual_projection.weight" { return try transposed("visual.proj", shape) }
-    if name == "text_projection.weight" { return try transposed("text_projection", shape) }
+  /// The tensor of the file that holds one, and which third of it is meant, where it holds queries, keys and values one after the other.
+  private func original(_ name: String) -> (name: String, third: Int?) {
+    if let plain = Self.plain[name] { return (plain, nil) }
+    if name == "visual_projection.weight" { return ("visual.proj", nil) }
+    if name == "text_projection.weight" { return ("text_projection", nil) }
     var other = name
     for (from, to) in Self.parts { other = other.replacingOccurrences(of: from, with: to) }
     for (i, part) in ["q_proj", "k_proj", "v_proj"].enumerated() {
       for kind in ["weight", "bias"] where other.hasSuffix(".self_attn.\(part).\(kind)") {
-        // Queries, keys and values lie one after the other in one tensor.
-        let whole = other.replacingOccurrences(of: "self_attn.\(part).\(kind)", with: "attn.in_proj_\(kind)")
-        let values = try base.floats(whole, shape: [3 * shape[0]] + shape.dropFirst())
-        let size = values.count / 3
-        return Array(values[i * size..<(i + 1) * size])
+        return (other.replacingOccurrences(of: "self_attn.\(part).\(kind)", with: "attn.in_proj_\(kind)"), i)
       }
     }
-    return try base.floats(other, shape: shape)
+    return (other, nil)
+  }
+
+  func floats(_ name: String, shape: [Int]) throws(WeightsError) -> [Float] {
+    let (original, third) = original(name)
+    if ["visual.proj", "text_projection"].contains(original) { return try transposed(original, shape) }
+    guard let third else { return try base.floats(original, shape: shape) }
+    let values = try base.floats(original, shape: [3 * shape[0]] + shape.dropFirst())
+    let size = values.count / 3
+    return Array(values[third * size..<(third + 1) * size])
   }
 
   /// open_clip multiplies from the left: [width, dimension].
@@ -159,7 +166,9 @@ extension SourceModel {
   /// - Parameters:
   ///   - given: its tensors.
   ///   - location: a folder, which may hold open_clip_config.json and the tokenizer's files, or a file.
-  init(openCLIP given: any TensorSource, _ location: String, _ options: Options) throws(WeightsError) {
+  init(openCLIP found: any TensorSource, _ location: String, _ options: Options) throws(WeightsError) {
+    try Self.checkAdapters(location, ignored: options.ignored)
+    let given = WatchedTensors(found)
     // open_clip saves the text tower of some models below `text.`.
     let textPrefix = given.shape("text.token_embedding.weight") != nil ? "text." : ""
     let base = RenamedTensors(base: given) { $0.hasPrefix("visual.") ? $0 : textPrefix + $0 }
@@ -226,6 +235,10 @@ extension SourceModel {
     let named = OpenCLIPNames(base: base)
     try readCLIPVision(named)
     try readCLIPText(named)
+    let towers = [
+      "visual.", "\(textPrefix)transformer.", "\(textPrefix)ln_final", "\(textPrefix)token_embedding", "\(textPrefix)text_projection", "text.",
+    ]
+    self.decisions += try given.requireTaken(towers, ignored: options.ignored)
   }
 
   private static func tokenizer(_ location: String, _ path: String, _ options: Options) throws(WeightsError) -> String {

@@ -12,6 +12,11 @@ struct BERTSource: Decodable {
   var max_position_embeddings: Int
   var position_embedding_type: String?
 
+  static let keys: Set<String> = [
+    "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "hidden_act", "layer_norm_eps", "vocab_size",
+    "max_position_embeddings", "eos_token_id",
+  ]
+
   /// Of modules.json.
   struct Module: Decodable {
     var type: String
@@ -31,7 +36,9 @@ extension SourceModel {
     let dimension: Int
     if fields?["model_type"] as? String == "bert" {
       let bert: BERTSource = try Self.decode(Self.read(config), config)
-      try result.readSentences(path, bert)
+      try Self.checkKeys(fields ?? [:], of: "", computed: BERTSource.keys, ignored: options.ignored, config)
+      try Self.checkAdapters(path, ignored: options.ignored)
+      try result.readSentences(path, bert, ignored: options.ignored)
       dimension = bert.hidden_size
     } else {
       let other = try SourceModel(path, options)
@@ -53,18 +60,19 @@ extension SourceModel {
   }
 
   /// Takes the text tower from a BERT or sentence-transformers folder.
-  private mutating func readSentences(_ folder: String, _ bert: BERTSource) throws(WeightsError) {
+  private mutating func readSentences(_ folder: String, _ bert: BERTSource, ignored: [String]) throws(WeightsError) {
     let pooling = try Self.pooling(folder)
     let said = try Self.object("\(folder)/sentence_bert_config.json")
     let prompts = "\(folder)/config_sentence_transformers.json"
     if let prompt = try Self.object(prompts)?["default_prompt_name"] as? String {
       throw .badConfig(path: prompts, reason: "it puts the prompt '\(prompt)' before every text, which is not computed")
     }
-    let base = try SafeTensors.open(folder)
+    let base = WatchedTensors(try SafeTensors.open(folder))
     decisions += base.decisions
     try readBERT(
       folder, bert, "\(folder)/config.json", context: said?["max_seq_length"] as? Int, pooling: pooling,
       tensors: RenamedTensors(base: base) { String($0.dropFirst("text.".count)) })
+    decisions += try base.requireTaken(["embeddings.", "encoder."], ignored: ignored)
     if said?["do_lower_case"] as? Bool == true, !config.text.lowercase {
       throw .badConfig(
         path: "\(folder)/sentence_bert_config.json", reason: "its do_lower_case is true and its tokenizer's is not")

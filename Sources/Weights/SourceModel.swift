@@ -42,10 +42,13 @@ package struct SourceModel: Sendable {
     package var architecture: String?
     /// Side of the images to encode, where it is not the one of the training.
     package var imageSize: Int?
+    /// Tensors (names, or beginnings of names) and keys of a config that nothing here computes and that may be left out.
+    package var ignored: [String] = []
 
     package init(
-      tokenizer: String? = nil, activation: String? = nil, architecture: String? = nil, imageSize: Int? = nil
+      tokenizer: String? = nil, activation: String? = nil, architecture: String? = nil, imageSize: Int? = nil, ignored: [String] = []
     ) {
+      self.ignored = ignored
       (self.tokenizer, self.activation) = (tokenizer, activation)
       (self.architecture, self.imageSize) = (architecture, imageSize)
     }

@@ -10,6 +10,8 @@ package protocol TensorSource: Sendable {
   func shape(_ name: String) -> [Int]?
   /// Throws where there is no such tensor or its shape is another; a source that renames may leave that to `floats`.
   func check(_ name: String, shape: [Int]) throws(WeightsError)
+  /// Says that a tensor will be read, where neither `check` nor `floats` is called yet.
+  func take(_ name: String)
   /// The tensor's values as f32, all finite; throws where its shape is another than given.
   func floats(_ name: String, shape: [Int]) throws(WeightsError) -> [Float]
   /// Whether it came with a program, as OpenAI's CLIP files do; the program is not looked at.
@@ -21,6 +23,7 @@ package protocol TensorSource: Sendable {
 extension TensorSource {
   package var isTorchScript: Bool { false }
   package var decisions: [String] { [] }
+  package func take(_ name: String) {}
 
   package func check(_ name: String, shape expected: [Int]) throws(WeightsError) {
     guard let found = shape(name) else { throw .missingTensor(path: path, tensor: name) }
@@ -43,6 +46,7 @@ struct RenamedTensors: TensorSource {
   var names: Set<String> { base.names }
 
   func shape(_ name: String) -> [Int]? { base.shape(rename(name)) }
+  func take(_ name: String) { base.take(rename(name)) }
   func check(_ name: String, shape: [Int]) throws(WeightsError) { try base.check(rename(name), shape: shape) }
   func floats(_ name: String, shape: [Int]) throws(WeightsError) -> [Float] {
     try base.floats(rename(name), shape: shape)

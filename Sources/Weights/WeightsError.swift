@@ -10,6 +10,8 @@ package enum WeightsError: Error, Equatable, CustomStringConvertible {
   case badType(path: String, tensor: String, expected: String, found: String)
   case badValue(path: String, tensor: String, reason: String)
   case badConfig(path: String, reason: String)
+  /// What nothing here reads, and what it is.
+  case unread(path: String, what: String, names: [String])
   case unwritable(path: String, reason: String)
 
   package var description: String {
@@ -25,6 +27,9 @@ package enum WeightsError: Error, Equatable, CustomStringConvertible {
       "\(path): tensor '\(tensor)' holds \(found), expected \(expected)"
     case .badValue(let path, let tensor, let reason): "\(path): tensor '\(tensor)' \(reason); the weights are damaged"
     case .badConfig(let path, let reason): "\(path): \(reason)"
+    case .unread(let path, let what, let names):
+      "\(path): holds \(what) that nothing here computes: \(names.prefix(3).joined(separator: ", "))"
+        + (names.count > 3 ? " and \(names.count - 3) more" : "") + "; without them it would be another model"
     case .unwritable(let path, let reason): "\(path): cannot be written: \(reason)"
     }
   }

@@ -1,4 +1,5 @@
 import Foundation
+import Geography
 
 /// JSON lines: `{"filename": s, ...}`, where the rest is what is known of the image.
 struct AttributesFile {
@@ -17,6 +18,12 @@ struct AttributesFile {
   init(path: String) throws {
     try JSONLines.read(path, "attributes") { place, line in
       var object = (try? JSONSerialization.jsonObject(with: line)) as? [String: Any]
+      // A time that is none would never be met by a filter.
+      for (key, value) in object ?? [:] where key == "datetime" || key.hasSuffix("_datetime") {
+        guard let text = value as? String, Instant(text) == nil else { continue }
+        problems.append("\(place): \(key) '\(text)' is no time, and is left out; expected 2024-06-01 or 2024-06-01T12:00:00Z")
+        object?[key] = nil
+      }
       guard let filename = object?.removeValue(forKey: "filename") as? String, !filename.isEmpty, let object,
         let json = try? JSONSerialization.data(withJSONObject: object, options: [.sortedKeys, .withoutEscapingSlashes])
       else {

@@ -98,6 +98,11 @@ struct Convert: ParsableCommand {
   @Option(help: "With --tune: the folder of its images.")
   var images: String?
 
+  @Option(
+    parsing: .upToNextOption,
+    help: ArgumentHelp("Tensors (names, or how they begin) and keys of a config that nothing computes and that may be left out.", valueName: "name"))
+  var ignore: [String] = []
+
   @Flag(help: "What was made, and the card of --verify, as JSON on stdout.")
   var json = false
 
@@ -158,6 +163,7 @@ struct Convert: ParsableCommand {
     options.precision = precision
     (options.text, options.tokenizer, options.activation) = (text, tokenizer, activation?.rawValue)
     (options.architecture, options.imageSize, options.origin) = (arch, imageSize, origin)
+    options.ignored = ignore
     (options.keepFP32, options.smooths) = (keepFp32, smooth)
     (options.verifies, options.budget, options.patchBudget) = (verify, budget, patchBudget)
     options.patches = patches

@@ -41,7 +41,7 @@ struct FTF: ParsableCommand {
       return 1
     } catch let error as FastThenFineError {
       report("ftf: \(error.description)\(wayOut(error))")
-      return 1
+      return error.code == .unknownAttribute ? 2 : 1
     } catch {
       let code = exitCode(for: error)
       if code.isSuccess {
@@ -61,6 +61,7 @@ struct FTF: ParsableCommand {
   /// What the library cannot know: the verb that helps.
   private static func wayOut(_ error: FastThenFineError) -> String {
     switch error.code {
+    case .unusableModel where error.description.contains("that nothing here computes"): " (leave them out with --ignore NAME, if that is meant)"
     case .notAnIndex: "; make one with 'ftf index INDEX FOLDER'"
     case .unusableIndex where error.description.contains("repair"): "; see 'ftf index repair'"
     default: ""

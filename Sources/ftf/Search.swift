@@ -121,11 +121,13 @@ struct Search: ParsableCommand {
     let archive = try ImageIndex(path: index)
     let engine = try machine.engine(modelPath(of: archive, given: model), mapped: archive.mappedBytes)
     let searcher = try Searcher(archive, engine: engine, searching: over, filter: filter, area: area)
-    if let filter, searcher.count == 0, try archive.count(over) > 0 {
+    // For machines that is an answer with nothing in it.
+    let isNarrowed = filter != nil || area != nil
+    if let filter, searcher.count == 0, !json, try archive.count(over) > 0 {
       throw Failure("\(index): the filter '\(filter)' holds for none of its \(over.rawValue)")
     }
-    if area != nil, searcher.count == 0, try archive.count(over) > 0 { throw Failure("\(index): none of its images lies there") }
-    guard searcher.count > 0 else { throw Failure("\(index): holds no \(over.rawValue); add some with 'ftf index'") }
+    if area != nil, searcher.count == 0, !json, try archive.count(over) > 0 { throw Failure("\(index): none of its images lies there") }
+    guard searcher.count > 0 || isNarrowed && json else { throw Failure("\(index): holds no \(over.rawValue); add some with 'ftf index'") }
     if !between.isEmpty { return try showChanges(searcher) }
     var number = 0
     func answer(_ content: Query.Content, _ name: String) throws {

@@ -341,7 +341,7 @@ import Testing
       ])
     #expect(SceneNames.properties(of: "/S2A_MSIL2A_20240601T102031_N0510_R065_T32UNU_X.SAFE/T.tif")["platform"] == "sentinel-2a")
     #expect(SceneNames.properties(of: "/a/holiday_20240601.jpg").isEmpty)
-    #expect(SceneNames.time("2024:06:01 10:20:31") == "2024-06-01T10:20:31Z" && SceneNames.time("2024-06-01T10:20:31.5Z") == "2024-06-01T10:20:31Z")
+    #expect(SceneNames.time("2024:06:01 10:20:31") == "2024-06-01T10:20:31Z" && SceneNames.time("2024-06-01T10:20:31.5Z") == "2024-06-01T10:20:31.5Z")
     for bad in ["20241301", "2024", "x", "20240601T102561", "99999999T999999"] { #expect(SceneNames.time(bad) == nil, "\(bad)") }
   }
 }

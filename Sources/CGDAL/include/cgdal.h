@@ -35,6 +35,7 @@ void cgdal_overview(cgdal dataset, int level, int *width, int *height);
 #define CGDAL_U16 2
 #define CGDAL_I16 3
 #define CGDAL_F32 6
+#define CGDAL_F64 7
 /// Complex types lie in between, both included.
 #define CGDAL_COMPLEX_FIRST 8
 #define CGDAL_COMPLEX_LAST 11
@@ -46,9 +47,10 @@ typedef struct cgdal_band {
   int type, color;
   int has_nodata;
   double nodata, scale, offset;
-  int has_mask;   // a mask of the dataset's own, which is neither nodata nor a band of alpha
-  int bits;       // of a value, where fewer are used than the type has; 0 where not said
-  char name[100]; // its description
+  int has_mask;       // a mask of the dataset's own, which is neither nodata nor a band of alpha
+  int bits;           // of a value, where fewer are used than the type has; 0 where not said
+  int is_signed_byte; // a byte below 0, as GDAL says it before 3.7
+  char name[100];     // its description
 } cgdal_band;
 
 /// band: from 1.

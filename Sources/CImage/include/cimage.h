@@ -23,6 +23,9 @@ int cimage_decode_jpeg(const uint8_t *data, size_t size, uint64_t max_pixels, ui
 int cimage_decode_png(const uint8_t *data, size_t size, uint64_t max_pixels, cimage *out);
 void cimage_free(cimage *image);
 
+/// The orientation (1...8) that a TIFF, WebP, JPEG or PNG file says of itself, by EXIF or else XMP; 1 where it does not.
+int cimage_file_orientation(const uint8_t *data, size_t size);
+
 /// CRC-32 as zlib and PNG have it.
 uint32_t cimage_crc32(const uint8_t *data, size_t size);
 
@@ -42,18 +45,19 @@ typedef enum cimage_filter { CIMAGE_BICUBIC, CIMAGE_BILINEAR } cimage_filter;
 /// computes. rgb: u8[height, width, 3]; out: u8[out_height, out_width, 3].
 int cimage_resize(const uint8_t *rgb, uint32_t width, uint32_t height, uint8_t *out, uint32_t out_width, uint32_t out_height, cimage_filter filter);
 
-typedef enum cimage_values { CIMAGE_U8, CIMAGE_U16, CIMAGE_F32 } cimage_values;
+typedef enum cimage_values { CIMAGE_U8, CIMAGE_U16, CIMAGE_F32, CIMAGE_F64 } cimage_values;
 
 /// How the values of a pixel become R, G, B and whether there is anything.
 typedef struct cimage_tones {
   cimage_values type;
-  int planes;              // values of a pixel, interleaved
-  int plane[3];            // which of them R, G and B come from
-  int alpha;               // the plane whose 0 means nothing, or -1
-  float low[3], gain[3];   // of f32: (value - low) * gain, cut to 0...255
-  int has_nodata;          // a pixel is nothing where all three are nodata; f32 also where one is no number
+  int planes;             // values of a pixel, interleaved
+  int plane[3];           // which of them R, G and B come from
+  int alpha;              // the plane whose 0 means nothing, or -1
+  double low[3], gain[3]; // of floats: (value - low) * gain, cut to 0...255
+  // A pixel is nothing where every channel that has nodata is it, or one that is marked `alone`; of floats also where one is no finite number.
+  int has_nodata[3], alone[3];
   uint32_t nodata_bits[3]; // of whole numbers
-  float nodata[3];
+  double nodata[3];
 } cimage_tones;
 
 /// in: type[height, width, planes]; table: of whole numbers, u8[3, 256] or u8[3, 65536], by the bits of a value; mask: u8[height, width], 0 where
