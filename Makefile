@@ -18,7 +18,7 @@ PYTHON := .venv/bin/python -B
 
 # Trains the default model on DIR/data/rsicd, to .build/training: hours on two cores, minutes on a GPU.
 # make train-test: the tests of that, in seconds.
-.PHONY: train train-test demo serve test documents rooms lint format client interchange service docs sanitize threads fuzz check release dist check-dist goldens system gdal java
+.PHONY: train train-test demo serve test documents rooms lint format client interchange seen service docs sanitize threads fuzz check release dist check-dist goldens system gdal java
 
 test: system gdal
 	python3 -B docs/rooms.py --check
@@ -60,6 +60,13 @@ interchange: system gdal
 	python3 -m venv .build/interchange
 	.build/interchange/bin/pip install -q -r Tests/Interchange/requirements.txt
 	.build/interchange/bin/python -B Tests/Interchange/check.py .build/debug/ftf .build/interchange/work
+
+# Files of the kinds that people have, made at random, against what rasterio, Pillow, PROJ and others make of them.
+seen: system gdal
+	$(SWIFT) build --product ftf $(ALL)
+	python3 -m venv .build/seen
+	.build/seen/bin/pip install -q -r Tests/Seen/requirements.txt
+	.build/seen/bin/python -B Tests/Seen/check.py .build/debug/ftf Models/ftf-small.ftf .build/seen/work
 
 # Published clients, overload, drain and hostile input against a running service; its page in a browser.
 service: system gdal

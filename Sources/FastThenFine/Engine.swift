@@ -82,6 +82,7 @@ public final class Engine: Sendable {
       if model.config.text.architecture == "clip" {
         let pairs = try BytePairEncoding(
           vocabulary: model.vocabulary, merges: model.merges, added: model.addedTokens)
+        if model.config.text.repairs == true { return { pairs.encode(TextRepair.repaired($0), limit: $1) } }
         return { pairs.encode($0, limit: $1) }
       } else {
         let pieces = try WordPiece(

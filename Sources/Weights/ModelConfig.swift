@@ -187,6 +187,8 @@ package struct TextConfig: Codable, Sendable, Equatable {
   package var contextLength: Int
   package var pooling: String
   package var lowercase: Bool
+  /// Whether texts are repaired first, as open_clip's and OpenAI's tokenizer does (`TextRepair`); nil for not.
+  package var repairs: Bool?
 }
 
 /// From pixels of any size to the encoder's input.

@@ -58,13 +58,15 @@ extension PreprocessingConfig {
       var shortest_edge: Int?
       var height: Int?
       var width: Int?
+      /// Whether it is written as a number, which a processor's class gives a meaning.
+      var isNumber = false
 
       private enum Key: String, CodingKey { case shortest_edge, height, width }
 
-      /// A number is a shortest edge, and for a crop a square.
+      /// A number is CLIP's shortest edge, the plain vision transformer's square, and for a crop a square.
       init(from decoder: any Decoder) throws {
         if let number = try? decoder.singleValueContainer().decode(Int.self) {
-          shortest_edge = number
+          (shortest_edge, isNumber) = (number, true)
           return
         }
         let container = try decoder.container(keyedBy: Key.self)
@@ -77,10 +79,14 @@ extension PreprocessingConfig {
         }
       }
 
+      init(square side: Int) { (height, width) = (side, side) }
+
       var side: Int { shortest_edge ?? height! }
     }
 
     var image_processor_type: String?
+    /// Of earlier versions.
+    var feature_extractor_type: String?
     var size: Size?
     var crop_size: Size?
     var do_resize: Bool?
@@ -108,14 +114,24 @@ extension PreprocessingConfig {
       throw .unreadable(
         path: folder, reason: "it says nothing of its images; preprocessor_config.json is read, or processor_config.json with image_processor")
     }
-    let source: Source = try SourceModel.decode(json, path)
+    var source: Source = try SourceModel.decode(json, path)
     for (name, value) in [("do_pad", source.do_pad), ("rescale_offset", source.rescale_offset)] where value == true {
       throw .badConfig(path: path, reason: "\(name) is true, which is not computed")
     }
     if let factor = source.rescale_factor, abs(factor * 255 - 1) > 1e-6 {
       throw .badConfig(path: path, reason: "its rescale_factor is \(factor); 1/255 is computed")
     }
-    let isPlain = source.image_processor_type?.hasPrefix("ViT") == true
+    // What prepares images: what it leaves out has the defaults of its class, whichever version wrote it.
+    let classes = [
+      "CLIPImageProcessor": false, "CLIPFeatureExtractor": false, "BitImageProcessor": false, "ViTImageProcessor": true, "ViTFeatureExtractor": true,
+    ]
+    let said = source.image_processor_type ?? source.feature_extractor_type ?? "CLIPImageProcessor"
+    guard let isPlain = classes[said.hasSuffix("Fast") ? String(said.dropLast(4)) : said] else {
+      throw .badConfig(path: path, reason: "its images are prepared by '\(said)', which is not computed")
+    }
+    if isPlain, let size = source.size, size.isNumber {
+      source.size = Source.Size(square: size.side)
+    }
     for (name, value) in [
       ("do_resize", source.do_resize), ("do_rescale", source.do_rescale), ("do_normalize", source.do_normalize),
     ] where value == false { throw .badConfig(path: path, reason: "\(name) is false, which is not computed") }

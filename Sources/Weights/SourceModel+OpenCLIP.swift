@@ -221,7 +221,7 @@ extension SourceModel {
       heads: known?.textHeads ?? max(textWidth / 64, 1),
       hidden: base.shape("transformer.resblocks.0.mlp.c_fc.weight")?.first ?? 0, activation: activation,
       normEpsilon: 1e-5, vocabulary: table[0], positions: context, contextLength: context, pooling: "end",
-      lowercase: true)
+      lowercase: true, repairs: true)
     let usual = PreprocessingConfig(
       resize: "shortest_edge", resizeTo: side, rounding: "down", cropTo: side, centring: "nearest",
       interpolation: "bicubic",
@@ -272,8 +272,8 @@ extension SourceModel {
     if source.isTorchScript {
       return decide("quickgelu", "a TorchScript archive, as OpenAI publishes CLIP")
     }
-    for known in ["quickgelu", "openai", "remoteclip", "georsclip", "rs5m"] where name.contains(known) {
-      // RemoteCLIP and GeoRSCLIP go on from OpenAI's weights.
+    for known in ["quickgelu", "openai", "remoteclip", "georsclip", "rs5m", "metaclip", "dfn"] where name.contains(known) {
+      // RemoteCLIP and GeoRSCLIP go on from OpenAI's weights; MetaCLIP and DFN were trained as OpenAI's were.
       return decide("quickgelu", "the name says '\(known)'")
     }
     return decide(
