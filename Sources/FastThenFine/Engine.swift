@@ -97,7 +97,8 @@ public final class Engine: Sendable {
   /// The kernels of a level, with the defaults of `init`.
   package static func kernels(level: String?, threads: Int?) throws -> KernelSet {
     let name = level ?? ProcessInfo.processInfo.environment["FTF_LEVEL"]
-    return try KernelSet(levelName: name, threads: threads ?? Processors.usable)
+    // A variable that is empty says nothing.
+    return try KernelSet(levelName: name?.isEmpty == true ? nil : name, threads: threads ?? Processors.usable)
   }
 
   /// t of a sentence: f32[dimension], unit norm.

@@ -48,6 +48,8 @@ struct StoredScene: Codable {
   var stretch: Stretch?
   /// Such as EPSG:32632; nil where the scene does not say where it lies.
   var reference: String?
+  /// By what its bands are known, where it does not say it itself.
+  var basis: String?
 
   init?(_ json: String?) {
     guard let json, let found = try? JSONDecoder().decode(StoredScene.self, from: Data(json.utf8)) else { return nil }
@@ -57,7 +59,7 @@ struct StoredScene: Codable {
   init(_ scene: Scene, _ reader: SceneReader, _ cutting: Cutting) {
     (self.cutting, width, height) = (cutting, scene.width, scene.height)
     (window, windows, stretch) = ([reader.grid.width, reader.grid.height], reader.grid.count, reader.stretch)
-    reference = scene.ground?.reference
+    (reference, basis) = (scene.ground?.reference, scene.basis)
   }
 
   var json: String {
@@ -113,6 +115,7 @@ extension IndexWriter {
     scenes tasks: [SceneTask], _ cutting: Cutting, _ summary: inout Summary, _ cancellation: Cancellation, _ progress: (Event) -> Void
   ) throws {
     let items = StacItems()
+    var said: Set<String> = []
     progress(.begins(tasks.reduce(0) { $0 + windows(of: $1, cutting) }))
     for task in tasks {
       if cancellation.isDue {
@@ -121,7 +124,7 @@ extension IndexWriter {
       }
       var hasBegun = false
       do {
-        try add(task, cutting, items, &hasBegun, &summary, cancellation, progress)
+        try add(task, cutting, items, &hasBegun, &said, &summary, cancellation, progress)
         if summary.isCancelled { return }
         summary.indexed += 1
       } catch let error as ImagingError {
@@ -159,12 +162,16 @@ extension IndexWriter {
   }
 
   private mutating func add(
-    _ task: SceneTask, _ asked: Cutting, _ items: StacItems, _ hasBegun: inout Bool, _ summary: inout Summary,
+    _ task: SceneTask, _ asked: Cutting, _ items: StacItems, _ hasBegun: inout Bool, _ said: inout Set<String>, _ summary: inout Summary,
     _ cancellation: Cancellation, _ progress: (Event) -> Void
   ) throws {
     let cutting = cutting(of: task, asked)
     let scene = try Scene(task.path, bands: cutting.bands)
     let grid = try engine.grid(scene, cutting)
+    // Once for all that are alike.
+    if let basis = scene.basis, said.insert(basis).inserted {
+      progress(.warned("\(task.path): red, green and blue \(basis); look at it with a preview, or say the bands"))
+    }
     let begun = resumption(of: task, cutting)
     let (engine, side) = (engine, engine.model.config.preprocessing.cropTo)
     let reader = try engine.pool.run { threads throws(ImagingError) in

@@ -62,6 +62,7 @@ extension Catalog {
       db.add(function: Filter.meets)
       db.add(function: Filter.compared)
       db.add(function: Filter.instant)
+      db.add(function: Filter.composed)
       try prepare(db)
     }
     return configuration

@@ -69,6 +69,11 @@ package struct Filter: Sendable {
     String.fromDatabaseValue(values[0]).flatMap { Instant($0)?.first }
   }
 
+  /// `composed(text)`: in one of the ways in which a text may be written (NFC).
+  static let composed = DatabaseFunction("composed", argumentCount: 1, pure: true) { values in
+    String.fromDatabaseValue(values[0])?.precomposedStringWithCanonicalMapping
+  }
+
   /// `meets(footprint, area)`: whether two GeoJSON geometries have a place in common.
   static let meets = DatabaseFunction("meets", argumentCount: 2, pure: true) { values in
     guard let footprint = String.fromDatabaseValue(values[0]).flatMap({ Geometry(geoJSON: $0) }),
@@ -325,6 +330,9 @@ private struct FilterParser {
       place += 1
       let value = try value(after: "\(field.name) \(sign)")
       if let instant = try instant(value, field) { return hold(field, instant, "\(sign) 0") }
+      if ["=", "==", "!=", "<>"].contains(sign), let composed = Self.composed(value) {
+        return hold(field, [composed]) { "composed(\($0)) \(sign) ?" }
+      }
       return hold(field, [value]) { "\($0) \(sign) ?" }
     }
     let isNot = takeWord("not")
@@ -361,7 +369,13 @@ private struct FilterParser {
     var groups: [String] = []
     var plain: [Filter.Operand] = []
     for value in values {
-      if let instant = try instant(value, field) { groups.append(hold(field, instant, "= 0")) } else { plain.append(value) }
+      if let instant = try instant(value, field) {
+        groups.append(hold(field, instant, "= 0"))
+      } else if let composed = Self.composed(value) {
+        groups.append(hold(field, [composed]) { "composed(\($0)) = ?" })
+      } else {
+        plain.append(value)
+      }
     }
     values = plain
     for types in Set(values.map(\.types)).sorted() {
@@ -372,6 +386,12 @@ private struct FilterParser {
     guard isNot else { return isIn }
     arguments += field.arguments
     return "(NOT coalesce(\(isIn), 0) AND coalesce(\(field.type), 'null') != 'null')"
+  }
+
+  /// A text that may be written in several ways, in one of them: nil for ASCII, and for what is no text.
+  private static func composed(_ value: Filter.Operand) -> Filter.Operand? {
+    guard case .text(let text) = value, !text.utf8.allSatisfy({ $0 < 0x80 }) else { return nil }
+    return .text(text.precomposedStringWithCanonicalMapping)
   }
 
   /// The span of a text that is a time. One that looks like a time and is none would be compared as text, in silence.

@@ -218,7 +218,7 @@ struct Front: RouterMiddleware {
     let seconds = (ContinuousClock.now - began) / .seconds(1)
     service.metrics.count(route: Self.route(request.uri.path), status: response.status.code, seconds: seconds)
     let query = service.options.logsQueries ? "?\(request.uri.query ?? "")" : ""
-    context.logger.info("\(request.method) \(request.uri.path)\(query) \(response.status.code) \(Int(seconds * 1000)) ms")
+    context.logger.info("\(request.method) \(request.uri.path.shown)\(query.shown) \(response.status.code) \(Int(seconds * 1000)) ms")
     for (name, value) in headers { response.headers[name] = value }
     return response
   }

@@ -2,6 +2,7 @@
 import Dispatch
 import CoreMetrics
 import FastThenFine
+import Files
 import Foundation
 import Hummingbird
 import HummingbirdCore
@@ -85,7 +86,7 @@ private struct Watcher: ServiceLifecycle.Service {
         if try archive.refresh(always: always) { logger.info("\(archive.name) has \(archive.now.searcher.count) images now") }
       } catch {
         // What was opened goes on.
-        logger.warning("\(archive.name) cannot be taken over: \(error)")
+        logger.warning("\("\(archive.name) cannot be taken over: \(error)".shown)")
       }
     }
   }
@@ -127,7 +128,7 @@ private struct Follower: ServiceLifecycle.Service {
     let lines = Mutex<Set<String>>([])
     func warn(_ line: String) {
       lines.withLock { _ = $0.insert(line) }
-      if !before.contains(line) { logger.warning("\(line)") }
+      if !before.contains(line) { logger.warning("\(line.shown)") }
     }
     do {
       var writer = try IndexWriter(path: index, engine: engine)

@@ -132,7 +132,7 @@ final class PyTorchArchive: TensorSource, Sendable {
     guard let tensor = tensors[name] else { throw .missingTensor(path: path, tensor: name) }
     guard tensor.shape == shape else { throw .badShape(path: path, tensor: name, expected: shape, found: tensor.shape) }
     let types: [String: ElementType] = [
-      "torch.FloatStorage": .f32, "torch.HalfStorage": .f16, "torch.BFloat16Storage": .bf16,
+      "torch.FloatStorage": .f32, "torch.HalfStorage": .f16, "torch.BFloat16Storage": .bf16, "torch.DoubleStorage": .f64,
     ]
     guard let type = types[tensor.storage.type] else {
       throw .badType(path: path, tensor: name, expected: "floats", found: tensor.storage.type)

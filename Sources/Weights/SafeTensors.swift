@@ -143,7 +143,7 @@ package final class SafeTensors: Sendable {
     let tensor = try tensor(name, shape: shape)
     let count = shape.reduce(1, *)
     guard let type = tensor.type, let values = file.floats(type, at: tensor.bytes.lowerBound, count: count) else {
-      throw .badType(path: path, tensor: name, expected: "F32, F16 or BF16", found: tensor.dtype)
+      throw .badType(path: path, tensor: name, expected: "F64, F32, F16 or BF16", found: tensor.dtype)
     }
     // A large file is read once: its pages need not stay.
     file.release(tensor.bytes)
@@ -190,6 +190,9 @@ extension MappedFile {
     case .bf16:
       let halves: [UInt16] = array(at: start, count: count)
       return halves.map { Float(bitPattern: UInt32(UInt16(littleEndian: $0)) << 16) }
+    case .f64:
+      let doubles: [UInt64] = array(at: start, count: count)
+      return doubles.map { Float(Double(bitPattern: UInt64(littleEndian: $0))) }
     default: return nil
     }
   }

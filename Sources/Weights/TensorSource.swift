@@ -53,10 +53,10 @@ struct RenamedTensors: TensorSource {
   }
 }
 
-/// Several safetensors files with an index: `{"weight_map": {tensor: file}}`.
-struct ShardedSafeTensors: TensorSource {
+/// Several files of weights with an index: `{"weight_map": {tensor: file}}`.
+struct ShardedTensors: TensorSource {
   let path: String
-  private let shards: [String: SafeTensors]
+  private let shards: [String: any TensorSource]
   private let files: [String: String]
   var names: Set<String> { Set(files.keys) }
 
@@ -69,16 +69,16 @@ struct ShardedSafeTensors: TensorSource {
     }
     files = index.weight_map
     let folder = URL(fileURLWithPath: path).deletingLastPathComponent()
-    var shards: [String: SafeTensors] = [:]
+    var shards: [String: any TensorSource] = [:]
     for file in Set(files.values) {
       // A name that leaves the folder is not a shard's.
       guard !file.contains("/"), file != ".." else {
         throw .malformed(path: path, reason: "it names the file '\(file)'")
       }
-      shards[file] = try SafeTensors(path: folder.appendingPathComponent(file).path)
+      shards[file] = try SafeTensors.container(folder.appendingPathComponent(file).path)
     }
     self.shards = shards
-    for (name, file) in files where shards[file]?.tensors[name] == nil {
+    for (name, file) in files where shards[file]?.shape(name) == nil {
       throw .missingTensor(path: folder.appendingPathComponent(file).path, tensor: name)
     }
   }
@@ -97,7 +97,7 @@ enum WeightsLayout {
 
   private var files: [String] {
     switch self {
-    case .transformers: ["model.safetensors", "model.safetensors.index.json", "pytorch_model.bin"]
+    case .transformers: ["model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json"]
     case .openCLIP: ["open_clip_model.safetensors", "open_clip_pytorch_model.bin"]
     }
   }
@@ -128,8 +128,8 @@ extension TensorSource where Self == SafeTensors {
   }
 
   /// By what a file holds: its ending says nothing that can be relied on.
-  private static func container(_ path: String) throws(WeightsError) -> any TensorSource {
-    if path.hasSuffix(".index.json") { return try ShardedSafeTensors(index: path) }
+  static func container(_ path: String) throws(WeightsError) -> any TensorSource {
+    if path.hasSuffix(".index.json") { return try ShardedTensors(index: path) }
     let file: MappedFile
     do {
       file = try MappedFile(path: path)

@@ -75,12 +75,12 @@ struct DemoVerb: ParsableCommand {
       try findPlaces(engine, drawn)
     }
     try page.write(title: images.map { "FastThenFine on \($0)" } ?? "FastThenFine on \(archive.count) drawn scenes")
-    report("\nOpen \(URL(fileURLWithPath: output).appendingPathComponent("index.html").path)")
+    report(lines: "\nOpen \(URL(fileURLWithPath: output).appendingPathComponent("index.html").path)")
   }
 
   /// Draws a scene with a place on the ground, cuts it, and looks whether sentences lead to what is there.
   private func findPlaces(_ engine: Engine, _ drawn: [Demo.Scene]) throws {
-    if let absence = Landscape.absence { return report("\nscenes are left out: \(absence)") }
+    if let absence = Landscape.absence { return report(lines: "\nscenes are left out: \(absence)") }
     let folder = "\(output)/landscape"
     try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
     let landscape = Landscape(side: side, drawn: drawn, with: engine.kernels)

@@ -50,7 +50,7 @@ struct FTF: ParsableCommand {
       }
       if let code = error as? ExitCode { return code.rawValue }
       if code == .validationFailure {
-        report(fullMessage(for: error))
+        report(lines: fullMessage(for: error))
         return 2
       }
       report("ftf: \(oneLine(error))")

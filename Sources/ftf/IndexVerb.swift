@@ -57,7 +57,16 @@ struct IndexAdd: ParsableCommand {
 
   @OptionGroup var machine: Machine
 
+  @Option(
+    help: ArgumentHelp(
+      "Writes a picture of every scene as the model will see it to a folder, says how it would be cut, and indexes nothing.", valueName: "folder"))
+  var preview: String?
+
   func run() throws {
+    if let preview { return try show(preview) }
+    // What is named is opened before an hour is spent.
+    let captionsFile = try self.captions.map { try CaptionsFile(path: $0) }
+    let attributesFile = try self.attributes.map { try AttributesFile(path: $0) }
     var writer = try open()
     Interrupt.watch()
     let progress = IndexProgress("images")
@@ -66,8 +75,7 @@ struct IndexAdd: ParsableCommand {
       progress: progress.take)
     progress.finish()
     var (failed, captions, attributes) = (summary.failed, 0, 0)
-    if let path = self.captions, !Interrupt.isPressed {
-      let file = try CaptionsFile(path: path)
+    if let file = captionsFile, !Interrupt.isPressed {
       for problem in file.problems { report("ftf: \(problem); skipped") }
       failed += file.problems.count
       let progress = IndexProgress("captions")
@@ -75,8 +83,8 @@ struct IndexAdd: ParsableCommand {
         captions: file.lines.flatMap(\.captions), cancellation: Interrupt.cancellation, progress: progress.take)
       progress.finish()
     }
-    if let path = self.attributes, !Interrupt.isPressed {
-      let (stored, problems) = try set(AttributesFile(path: path), &writer)
+    if let file = attributesFile, !Interrupt.isPressed {
+      let (stored, problems) = try set(file, &writer)
       for problem in problems { report("ftf: \(problem); skipped") }
       (attributes, failed) = (stored, failed + problems.count)
     }
@@ -101,6 +109,23 @@ struct IndexAdd: ParsableCommand {
       throw ExitCode(130)
     }
     if failed + summary.unseen > 0 { throw ExitCode(1) }
+  }
+
+  private func show(_ folder: String) throws {
+    let archive = try ImageIndex.existing(path: index)
+    let engine = try machine.engine(archive.map { try modelPath(of: $0, given: model) } ?? model ?? defaultModel())
+    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+    var failed = 0
+    for preview in try ScenePreview.all(of: paths, scenes.cutting, to: folder, with: engine) {
+      switch preview {
+      case .success(let scene) where json: try printJSON(scene.object)
+      case .success(let scene): print(scene.line.shown)
+      case .failure(let error):
+        report("ftf: \(error)")
+        failed += 1
+      }
+    }
+    if failed > 0 { throw ExitCode(1) }
   }
 
   private func open() throws -> IndexWriter {

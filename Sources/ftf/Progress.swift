@@ -1,3 +1,4 @@
+import Files
 import Foundation
 import Synchronization
 
@@ -36,7 +37,7 @@ final class Progress: Sendable {
 
   /// A line of its own that the progress does not overwrite.
   func report(_ text: String) {
-    state.withLock { _ in show(text, ending: "\n") }
+    state.withLock { _ in show(text.shown, ending: "\n") }
   }
 
   private func line(_ done: Int) -> String {

@@ -129,7 +129,7 @@ struct Search: ParsableCommand {
     if area != nil, searcher.count == 0, !json, try archive.count(over) > 0 { throw Failure("\(index): none of its images lies there") }
     guard searcher.count > 0 || isNarrowed && json else { throw Failure("\(index): holds no \(over.rawValue); add some with 'ftf index'") }
     if !between.isEmpty { return try showChanges(searcher) }
-    var number = 0
+    var (number, missing) = (0, 0)
     func answer(_ content: Query.Content, _ name: String) throws {
       number += 1
       let answer = try searcher.answer(
@@ -139,12 +139,25 @@ struct Search: ParsableCommand {
       try show(name, answer)
       if let geojson { try writeOutput(Data(answer.geoJSON(name).utf8), to: geojson) }
       if let explain {
-        try HeatMap.write(answer, name, to: stdin ? "\(explain)/\(number)" : explain, with: engine)
+        if try !explained(answer, name, to: stdin ? "\(explain)/\(number)" : explain, with: engine) { missing += 1 }
       }
     }
     if let image { return try answer(.image(image), FilePath(image).description) }
     if let text { return try answer(.sentence(text), text) }
     while let line = readLine() { try answer(.sentence(line), line) }
+    if missing > 0 { throw ExitCode(1) }
+  }
+
+  /// Of many questions one whose picture is gone costs no other its answer: then it is told of, and false.
+  private func explained(_ answer: Answer, _ name: String, to folder: String, with engine: Engine) throws -> Bool {
+    do {
+      try HeatMap.write(answer, name, to: folder, with: engine)
+      return true
+    } catch {
+      guard stdin, error.code == .unusableFile else { throw error }
+      report("ftf: \(error)")
+      return false
+    }
   }
 
   private func showChanges(_ searcher: Searcher) throws {
@@ -161,7 +174,7 @@ struct Search: ParsableCommand {
     if changes.isEmpty { report("ftf: no two of its windows lie over the same ground, one near each date") }
     for change in changes {
       let numbers = String(format: "%3d  %+.4f  (%.4f, %.4f)  ", change.rank, change.difference, change.before.recallScore, change.after.recallScore)
-      print(numbers + change.after.name + change.after.place + "  before: " + change.before.name)
+      print(numbers + change.after.name.shown + change.after.place + "  before: " + change.before.name.shown)
     }
   }
 
@@ -175,7 +188,7 @@ struct Search: ParsableCommand {
         format: "%3d  %7.4f  (recall %.4f, rank %d)  ", result.rank, result.score, result.recallScore, result.recallRank
       )
       let chance = result.probability.map { String(format: "%5.1f %%  ", 100 * $0) } ?? ""
-      print(numbers + chance + result.name + result.place + (result.attributes.map { "  \($0)" } ?? ""))
+      print(numbers + chance + result.name.shown + result.place + (result.attributes.map { "  \($0.shown)" } ?? ""))
     }
     print(
       String(

@@ -1,3 +1,4 @@
+import Files
 import Foundation
 
 /// The command's standard streams: what cannot be printed is a failure, what cannot be reported is not.
@@ -62,5 +63,8 @@ enum Streams {
   }
 }
 
-/// One line on stderr.
-func report(_ line: String) { Streams.write(line + "\n") }
+/// One line on stderr, whatever names are in it.
+func report(_ line: String) { Streams.write(line.shown + "\n") }
+
+/// Lines of the command's own.
+func report(lines: String) { Streams.write(lines + "\n") }
