@@ -242,9 +242,10 @@ const char *cgdal_metadata(cgdal dataset, const char *key, const char *domain) {
 
 int cgdal_transform(cgdal dataset, double transform[6]) { return GDALGetGeoTransform(dataset, transform) == 0; }
 
-void cgdal_reference(cgdal dataset, char out[100]) {
-  void *system = GDALGetSpatialRef(dataset);
+void cgdal_reference(cgdal dataset, const char *beside, char out[100]) {
+  void *system = GDALGetSpatialRef(dataset), *own = NULL;
   if (!system) system = GDALGetGCPSpatialRef(dataset);
+  if (!system && beside) system = own = OSRNewSpatialReference(beside);
   out[0] = 0;
   if (!system) return;
   const char *authority = OSRGetAuthorityName(system, NULL), *code = OSRGetAuthorityCode(system, NULL);
@@ -253,12 +254,21 @@ void cgdal_reference(cgdal dataset, char out[100]) {
     snprintf(out, 100, "%s:%s", authority, code);
   else
     snprintf(out, 100, "%s", name ? name : "unnamed");
+  if (own) OSRRelease(own);
 }
 
-cgdal_locator cgdal_locator_make(cgdal dataset, char message[CGDAL_MESSAGE]) {
-  const char *const options[] = {"DST_SRS=EPSG:4326", NULL};
+cgdal_locator cgdal_locator_make(cgdal dataset, const char *beside, char message[CGDAL_MESSAGE]) {
+  char *source = NULL;
+  if (beside) {
+    static const char key[] = "SRC_SRS=";
+    const size_t length = strlen(beside);
+    source = malloc(sizeof key + length);
+    if (source) memcpy(source, key, sizeof key - 1), memcpy(source + sizeof key - 1, beside, length + 1);
+  }
+  const char *const options[] = {"DST_SRS=EPSG:4326", source, NULL};
   CPLErrorReset();
   void *locator = GDALCreateGenImgProjTransformer2(dataset, NULL, options);
+  free(source);
   if (!locator) say(message);
   return locator;
 }

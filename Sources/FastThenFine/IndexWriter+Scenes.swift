@@ -140,6 +140,22 @@ extension IndexWriter {
     }
   }
 
+  /// Takes over what STAC items say of scenes that did not change: an item may come, or be corrected, after its scene.
+  mutating func readItems(of scenes: [FilePath: Catalog.Source], _ progress: (Event) -> Void) throws {
+    let items = StacItems()
+    var changed: [(path: FilePath, json: String)] = []
+    for (path, source) in scenes {
+      guard let said = items.properties(of: path), JSONSerialization.isValidJSONObject(said) else { continue }
+      let stored = source.properties.flatMap { try? JSONSerialization.jsonObject(with: Data($0.utf8)) } as? [String: Any] ?? [:]
+      let merged = stored.merging(said) { $1 }
+      let json = try JSONSerialization.data(withJSONObject: merged, options: [.sortedKeys, .withoutEscapingSlashes])
+      let text = String(decoding: json, as: UTF8.self)
+      if text != source.properties { changed.append((path, text)) }
+    }
+    for failure in items.takeFailures() { progress(.warned("\(failure); its items are not read")) }
+    if !changed.isEmpty { try catalog.set(properties: changed) }
+  }
+
   /// How many windows there are to read, as far as that can be told before it is tried.
   private func windows(of task: SceneTask, _ cutting: Cutting) -> Int {
     let cutting = self.cutting(of: task, cutting)

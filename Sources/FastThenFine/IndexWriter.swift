@@ -129,6 +129,8 @@ public struct IndexWriter: ~Copyable {
       if rereading != .all { try move(&todo, from: &gone, known, &summary) }
       if !gone.isEmpty { try catalog.remove(sources: gone) }
       summary.removed = gone.count
+      let fresh = Set(todo.map(\.path))
+      try readItems(of: known.filter { $0.value.scene != nil && seen.contains($0.key) && !fresh.contains($0.key) }, progress)
       try add(todo, known, cutting, &summary, cancellation, progress)
       return summary
     } catch {
@@ -163,10 +165,11 @@ public struct IndexWriter: ~Copyable {
     // What is no longer at its path: gone from a folder that was read, or from its own, or another file has taken its place.
     let left = Set(gone + todo.map(\.path))
     let sizes = Set(todo.map(\.stamp.size))
+    let renamed = Self.renamed(known.keys, todo.map(\.path))
     var candidates: [Int64: [FilePath]] = [:]
     for (path, source) in known
     where source.content != nil && source.failure == nil && source.done == nil && sizes.contains(source.stamp.size) {
-      if left.contains(path) || Self.isMissing(path) { candidates[source.stamp.size, default: []].append(path) }
+      if left.contains(path) || Self.isMissing(path) || renamed.contains(path) { candidates[source.stamp.size, default: []].append(path) }
     }
     guard !candidates.isEmpty else { return }
     candidates = candidates.mapValues { $0.sorted() }
@@ -188,6 +191,22 @@ public struct IndexWriter: ~Copyable {
     gone.removeAll(where: moved.contains)
     summary.moved = moves.count { $0.from != $0.to }
     summary.unchanged += moves.count - summary.moved
+  }
+
+  /// Of the files whose folder is not there those with new files below the nearest folder that is: it may have been renamed. Below a mount
+  /// that is away there is nothing new.
+  private static func renamed(_ known: some Collection<FilePath>, _ todo: [FilePath]) -> Set<FilePath> {
+    func isThere(_ path: FilePath) -> Bool { unsafe path.withCString { unsafe access($0, F_OK) } == 0 }
+    var isRenamed: [FilePath: Bool] = [:]
+    func check(_ folder: FilePath) -> Bool {
+      if let known = isRenamed[folder] { return known }
+      var place = folder.folder
+      while let above = place, !isThere(above) { place = above.folder }
+      let result = !isThere(folder) && place.map { place in todo.contains { $0.isBelow(place) } } ?? false
+      isRenamed[folder] = result
+      return result
+    }
+    return Set(known.filter { path in path.folder.map(check) ?? false })
   }
 
   /// Whether a file is not in its folder, which is there.

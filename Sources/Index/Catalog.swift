@@ -143,16 +143,18 @@ package final class Catalog: Sendable {
     package var scene: String?
     /// Windows of a scene that are stored or left out for good, where there are more to come; nil where all is done.
     package var done: Int?
+    /// What a scene says of itself, a JSON object.
+    package var properties: String?
   }
 
   /// All sources, whether indexed or known to be bad.
   package func sources() throws -> [FilePath: Source] {
     try read { db in
       var result: [FilePath: Source] = [:]
-      let rows = try Row.fetchCursor(db, sql: "SELECT path, size, modified, failure, content, scene, done FROM sources")
+      let rows = try Row.fetchCursor(db, sql: "SELECT path, size, modified, failure, content, scene, done, properties FROM sources")
       while let row = try rows.next() {
         result[FilePath(row[0])] = Source(
-          stamp: FileStamp(size: row[1], modified: row[2]), failure: row[3], content: row[4], scene: row[5], done: row[6])
+          stamp: FileStamp(size: row[1], modified: row[2]), failure: row[3], content: row[4], scene: row[5], done: row[6], properties: row[7])
       }
       return result
     }

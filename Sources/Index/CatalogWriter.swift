@@ -109,6 +109,13 @@ package struct CatalogWriter: ~Copyable {
   }
 
   private static func create(_ path: String, _ model: ModelIdentity) throws {
+    // Vectors without a catalog are no new index: beginning it would take them away.
+    let left = ((try? FileManager.default.contentsOfDirectory(atPath: "\(path)/segments")) ?? []).count { $0.hasSuffix(".ftfseg") }
+    guard left == 0 else {
+      throw IndexError.damaged(
+        path: Catalog.file(path),
+        reason: "it is gone or empty, and \(left) files of vectors lie beside it, whose images it knew alone; put it back, or move the folder away")
+    }
     do {
       try FileManager.default.createDirectory(atPath: "\(path)/segments", withIntermediateDirectories: true)
     } catch {
@@ -284,6 +291,15 @@ package struct CatalogWriter: ~Copyable {
     try db.execute(
       sql: "INSERT INTO attributes VALUES (?, ?) ON CONFLICT(path) DO UPDATE SET json = excluded.json",
       arguments: [path.spelling, json])
+  }
+
+  /// Stores what scenes are said to be beside their pixels, in place of what was.
+  package func set(properties: [(path: FilePath, json: String)]) throws {
+    try catalog.write { db in
+      for (path, json) in properties {
+        try db.execute(sql: "UPDATE sources SET properties = ? WHERE path = ?", arguments: [json, path.spelling])
+      }
+    }
   }
 
   /// Stores what is known of sources beside their pixels, in place of what was; all of it, or nothing.

@@ -50,10 +50,16 @@ extension Scene {
   /// Writes a grid of values that lies over a window, with its place on the ground, as a GeoTIFF of f32; not where the scene has no
   /// affine transform.
   package func write(grid: [Float], side: Int, over window: Window?, to path: String) throws(ImagingError) {
-    guard let t = ground?.transform else { return }
+    guard let ground, let t = ground.transform else { return }
     let window = window ?? Window(x: 0, y: 0, width: width, height: height)
-    let (x, y) = (Double(window.x), Double(window.y))
-    let (sx, sy) = (Double(window.width) / Double(side), Double(window.height) / Double(side))
+    var (x, y, w, h) = (Double(window.x), Double(window.y), Double(window.width), Double(window.height))
+    // A window that is not square on the ground was seen in the middle of a square.
+    let (across, down) = (w * ground.sample.across, h * ground.sample.down)
+    if abs(across - down) * 50 > max(across, down) {
+      let (wide, high) = (max(across, down) / ground.sample.across, max(across, down) / ground.sample.down)
+      (x, y, w, h) = (x - (wide - w) / 2, y - (high - h) / 2, wide, high)
+    }
+    let (sx, sy) = (w / Double(side), h / Double(side))
     let own = [t[0] + x * t[1] + y * t[2], t[1] * sx, t[2] * sy, t[3] + x * t[4] + y * t[5], t[4] * sx, t[5] * sy]
     try GeoTIFF.write(.f32(grid), width: side, height: side, bands: 1, to: path, transform: own, like: self)
   }

@@ -1,4 +1,5 @@
 import CGDAL
+import Files
 import Foundation
 import Geography
 import Imaging
@@ -27,9 +28,15 @@ package final class Ground: Sendable {
 
   /// Nil where the file does not say where it lies.
   init?(_ dataset: Dataset) {
-    var name = [CChar](repeating: 0, count: 100)
-    unsafe cgdal_reference(dataset.handle, &name)
-    reference = String(decoding: name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    func named(_ beside: String?) -> String {
+      var name = [CChar](repeating: 0, count: 100)
+      unsafe cgdal_reference(dataset.handle, beside, &name)
+      return String(decoding: name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+    let said = named(nil)
+    // A world file gives coordinates, and the file beside it of what.
+    let beside = said.isEmpty ? Self.projection(beside: dataset.path) : nil
+    reference = beside.map(named) ?? said
     var numbers = [Double](repeating: 0, count: 6)
     let isAffine = unsafe cgdal_transform(dataset.handle, &numbers) != 0
     transform = isAffine && !reference.isEmpty ? numbers : nil
@@ -37,7 +44,7 @@ package final class Ground: Sendable {
     let hasRPCs = dataset.metadata("LINE_OFF", domain: "RPC") != nil
     guard !reference.isEmpty || hasRPCs, let own = try? Dataset(dataset.path) else { return nil }
     var message = [CChar](repeating: 0, count: Int(CGDAL_MESSAGE))
-    guard let handle = unsafe cgdal_locator_make(own.handle, &message) else { return nil }
+    guard let handle = unsafe cgdal_locator_make(own.handle, beside, &message) else { return nil }
     locator = unsafe Mutex(Locator(handle, own))
     let (w, h) = (Double(dataset.size.width), Double(dataset.size.height))
     let (reachX, reachY) = (min(50, w / 2), min(50, h / 2))
@@ -46,6 +53,18 @@ package final class Ground: Sendable {
     guard let a = points[0], let b = points[1], let c = points[2], let d = points[3] else { return nil }
     sample = (a.shortDistance(to: b) / (2 * reachX), c.shortDistance(to: d) / (2 * reachY))
     guard sample.across > 0, sample.down > 0 else { return nil }
+  }
+
+  /// The reference system of a `.prj` file beside a raster.
+  private static func projection(beside path: FilePath) -> String? {
+    guard let folder = path.folder, !path.ending.isEmpty else { return nil }
+    let stem = String(path.name.dropLast(path.ending.count + 1))
+    for ending in ["prj", "PRJ"] {
+      if let bytes = try? WholeFile.bytes(folder.appending(FilePath("\(stem).\(ending)")), limit: 1 << 16) {
+        return String(decoding: bytes, as: UTF8.self)
+      }
+    }
+    return nil
   }
 
   private static func locate(_ locator: borrowing Mutex<Locator>, _ pixels: [(x: Double, y: Double)]) -> [Place?] {

@@ -59,7 +59,10 @@ package final class StacItems {
     var scenes: [FilePath] = []
     for href in assets where !href.contains("://") || href.hasPrefix("file://") {
       let name = FilePath(href.hasPrefix("file://") ? URL(string: href)?.path ?? "" : href)
-      if let whole = (name.spelling.hasPrefix("/") ? name : folder.appending(name)).absolute { scenes.append(whole) }
+      // An address has no spaces: what is escaped in it is not in the name. A name may have a percent sign of its own.
+      for name in Set([name, FilePath(name.spelling.removingPercentEncoding ?? name.spelling)]) {
+        if let whole = (name.spelling.hasPrefix("/") ? name : folder.appending(name)).absolute { scenes.append(whole) }
+      }
     }
     guard !stem.isEmpty, !stem.contains("/") else { return scenes }
     for ending in endings { scenes.append(folder.appending(FilePath("\(stem).\(ending)"))) }

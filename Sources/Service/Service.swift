@@ -131,6 +131,11 @@ private struct Follower: ServiceLifecycle.Service {
       if !before.contains(line) { logger.warning("\(line.shown)") }
     }
     do {
+      // One that was moved away is not begun anew, without what was known of its images.
+      guard try ImageIndex.existing(path: index) != nil else {
+        warn("\(index): is not there any more; what is new in the folders waits for it")
+        return lines.withLock { $0 }
+      }
       var writer = try IndexWriter(path: index, engine: engine)
       let summary = try writer.add(folders, cancellation: cancellation) { event in
         switch event {

@@ -35,6 +35,8 @@ struct TokenizerSource {
     if FileManager.default.fileExists(atPath: words) {
       var lines = try SourceModel.text(words).lines.map(String.init)
       for token in (added ?? []).sorted(by: { $0.id < $1.id }) where Int(token.id) == lines.count { lines.append(token.content) }
+      // Tables are padded to rows that suit a machine; nothing has those.
+      if count % 8 == 0, (1..<512).contains(count - lines.count) { lines += [String](repeating: "", count: count - lines.count) }
       vocabulary = lines.joined(separator: "\n") + "\n"
       _ = try Model.lines(of: vocabulary, count: count, path: words)
     } else {
@@ -60,12 +62,15 @@ struct TokenizerSource {
     let path = "\(folder)/tokenizer.json"
     let whole = try SourceModel.object(path)
     if let whole { try Self.checkBytePairs(whole, path) }
-    added = try Self.added(
-      folder, whole, SourceModel.object("\(folder)/tokenizer_config.json"), usual: ["<|startoftext|>", "<|endoftext|>"])
+    let usual = ["<|startoftext|>", "<|endoftext|>"]
+    added = try Self.added(folder, whole, SourceModel.object("\(folder)/tokenizer_config.json"), usual: usual)
+    // The two may stand there alone and not in the vocabulary.
+    let beside = try SourceModel.object("\(folder)/added_tokens.json") as? [String: Int] ?? [:]
+    let named = (added ?? []) + usual.compactMap { name in beside[name].map { AddedToken(id: Int32(clamping: $0), content: name) } }
     let separate = "\(folder)/vocab.json"
     if FileManager.default.fileExists(atPath: separate) {
       let ids: [String: Int] = try SourceModel.decode(SourceModel.read(separate), separate)
-      vocabulary = try Self.lines(of: ids, added, count: count, path: separate)
+      vocabulary = try Self.lines(of: ids, named, count: count, path: separate)
       merges = try SourceModel.text("\(folder)/merges.txt").lines
         .filter { !$0.hasPrefix("#version") && !$0.allSatisfy(\.isWhitespace) }.joined(separator: "\n")
       return
@@ -74,7 +79,7 @@ struct TokenizerSource {
       throw .badConfig(
         path: path, reason: "it holds no BPE vocabulary; give vocab.json and merges.txt, or tokenizer.json")
     }
-    vocabulary = try Self.lines(of: ids, added, count: count, path: path)
+    vocabulary = try Self.lines(of: ids, named, count: count, path: path)
     let pairs = (model["merges"] as? [String]) ?? (model["merges"] as? [[String]])?.map { $0.joined(separator: " ") }
     guard let pairs else { throw .badConfig(path: path, reason: "its merges are no list of pairs") }
     merges = pairs.joined(separator: "\n")

@@ -21,7 +21,7 @@ struct DemoVerb: ParsableCommand {
   var text: [String] = []
 
   @Option(help: "Pixels a side of the drawn scene that is cut into places; GDAL writes and reads it, where it is installed.")
-  var side = 8000
+  var side = 6000
 
   @Option(help: "The model file; the default model without it.")
   var model: String?

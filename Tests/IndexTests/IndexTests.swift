@@ -429,3 +429,40 @@ private func rows(_ segment: Segment, _ i: Int) -> [[Float]] {
     #expect(try content(catalog, .image) == expected)
   }
 }
+
+extension Catalogs {
+  @Test func vectorsWhoseCatalogIsGoneAreNotBegunOver() throws {
+    var writer = try CatalogWriter(path: path, creating: identity)
+    try writer.add(["/a", "/b"], seed: 1)
+    _ = consume writer
+    let segments = try FileManager.default.contentsOfDirectory(atPath: "\(path)/segments")
+    for name in ["catalog.sqlite", "catalog.sqlite-wal", "catalog.sqlite-shm"] { try? FileManager.default.removeItem(atPath: "\(path)/\(name)") }
+    for isEmpty in [false, true] {
+      if isEmpty { try Data().write(to: URL(fileURLWithPath: "\(path)/catalog.sqlite")) }
+      #expect(throws: IndexError.self) { _ = try CatalogWriter(path: path, creating: identity) }
+      #expect(try FileManager.default.contentsOfDirectory(atPath: "\(path)/segments") == segments)
+    }
+  }
+
+  @Test func timesAreInstantsAndNamesAreTheSameInEveryComposition() throws {
+    var writer = try CatalogWriter(path: path, creating: identity)
+    try writer.add(["/a", "/b", "/c", "/d"], seed: 1)
+    try writer.set(attributes: [
+      ("/a", #"{"datetime": "2021-05-01T00:00:00Z", "ort": "M\u00fcnchen", "big": 9007199254740993}"#),
+      ("/b", #"{"datetime": "2021-05-01T02:00:00+02:00", "ort": "Mu\u0308nchen", "big": 9007199254740992}"#),
+      ("/c", #"{"datetime": "2021-05-01T00:00:00.500Z"}"#), ("/d", #"{"datetime": "2021-04-30"}"#),
+    ])
+    for (text, expected) in [
+      ("datetime = '2021-05-01T00:00:00+00:00'", "ab"), ("datetime = '2021-05-01'", "abc"), ("datetime > '2021-05-01T00:00:00z'", "c"),
+      ("datetime <= '2021-04-30'", "d"), ("datetime < '2021-05-01'", "d"), ("datetime between '2021-04-30' and '2021-05-01T00:00Z'", "abcd"),
+      ("datetime in ('2021-04-30', '2021-05-01T01:00:00+01:00')", "abd"), ("ort = 'M\u{fc}nchen'", "ab"), ("ort in ('Mu\u{308}nchen', 'x')", "ab"),
+      ("ort != 'Mu\u{308}nchen'", ""), ("big = 9007199254740993", "a"), ("big < 9007199254740993", "b"),
+    ] {
+      let found = try names(.image, Array(writer.catalog.ids(matching: Filter(text)))).values.map { String($0.dropFirst()) }.sorted().joined()
+      #expect(found == expected, "\(text): \(found)")
+    }
+    for text in ["datetime > '2021-02-31'", "datetime = 'yesterday'"] { #expect(throws: IndexError.self) { try Filter(text) } }
+    let unknown = try writer.catalog.unknownAttribute(of: Filter("datetme > 3"))
+    #expect(unknown?.name == "datetme" && unknown?.near == ["datetime"])
+  }
+}

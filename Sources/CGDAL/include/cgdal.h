@@ -69,10 +69,12 @@ const char *cgdal_metadata(cgdal dataset, const char *key, const char *domain);
 /// The affine transform from pixels to the coordinates of its reference system; whether there is one.
 int cgdal_transform(cgdal dataset, double transform[6]);
 /// The reference system of the transform or the ground control points: "EPSG:32632", or its name; empty where there is none.
-void cgdal_reference(cgdal dataset, char out[100]);
+/// beside: what a .prj file beside the raster says, WKT, for one that says nothing itself; or NULL.
+void cgdal_reference(cgdal dataset, const char *beside, char out[100]);
 
 typedef void *cgdal_locator; // pixels to lon/lat by transform, ground control points or RPCs
-cgdal_locator cgdal_locator_make(cgdal dataset, char message[CGDAL_MESSAGE]);
+/// beside: as for cgdal_reference, where it was needed.
+cgdal_locator cgdal_locator_make(cgdal dataset, const char *beside, char message[CGDAL_MESSAGE]);
 void cgdal_locator_free(cgdal_locator locator);
 /// Pixels to lon/lat, in place; ok tells for each whether it could be done.
 void cgdal_locate(cgdal_locator locator, int count, double *x, double *y, int *ok);
