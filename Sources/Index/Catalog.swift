@@ -336,12 +336,13 @@ package final class Catalog: Sendable {
     }
   }
 
-  /// The first attribute that a filter names and no item has, and those that are called nearly so.
+  /// The first attribute that a filter names and no item has, and those that are called nearly so. `datetime` is none: what has no time
+  /// lies in no span of it, as `search` and STAC ask for one.
   package func unknownAttribute(of filter: Filter) throws -> (name: String, near: [String])? {
     try read { db in
       let known = try String.fetchSet(db, sql: "SELECT DISTINCT key FROM known, json_each(known.json)")
-      for name in filter.names.sorted() where !known.contains(name) && !(name.split(separator: ".").first.map { known.contains(String($0)) } ?? false)
-      {
+      for name in filter.names.sorted()
+      where name != "datetime" && !known.contains(name) && !(name.split(separator: ".").first.map { known.contains(String($0)) } ?? false) {
         let near = known.map { ($0, Self.distance($0.lowercased(), name.lowercased())) }
           .filter { $0.1 <= max(1, name.count / 3) || $0.0.lowercased().hasSuffix(":" + name.lowercased()) }
         return (name, near.sorted { ($0.1, $0.0) < ($1.1, $1.0) }.prefix(3).map(\.0))
