@@ -62,11 +62,10 @@ interchange: system gdal
 	.build/interchange/bin/python -B Tests/Interchange/check.py .build/debug/ftf .build/interchange/work
 
 # Files of the kinds that people have, made at random, against what rasterio, Pillow, PROJ and others make of them.
-seen: system gdal
-	$(SWIFT) build --product ftf $(ALL)
+seen: release gdal
 	python3 -m venv .build/seen
 	.build/seen/bin/pip install -q -r Tests/Seen/requirements.txt
-	.build/seen/bin/python -B Tests/Seen/check.py .build/debug/ftf Models/ftf-small.ftf .build/seen/work
+	.build/seen/bin/python -B Tests/Seen/check.py $(FTF) Models/ftf-small.ftf .build/seen/work
 
 # Published clients, overload, drain and hostile input against a running service; its page in a browser.
 service: system gdal
