@@ -26,9 +26,8 @@ test: system gdal
 	$(SWIFT) test --skip-build $(ALL)
 
 # Every command that README and docs show.
-documents: system gdal
-	$(SWIFT) build --product ftf $(ALL)
-	python3 -B Tests/Documents/check.py .build/debug/ftf .build/documents
+documents: release gdal
+	python3 -B Tests/Documents/check.py $(FTF) .build/documents
 
 # The figure of docs/how-it-works.md; make test holds it, and every import, to the sources.
 rooms:
