@@ -115,24 +115,9 @@ package struct RGBImage: Sendable {
   /// Turned and mirrored from an EXIF orientation to how it is meant to be seen.
   func oriented(_ orientation: Int) -> RGBImage {
     guard (2...8).contains(orientation) else { return self }
-    let swapped = orientation >= 5
-    let (w, h) = swapped ? (height, width) : (width, height)
-    let turned = AlignedBuffer<UInt8>(count: pixels.count, repeating: 0)
-    for y in 0..<h {
-      for x in 0..<w {
-        let (fromX, fromY): (Int, Int) =
-          switch orientation {
-          case 2: (w - 1 - x, y)
-          case 3: (w - 1 - x, h - 1 - y)
-          case 4: (x, h - 1 - y)
-          case 5: (y, x)
-          case 6: (y, w - 1 - x)
-          case 7: (h - 1 - y, w - 1 - x)
-          default: (h - 1 - y, x)
-          }
-        for c in 0..<3 { turned[(y * w + x) * 3 + c] = pixels[(fromY * width + fromX) * 3 + c] }
-      }
-    }
+    let (w, h) = orientation >= 5 ? (height, width) : (width, height)
+    let turned = AlignedBuffer<UInt8>(uninitialised: pixels.count)
+    unsafe Turn(orientation, width: w, height: h).turn(pixels.address, (0, 0, width, height), 3, into: turned.address, (0, 0, w, h))
     return RGBImage(width: w, height: h, pixels: turned)
   }
 

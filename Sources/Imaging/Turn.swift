@@ -1,12 +1,12 @@
 /// How stored pixels are turned and mirrored to be seen: EXIF's orientations 1 to 8.
-struct Turn {
+package struct Turn {
   private let orientation: Int
   /// Of what is stored.
   private let width: Int
   private let height: Int
 
   /// - Parameters: of the picture as it is seen.
-  init(_ orientation: Int, width: Int, height: Int) {
+  package init(_ orientation: Int, width: Int, height: Int) {
     self.orientation = orientation
     (self.width, self.height) = orientation >= 5 ? (height, width) : (width, height)
   }
@@ -26,13 +26,13 @@ struct Turn {
   }
 
   /// Where a window of the seen picture is stored.
-  func stored(_ window: (x: Int, y: Int, width: Int, height: Int)) -> (x: Int, y: Int, width: Int, height: Int) {
+  package func stored(_ window: (x: Int, y: Int, width: Int, height: Int)) -> (x: Int, y: Int, width: Int, height: Int) {
     let (a, b) = (stored(window.x, window.y), stored(window.x + window.width - 1, window.y + window.height - 1))
     return (min(a.x, b.x), min(a.y, b.y), abs(a.x - b.x) + 1, abs(a.y - b.y) + 1)
   }
 
   /// Copies pixels of `bytes` each from a stored window to the seen one.
-  func turn(
+  package func turn(
     _ from: UnsafePointer<UInt8>, _ stored: (x: Int, y: Int, width: Int, height: Int), _ bytes: Int, into out: UnsafeMutablePointer<UInt8>,
     _ window: (x: Int, y: Int, width: Int, height: Int)
   ) {
