@@ -94,10 +94,12 @@ docs:
 sanitize: system
 	FTF_GDAL= ASAN_OPTIONS=detect_leaks=0 $(SWIFT) test --sanitize=address --scratch-path .build-asan
 
-# What is concurrent under the thread sanitizer: engine, pool, searchers, writer and readers. GDAL and OpenMP are not instrumented.
+# What is concurrent under the thread sanitizer: engine, pool, searchers, writer, readers, and the service. GDAL and OpenMP are not instrumented.
 threads: system
-	FTF_GDAL= TSAN_OPTIONS=suppressions=$(abspath Tests/threads.txt) $(SWIFT) test --sanitize=thread --scratch-path .build-tsan \
+	$(SWIFT) build --build-tests --traits Serve --sanitize=thread --scratch-path .build-tsan
+	FTF_GDAL= TSAN_OPTIONS=suppressions=$(abspath Tests/threads.txt) $(SWIFT) test --skip-build --traits Serve --sanitize=thread --scratch-path .build-tsan \
 	  --filter 'FastThenFineTests|IndexTests|RetrievalTests'
+	python3 -B Tests/Service/threads.py .build-tsan/debug/ftf .build-tsan/service
 
 # libFuzzer, guided by coverage, under the address sanitizer; what it finds is left in .build-fuzz.
 fuzz: system

@@ -27,8 +27,8 @@ package enum ImageFiles {
   static func stamp(of path: FilePath) -> FileStamp {
     var status = stat()
     guard unsafe path.withCString({ unsafe stat($0, &status) }) == 0 else { return FileStamp(size: -1, modified: 0) }
-    let time = status.st_mtim
-    return FileStamp(size: Int64(status.st_size), modified: Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec))
+    func nanoseconds(_ time: timespec) -> Int64 { Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec) }
+    return FileStamp(size: Int64(status.st_size), modified: nanoseconds(status.st_mtim), changed: nanoseconds(status.st_ctim))
   }
 
   /// What a file is known by where it was moved; nil where it cannot be read.

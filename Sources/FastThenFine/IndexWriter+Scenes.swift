@@ -171,7 +171,7 @@ extension IndexWriter {
 
   /// What an earlier reading of the same file, cut the same way, left to be done.
   private func resumption(of task: SceneTask, _ cutting: Cutting) -> (scene: StoredScene, done: Int)? {
-    guard let known = task.known, known.stamp == task.stamp, let done = known.done, let stored = StoredScene(known.scene),
+    guard let known = task.known, known.stamp.agrees(with: task.stamp), let done = known.done, let stored = StoredScene(known.scene),
       stored.cutting == cutting
     else { return nil }
     return (stored, done)

@@ -125,13 +125,14 @@ public struct IndexWriter: ~Copyable {
       }
       if walk.scenesLeftOut > 0, let absence = GDAL.absence { warn("\(walk.scenesLeftOut) scenes are left out: \(absence)") }
       if !walk.leftOut.isEmpty { progress(.warned("left out by what they are: \(walk.counts)")) }
-      var todo = changed(walk.files, known, rereading, cutting, &summary)
+      var todo = try changed(walk.files, known, rereading, cutting, &summary)
       if rereading != .all { try move(&todo, from: &gone, known, &summary) }
       if !gone.isEmpty { try catalog.remove(sources: gone) }
       summary.removed = gone.count
       let fresh = Set(todo.map(\.path))
       try readItems(of: known.filter { $0.value.scene != nil && seen.contains($0.key) && !fresh.contains($0.key) }, progress)
       try add(todo, known, cutting, &summary, cancellation, progress)
+      if summary.indexed + summary.windows + summary.moved + summary.removed > 0 { catalog.save() }
       return summary
     } catch {
       throw FastThenFineError(error)
@@ -142,18 +143,20 @@ public struct IndexWriter: ~Copyable {
 
   private func changed(
     _ files: [FilePath], _ known: [FilePath: Catalog.Source], _ rereading: Rereading, _ cutting: Cutting, _ summary: inout Summary
-  ) -> [Stamped] {
-    var todo: [Stamped] = []
+  ) throws -> [Stamped] {
+    var (todo, unstamped): ([Stamped], [Stamped]) = ([], [])
     for path in files {
       let stamp = ImageFiles.stamp(of: path)
-      guard let old = known[path], old.stamp == stamp, rereading != .all, rereading != .failed || old.failure == nil,
+      guard let old = known[path], old.stamp.agrees(with: stamp), rereading != .all, rereading != .failed || old.failure == nil,
         old.done == nil, !Self.isCutOtherwise(old, path, cutting)
       else {
         todo.append((path, stamp))
         continue
       }
       if old.failure != nil { summary.knownBad += 1 } else { summary.unchanged += 1 }
+      if old.stamp.changed == nil { unstamped.append((path, stamp)) }
     }
+    if !unstamped.isEmpty { try catalog.set(stamps: unstamped) }
     return todo
   }
 
@@ -176,7 +179,9 @@ public struct IndexWriter: ~Copyable {
     var moves: [(from: FilePath, to: FilePath, stamp: FileStamp)] = []
     todo.removeAll { file in
       // One that is as it was is asked for again.
-      guard known[file.path]?.stamp != file.stamp, let olds = candidates[file.stamp.size], let content = ImageFiles.content(of: file.path) else {
+      guard known[file.path]?.stamp.agrees(with: file.stamp) != true, let olds = candidates[file.stamp.size],
+        let content = ImageFiles.content(of: file.path)
+      else {
         return false
       }
       let same = olds.indices.filter { known[olds[$0]]?.content == content }
@@ -300,6 +305,7 @@ public struct IndexWriter: ~Copyable {
         try catalog.commit()
         added += part.count
       }
+      catalog.save()
       return added
     } catch {
       throw FastThenFineError(error)
@@ -326,6 +332,7 @@ public struct IndexWriter: ~Copyable {
         if matching.count == 1 { found.append((matching[0], json)) } else { unused.append((place, matching.count)) }
       }
       try catalog.set(attributes: found)
+      catalog.save()
       return unused
     } catch {
       throw FastThenFineError(error)
@@ -349,19 +356,22 @@ public struct IndexWriter: ~Copyable {
     public var encoded = 0
     /// Images whose vectors are lost and whose files cannot be read any more.
     public var lost: [String] = []
+    /// One line on each thing that only the catalog knew and that is lost.
+    public var forgotten: [String] = []
   }
 
   /// Keeps what is whole of lost or damaged parts of the index, and encodes again what can be.
   public mutating func repair(progress: (Event) -> Void = { _ in }) throws(FastThenFineError) -> Repair {
     do {
       let found = try catalog.repair { _ in }
-      var repair = Repair(problems: found.problems, kept: found.kept)
+      var repair = Repair(problems: found.problems, kept: found.kept, forgotten: found.forgotten)
       var summary = Summary()
       try add(found.sources.map { ($0, ImageFiles.stamp(of: $0)) }, [:], Cutting(), &summary, Cancellation(), progress)
       repair.encoded = summary.indexed + (try add(captions: found.captions, progress: progress))
       if !found.captions.isEmpty { try catalog.forgetLostCaptions() }
       let (sources, empty) = (try catalog.catalog.sources(), Set(try catalog.catalog.emptySources()))
       repair.lost = found.sources.filter { empty.contains($0) || sources[$0]?.failure != nil }.map(\.description)
+      catalog.save()
       return repair
     } catch {
       throw FastThenFineError(error)
@@ -390,8 +400,18 @@ public enum IndexUpkeep {
         let whole = FilePath(path).absolute ?? FilePath(path)
         return stored.filter { $0 == whole || $0.isBelow(whole) }
       })
-    if !gone.isEmpty { try writer.remove(sources: gone.sorted()) }
+    if !gone.isEmpty {
+      try writer.remove(sources: gone.sorted())
+      writer.save()
+    }
     return gone.count
+  }
+
+  /// Puts the copy that was saved of a catalog in its place, where it is gone or cannot be read: before a repair.
+  ///
+  /// - Returns: one line on what was wrong; nil where nothing was.
+  public static func restore(_ index: String) throws(FastThenFineError) -> String? {
+    try FastThenFineError.wrapping { try Catalog.restore(index) }
   }
 
   /// Writes an index anew without what was removed, in few large segments; whoever searches sees it before or after.

@@ -57,7 +57,7 @@ extension Catalog {
     // A snapshot is a transaction that stays open.
     configuration.allowsUnsafeTransactions = true
     configuration.prepareDatabase { db in
-      db.add(function: Summary.function)
+      db.add(function: Checks.function)
       db.add(function: Filter.like)
       db.add(function: Filter.meets)
       db.add(function: Filter.compared)

@@ -32,7 +32,14 @@ extension Catalog {
                 ELSE json_patch(properties, attributes.json) END AS json
             FROM sources LEFT JOIN attributes ON attributes.path = sources.path;
           """)
-      try Summary.create(db)
+    }
+    // When a file's inode last changed, and a hash of each row in place of one sum a table.
+    migrator.registerMigration("6") { db in
+      for name in ["attributes", "captions", "dead", "entries", "meta", "segments", "sources"] {
+        for event in ["added", "taken", "changed"] { try db.execute(sql: "DROP TRIGGER IF EXISTS \(name)_\(event)") }
+      }
+      try db.execute(sql: "DROP TABLE IF EXISTS summary; ALTER TABLE sources ADD COLUMN changed INTEGER")
+      try Checks.create(db)
     }
     return migrator
   }()

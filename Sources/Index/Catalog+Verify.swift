@@ -34,16 +34,10 @@ extension Catalog {
   /// What is wrong with the catalog by itself.
   private static func problems(_ db: Database) throws -> [String] {
     var found = try String.fetchAll(db, sql: "PRAGMA integrity_check(10)").filter { $0 != "ok" }
-    found += try Summary.problems(db)
-    found += try String.fetchAll(db, sql: "SELECT rtreecheck('places')").filter { $0 != "ok" }
+    found += try Checks.problems(db)
+    found += try placeProblems(db)
     for (what, condition) in [
       ("entries of sources that it does not have", "SELECT count(*) FROM entries WHERE source NOT IN (SELECT id FROM sources)"),
-      (
-        "footprints that it does not find by place",
-        """
-        SELECT count(*) FROM entries WHERE footprint IS NOT NULL AND id NOT IN (SELECT entry FROM places)
-        """
-      ),
       ("places of entries that it does not have", "SELECT count(*) FROM places WHERE entry NOT IN (SELECT id FROM entries)"),
       (
         "items of segments that it does not have",
@@ -70,6 +64,15 @@ extension Catalog {
       if count > 0 { found.append("it has \(count) \(what)") }
     }
     return found
+  }
+
+  /// What is wrong with the tree of places; one is looked for by place, and found by walking it.
+  static func placeProblems(_ db: Database) throws -> [String] {
+    let problems = try String.fetchAll(db, sql: "SELECT rtreecheck('places')").filter { $0 != "ok" }
+    let without =
+      try Int.fetchOne(
+        db, sql: "SELECT count(*) FROM entries WHERE footprint IS NOT NULL AND id NOT IN (SELECT entry FROM places)") ?? 0
+    return problems + (without > 0 ? ["it has \(without) footprints that it does not find by place"] : [])
   }
 
   func problems(segment number: Int64, kind: String, items: Int, fingerprint: String) throws -> [String] {

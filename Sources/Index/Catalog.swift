@@ -28,8 +28,16 @@ package struct FileStamp: Sendable, Equatable {
   package var size: Int64
   /// Nanoseconds since 1970.
   package var modified: Int64
+  /// When the system last changed what it says of the file, which nobody can set: a file that was exchanged for another of the same size and
+  /// time is noticed. Nil where an earlier version indexed it.
+  package var changed: Int64?
 
-  package init(size: Int64, modified: Int64) { (self.size, self.modified) = (size, modified) }
+  package init(size: Int64, modified: Int64, changed: Int64? = nil) { (self.size, self.modified, self.changed) = (size, modified, changed) }
+
+  /// Whether a file may still be what it was.
+  package func agrees(with other: FileStamp) -> Bool {
+    size == other.size && modified == other.modified && (changed == nil || other.changed == nil || changed == other.changed)
+  }
 }
 
 /// An index, as it is read: a folder with `catalog.sqlite` (sources, their entries, captions, attributes, and which segments are
@@ -47,7 +55,7 @@ package struct FileStamp: Sendable, Equatable {
 /// | attributes | what its owner says of a source, a JSON object |
 /// | known | a view: what a source says of itself and its owner of it, whose word counts |
 /// | meta | the model that built the index, the next id |
-/// | summary | of each table the number of its rows and the sum of their hashes |
+/// | checks | of each row of the others the hash |
 ///
 /// Entries and captions take their ids from one count, and an id is never given twice.
 package final class Catalog: Sendable {
@@ -151,10 +159,11 @@ package final class Catalog: Sendable {
   package func sources() throws -> [FilePath: Source] {
     try read { db in
       var result: [FilePath: Source] = [:]
-      let rows = try Row.fetchCursor(db, sql: "SELECT path, size, modified, failure, content, scene, done, properties FROM sources")
+      let rows = try Row.fetchCursor(db, sql: "SELECT path, size, modified, changed, failure, content, scene, done, properties FROM sources")
       while let row = try rows.next() {
         result[FilePath(row[0])] = Source(
-          stamp: FileStamp(size: row[1], modified: row[2]), failure: row[3], content: row[4], scene: row[5], done: row[6], properties: row[7])
+          stamp: FileStamp(size: row[1], modified: row[2], changed: row[3]), failure: row[4], content: row[5], scene: row[6], done: row[7],
+          properties: row[8])
       }
       return result
     }

@@ -43,6 +43,7 @@ extension CatalogWriter {
       try db.execute(sql: "DELETE FROM attributes WHERE path NOT IN (SELECT path FROM sources)")
     }
     try Catalog.removeLeftovers(database, catalog.path)
+    save()
     return (old.count, written.count)
   }
 
@@ -52,22 +53,26 @@ extension CatalogWriter {
     package var problems: [String] = []
     /// Items that were kept from such segments.
     package var kept = 0
+    /// One line on each thing that only the catalog knew.
+    package var forgotten: [String] = []
     /// Sources whose entries are lost, and captions: to be encoded again. Those of a repair that was interrupted are among them.
     package var sources: [FilePath] = []
     package var captions: [String] = []
   }
 
-  /// Drops the segments that are lost or damaged, keeps every item of theirs that is whole in new ones, and remembers what is lost until it is
-  /// encoded again. One transaction: a crash leaves the index as it was.
-  package func repair(progress: (Int) -> Void) throws -> Repair {
+  /// Mends the rows of the catalog, drops the segments that are lost or damaged, keeps every item of theirs that is whole in new ones, and
+  /// remembers what is lost until it is encoded again. A crash leaves an index of which the same can be said.
+  package mutating func repair(progress: (Int) -> Void) throws -> Repair {
+    let catalog = catalog
     let database = catalog.database
+    let mended = try Self.mend(catalog)
     let rows = try catalog.read { db in
       try Row.fetchAll(db, sql: "SELECT id, kind, items, fingerprint FROM segments ORDER BY id")
     }
     let named = try catalog.read { db in
       try Int64.fetchSet(db, sql: "SELECT segment FROM entries UNION SELECT segment FROM captions")
     }
-    var repair = Repair()
+    var repair = Repair(problems: mended.problems.map { "\(Catalog.file(catalog.path)): \($0)" }, forgotten: mended.lost)
     var bad = named.subtracting(rows.map { $0[0] as Int64 })
     for number in bad.sorted() { repair.problems.append("\(catalog.file(number)): is lost") }
     var written: [Rewritten] = []
@@ -98,20 +103,21 @@ extension CatalogWriter {
           db, sql: "SELECT text FROM captions WHERE segment = ?", arguments: [number])
         try db.execute(sql: "DELETE FROM captions WHERE segment = ?", arguments: [number])
       }
-      for path in lost { try Self.empty(path, db) }
+      for path in lost {
+        if let id = try Int64.fetchOne(db, sql: "SELECT id FROM sources WHERE path = ?", arguments: [path.spelling]) { try Self.empty(id, db) }
+      }
       for number in bad { try db.execute(sql: "DELETE FROM segments WHERE id = ?", arguments: [number]) }
-      try Self.forgetDead(db)
+      next = try Self.mendDead(db, catalog)
       try Self.remember(lostCaptions: captions, db)
       (repair.sources, repair.captions) = (try Catalog.emptySources(db), captions)
     }
-    guard !bad.isEmpty else { return repair }
+    nextID = next
     try Catalog.removeLeftovers(database, catalog.path)
     return repair
   }
 
   /// Takes the entries of a source out and keeps the source, with a stamp that no file has: it is encoded the next time.
-  private static func empty(_ path: FilePath, _ db: Database) throws {
-    guard let id = try Int64.fetchOne(db, sql: "SELECT id FROM sources WHERE path = ?", arguments: [path.spelling]) else { return }
+  static func empty(_ id: Int64, _ db: Database) throws {
     try forgetEntries(of: id, db)
     try db.execute(sql: "UPDATE sources SET size = -1, scene = NULL, done = NULL WHERE id = ?", arguments: [id])
   }
@@ -148,11 +154,6 @@ extension CatalogWriter {
       path: catalog.file(next), dimension: catalog.model.dimension, isPooled: kind == .image)
     for i in whole { try writer.append(segment.packed(i), id: segment.id(i)) }
     return Rewritten(number: next, kind: kind, ids: whole.map(segment.id), fingerprint: try writer.finish())
-  }
-
-  /// The dead of segments that are no longer there are nobody's.
-  private static func forgetDead(_ db: Database) throws {
-    if try Int.fetchOne(db, sql: "SELECT count(*) FROM segments") == 0 { try db.execute(sql: "DELETE FROM dead") }
   }
 }
 

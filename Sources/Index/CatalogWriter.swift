@@ -65,7 +65,8 @@ package struct CatalogWriter: ~Copyable {
   private var segment: SegmentWriter?
   private var segmentNumber: Int64 = 0
   private var kind = ItemKind.image
-  private var nextID: Int64
+  /// 0 where the catalog does not say it, by damage.
+  var nextID: Int64
   private var sources: [PendingSource] = []
   private var captions: [(id: Int64, text: String)] = []
 
@@ -94,11 +95,9 @@ package struct CatalogWriter: ~Copyable {
     let next = try catalog.read { db in
       try String.fetchOne(db, sql: "SELECT value FROM meta WHERE key = 'next_id'").flatMap { Int64($0) }
     }
-    guard let next, next > 0 else {
-      throw IndexError.damaged(path: Catalog.file(path), reason: "it does not say which id comes next")
-    }
     try Catalog.removeLeftovers(catalog.database, path)
-    return (catalog, lock, next)
+    // A repair finds out which.
+    return (catalog, lock, max(0, next ?? 0))
   }
 
   /// Whether there is no index, or one whose making was interrupted, which starts over.
@@ -114,7 +113,7 @@ package struct CatalogWriter: ~Copyable {
     guard left == 0 else {
       throw IndexError.damaged(
         path: Catalog.file(path),
-        reason: "it is gone or empty, and \(left) files of vectors lie beside it, whose images it knew alone; put it back, or move the folder away")
+        reason: "it is gone or empty, and \(left) files of vectors lie beside it, whose images it knew alone")
     }
     do {
       try FileManager.default.createDirectory(atPath: "\(path)/segments", withIntermediateDirectories: true)
@@ -164,6 +163,7 @@ package struct CatalogWriter: ~Copyable {
 
   private mutating func append(_ vectors: PackedItem, _ kind: ItemKind) throws -> Int64 {
     if segment != nil, self.kind != kind { try commit() }
+    guard nextID > 0 else { throw IndexError.damaged(path: Catalog.file(catalog.path), reason: "it does not say which id comes next") }
     if segment == nil {
       self.kind = kind
       segmentNumber = try catalog.read { try Int64.fetchOne($0, sql: "SELECT coalesce(max(id), 0) + 1 FROM segments")! }
@@ -212,11 +212,11 @@ package struct CatalogWriter: ~Copyable {
       try forget(source.path, db)
       try db.execute(
         sql: """
-          INSERT INTO sources(path, size, modified, failure, content, scene, done, properties) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+          INSERT INTO sources(path, size, modified, changed, failure, content, scene, done, properties) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
           """,
         arguments: [
-          source.path.spelling, source.stamp.size, source.stamp.modified, source.failure, source.content, source.scene?.json,
-          source.scene?.done, source.scene?.properties,
+          source.path.spelling, source.stamp.size, source.stamp.modified, source.stamp.changed, source.failure, source.content,
+          source.scene?.json, source.scene?.done, source.scene?.properties,
         ])
       id = db.lastInsertedRowID
     }
@@ -224,11 +224,15 @@ package struct CatalogWriter: ~Copyable {
       try db.execute(
         sql: "INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         arguments: [entry, id, segment, window?.x, window?.y, window?.width, window?.height, footprint?.geoJSON])
-      for box in footprint?.boxes ?? [] {
-        try db.execute(
-          sql: "INSERT INTO places(west, east, south, north, entry) VALUES (?, ?, ?, ?, ?)",
-          arguments: [box.west, box.east, box.south, box.north, entry])
-      }
+      if let footprint { try store(footprint, of: entry, db) }
+    }
+  }
+
+  static func store(_ footprint: Geometry, of entry: Int64, _ db: Database) throws {
+    for box in footprint.boxes {
+      try db.execute(
+        sql: "INSERT INTO places(west, east, south, north, entry) VALUES (?, ?, ?, ?, ?)",
+        arguments: [box.west, box.east, box.south, box.north, entry])
     }
   }
 
@@ -280,12 +284,24 @@ package struct CatalogWriter: ~Copyable {
       for (i, move) in moves.enumerated() {
         try Self.forget(move.to, db)
         try db.execute(
-          sql: "UPDATE sources SET path = ?, size = ?, modified = ? WHERE path = ?",
-          arguments: [move.to.spelling, move.stamp.size, move.stamp.modified, "\(i)"])
+          sql: "UPDATE sources SET path = ?, size = ?, modified = ?, changed = ? WHERE path = ?",
+          arguments: [move.to.spelling, move.stamp.size, move.stamp.modified, move.stamp.changed, "\(i)"])
         if let json = known[i] { try Self.set(json, of: move.to, db) }
       }
     }
   }
+
+  /// Remembers when files were last changed that an earlier version indexed.
+  package func set(stamps: [(path: FilePath, stamp: FileStamp)]) throws {
+    try catalog.write { db in
+      for (path, stamp) in stamps {
+        try db.execute(sql: "UPDATE sources SET changed = ? WHERE path = ?", arguments: [stamp.changed, path.spelling])
+      }
+    }
+  }
+
+  /// Keeps a copy of the catalog for a repair: to be called when all is written. Where there is no room for one, what was written stays.
+  package func save() { try? catalog.save() }
 
   private static func set(_ json: String, of path: FilePath, _ db: Database) throws {
     try db.execute(
@@ -315,7 +331,10 @@ package struct CatalogWriter: ~Copyable {
 extension Catalog {
   /// Removes segment files that no transaction named: what a crash left behind.
   static func removeLeftovers(_ database: DatabaseQueue, _ path: String) throws {
-    let live = try database.read { try Int64.fetchSet($0, sql: "SELECT id FROM segments") }
+    // One whose row is gone by damage has a hash still.
+    let live = try database.read { db in
+      try Int64.fetchSet(db, sql: "SELECT id FROM segments UNION SELECT id FROM checks WHERE kind = \(Checks.table("segments").number)")
+    }
     let names = Set(live.map { URL(fileURLWithPath: file(path, $0)).lastPathComponent })
     for name in try FileManager.default.contentsOfDirectory(atPath: "\(path)/segments") where !names.contains(name) {
       try FileManager.default.removeItem(atPath: "\(path)/segments/\(name)")

@@ -19,7 +19,7 @@ package enum IndexError: Error, Equatable, CustomStringConvertible {
     case .unreadable(let path, let reason): "\(path): cannot be read: \(reason)"
     case .unwritable(let path, let reason): "\(path): cannot be written: \(reason)"
     case .damaged(let path, let reason):
-      "\(path): is damaged: \(reason); \(path.hasSuffix(".ftfseg") ? "repair the index" : "build the index again")"
+      "\(path): is damaged: \(reason); repair the index"
     case .otherModel(let path, let index, let given):
       "\(path): was built by another model (\(index)) than \(given); give that model, or build another index"
     case .otherFormat(let path, let found):

@@ -51,21 +51,27 @@ struct IndexRepair: ParsableCommand {
   @OptionGroup var machine: Machine
 
   func run() throws {
+    let restored = try IndexUpkeep.restore(index)
     let engine = try machine.engine(modelPath(of: ImageIndex(path: index), given: model))
     var writer = try IndexWriter(path: index, engine: engine)
     let progress = IndexProgress("images")
-    let repair = try writer.repair(progress: progress.take)
+    var repair = try writer.repair(progress: progress.take)
     progress.finish()
+    if let restored {
+      repair.problems.insert(restored, at: 0)
+      repair.forgotten.append("what was indexed since; index the folders again")
+    }
     for problem in repair.problems { report("ftf: \(problem)") }
     for path in repair.lost { report("ftf: \(path): is lost: its file cannot be read") }
+    for line in repair.forgotten { report("ftf: lost: \(line)") }
     if json {
       try printJSON([
-        "problems": repair.problems, "kept": repair.kept, "encoded": repair.encoded, "lost": repair.lost,
+        "problems": repair.problems, "kept": repair.kept, "encoded": repair.encoded, "lost": repair.lost, "forgotten": repair.forgotten,
       ])
     } else {
       print(
         "\(index): \(repair.problems.count) problems, \(repair.kept) items kept, \(repair.encoded) encoded again, "
-          + "\(repair.lost.count) lost")
+          + "\(repair.lost.count + repair.forgotten.count) lost")
     }
     if !repair.lost.isEmpty { throw ExitCode(1) }
   }

@@ -84,6 +84,33 @@ import Testing
     }
   }
 
+  @Test func anEmptiedOrDamagedCatalogIsPutBackByARepair() throws {
+    for kind in ["emptied", "gone", "torn", "a row"] {
+      let path = try copy("lost")
+      let catalog = "\(path)/catalog.sqlite"
+      let bytes = try Data(contentsOf: URL(fileURLWithPath: catalog))
+      switch kind {
+      case "emptied": try Data().write(to: URL(fileURLWithPath: catalog))
+      case "gone": try FileManager.default.removeItem(atPath: catalog)
+      case "torn": try bytes.dropLast(bytes.count / 3).write(to: URL(fileURLWithPath: catalog))
+      default:
+        var changed = bytes
+        let place = try #require(changed.range(of: Data("/grey.jpg".utf8)))
+        changed.replaceSubrange(place, with: Data("/gray.jpg".utf8))
+        try changed.write(to: URL(fileURLWithPath: catalog))
+      }
+      #expect(try ftf(["index", "verify", path]).code == 1, "\(kind)")
+      if kind == "emptied" || kind == "gone" {
+        let again = try shell("$ftf index '\(path)' '\(images)' --model '\(model)'")
+        #expect(again.code == 1 && again.error.contains("ftf index repair"), "\(kind): \(again.error)")
+      }
+      let repaired = try ftf(["index", "repair", path])
+      #expect(repaired.code == 0 && repaired.error.contains("catalog.sqlite: "), "\(kind): \(repaired.error)")
+      #expect(try ftf(["index", "verify", path]).code == 0, "\(kind)")
+      #expect(try Self.answers(path) == expected, "\(kind): what was said of an image too")
+    }
+  }
+
   private func flip(_ path: String, at place: Int) throws {
     var data = try Data(contentsOf: URL(fileURLWithPath: path))
     data[place] ^= 0x10

@@ -122,6 +122,26 @@ import Weights
     #expect(try ids().count == 4)
   }
 
+  @Test func aFileExchangedForOneOfTheSameSizeAndTimeIsNoticed() throws {
+    _ = try add()
+    let (file, before) = ("\(root)/a.jpg", try ids()["a.jpg"]!)
+    let time = try FileManager.default.attributesOfItem(atPath: file)[.modificationDate]!
+    var bytes = try Data(contentsOf: URL(fileURLWithPath: file))
+    // Written anew with the same bytes it is the same image.
+    try bytes.write(to: URL(fileURLWithPath: file))
+    try FileManager.default.setAttributes([.modificationDate: time], ofItemAtPath: file)
+    #expect(try add().summary.indexed == 0 && ids()["a.jpg"] == before)
+    // A comment's last byte, or what is there of the picture.
+    bytes[bytes.count - 20] ^= 1
+    for inPlace in [true, false] {
+      try bytes.write(to: URL(fileURLWithPath: file), options: inPlace ? [] : .atomic)
+      try FileManager.default.setAttributes([.modificationDate: time], ofItemAtPath: file)
+      let (summary, _) = try add()
+      #expect(summary.indexed == 1 && summary.unchanged == 3, "\(summary)")
+      bytes[bytes.count - 21] ^= 1
+    }
+  }
+
   // MARK: Failures
 
   @Test func whatPassesIsTriedAgainAndWhatDoesNotIsRemembered() throws {
