@@ -45,7 +45,7 @@ import Testing
     try writer.add(path: files[0], stamp: stamp, content: 0, entries: [entry(21)])
     try writer.commit()
     try writer.set(attributes: [(files[1], #"{"year":2020}"#), (files[2], #"{"year":2021}"#)])
-    if saved { try writer.save() }
+    if saved { writer.save() }
   }
 
   /// What a searcher finds: the windows of each file.
