@@ -7,37 +7,49 @@ static uint32_t read(const uint8_t *p, int bytes, int little) {
   return value;
 }
 
-// The value of an entry of a directory: a SHORT, or a LONG as some write it.
-static int orientation_of(const uint8_t *entry, size_t value_at, int little) {
+// The value of an entry of a directory, where it is one whole number: a BYTE, a SHORT, or a LONG as some write it; -1 for another.
+static int64_t value_of(const uint8_t *entry, size_t value_at, int little) {
   const uint32_t type = read(entry + 2, 2, little);
-  const uint32_t value = type == 3   ? read(entry + value_at, 2, little)
-                         : type == 4 ? read(entry + value_at, 4, little)
-                         : type == 1 ? entry[value_at]
-                                     : 0;
-  return value >= 1 && value <= 8 ? (int)value : 0;
+  return type == 3   ? (int64_t)read(entry + value_at, 2, little)
+         : type == 4 ? (int64_t)read(entry + value_at, 4, little)
+         : type == 1 ? entry[value_at]
+                     : -1;
 }
 
-// Of a directory whose first entry is at `at`: the tag 0x0112 of `count` entries of `size_of_entry` bytes.
-static int find_in(const uint8_t *data, size_t size, size_t at, uint64_t count, size_t size_of_entry, size_t value_at, int little) {
+// Of a directory whose first entry is at `at`: `tag` among `count` entries of `size_of_entry` bytes; -1 where there is none.
+static int64_t find_in(const uint8_t *data, size_t size, size_t at, uint64_t count, size_t size_of_entry, size_t value_at, int little, uint32_t tag) {
   for (uint64_t i = 0; i < count && size_of_entry <= size - at; i++, at += size_of_entry)
-    if (read(data + at, 2, little) == 0x0112) return orientation_of(data + at, value_at, little);
-  return 0;
+    if (read(data + at, 2, little) == tag) return value_of(data + at, value_at, little);
+  return -1;
 }
 
-int cimage_orientation(const uint8_t *tiff, size_t size) {
-  if (size < 16 || tiff[0] != tiff[1] || (tiff[0] != 'I' && tiff[0] != 'M')) return 0;
+int64_t cimage_tiff_value(const uint8_t *tiff, size_t size, uint32_t tag) {
+  if (size < 16 || tiff[0] != tiff[1] || (tiff[0] != 'I' && tiff[0] != 'M')) return -1;
   const int little = tiff[0] == 'I';
   if (read(tiff + 2, 2, little) == 43) {
     // BigTIFF: everything has eight bytes.
     const uint64_t low = read(tiff + (little ? 8 : 12), 4, little), high = read(tiff + (little ? 12 : 8), 4, little);
     const uint64_t directory = high << 32 | low;
-    if (directory > size || size - directory < 8) return 0;
+    if (directory > size || size - directory < 8) return -1;
     const uint64_t count = read(tiff + directory + (little ? 0 : 4), 4, little);
-    return find_in(tiff, size, (size_t)directory + 8, count, 20, 12, little);
+    return find_in(tiff, size, (size_t)directory + 8, count, 20, 12, little, tag);
   }
   const uint32_t directory = read(tiff + 4, 4, little);
-  if (directory > size || size - directory < 2) return 0;
-  return find_in(tiff, size, (size_t)directory + 2, read(tiff + directory, 2, little), 12, 8, little);
+  if (directory > size || size - directory < 2) return -1;
+  return find_in(tiff, size, (size_t)directory + 2, read(tiff + directory, 2, little), 12, 8, little, tag);
+}
+
+int cimage_orientation(const uint8_t *tiff, size_t size) {
+  const int64_t value = cimage_tiff_value(tiff, size, 0x0112);
+  return value >= 1 && value <= 8 ? (int)value : 0;
+}
+
+const char *cimage_tiff_refusal(const uint8_t *tiff, size_t size) {
+  const int64_t kind = cimage_tiff_value(tiff, size, 254), photometric = cimage_tiff_value(tiff, size, 262);
+  if (photometric == 32803 || photometric == 34892) return "it holds what a camera's sensor measured, raw; develop it to a TIFF or JPEG";
+  if ((kind > 0 && (kind & 1)) || cimage_tiff_value(tiff, size, 255) == 2)
+    return "its first picture is a thumbnail of another one in it, as raw files of cameras have it; save the picture alone as a TIFF or JPEG";
+  return NULL;
 }
 
 // EXIF as JPEG and some writers of WebP have it begins with its name.

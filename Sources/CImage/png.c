@@ -123,7 +123,15 @@ int cimage_decode_png(const uint8_t *data, size_t size, uint64_t max_pixels, cim
   if (!rgb || !rows) png_error(png, "there is no memory for it");
   for (uint32_t y = 0; y < height; y++) rows[y] = rgb + y * stride;
   png_read_image(png, rows);
-  png_read_end(png, info);
+  // The picture is whole: what lacks behind it, such as the end mark, is nobody's loss.
+  if (!setjmp(png_jmpbuf(png))) png_read_end(png, info);
+  out->message[0] = 0;
+  if (setjmp(png_jmpbuf(png))) {
+    png_destroy_read_struct(&png, &info, NULL);
+    free(rgb);
+    free(rows);
+    return CIMAGE_NO_MEMORY;
+  }
   if (is_wide) narrow(rgb, stride * height / 2);
   out->orientation = find_orientation(png, info);
   png_destroy_read_struct(&png, &info, NULL);

@@ -67,8 +67,13 @@ package final class Scene: Sendable {
   package init(_ path: FilePath, bands: [Int]? = nil) throws(ImagingError) {
     self.path = path
     if FileKind.first(of: path).starts(with: "<VRT".utf8) || VirtualScene.isOne(path) { try VirtualScene.check(path) }
-    let dataset = try Dataset(path)
     func refusal(_ reason: String) -> ImagingError { .unreadable(path: path.description, reason: reason) }
+    if let reason = unsafe Self.mapped(
+      path, nil, { bytes in unsafe cimage_tiff_refusal(bytes.baseAddress, bytes.count).map { unsafe String(cString: $0) } })
+    {
+      throw refusal(reason)
+    }
+    let dataset = try Dataset(path)
     if let overviews = dataset.metadata("OVERVIEW_FILE", domain: "OVERVIEWS"),
       overviews.replacingOccurrences(of: ":::BASE:::", with: "").contains(where: { $0 == "/" || $0 == ":" || $0 == "\\" })
     {
@@ -90,10 +95,14 @@ package final class Scene: Sendable {
   }
 
   private static func orientation(of path: FilePath) -> Int {
-    guard let file = try? MappedFile(path: path.spelling) else { return 1 }
+    unsafe mapped(path, 1) { bytes in Int(unsafe cimage_file_orientation(bytes.baseAddress, bytes.count)) }
+  }
+
+  /// What is found in the bytes of a file; `otherwise` where there are none.
+  private static func mapped<T>(_ path: FilePath, _ otherwise: T, _ body: (UnsafeBufferPointer<UInt8>) -> T) -> T {
+    guard let file = try? MappedFile(path: path.spelling) else { return otherwise }
     return unsafe file.bytes.withUnsafeBytes { bytes in
-      guard let start = bytes.baseAddress else { return 1 }
-      return Int(unsafe cimage_file_orientation(start.assumingMemoryBound(to: UInt8.self), bytes.count))
+      unsafe bytes.isEmpty ? otherwise : body(bytes.bindMemory(to: UInt8.self))
     }
   }
 

@@ -162,6 +162,34 @@ def turns():
         alike(f"turned: o{orientation}.jpg in windows", f"{work}/o{orientation}.jpg", upright, 0.98, ("--window", "64"))
 
 
+def cut():
+    """What lacks nothing of the picture is seen, what lacks some of it is refused; so is what is no picture but its thumbnail, or a sensor's values."""
+    whole = Image.fromarray(picture())
+    for mode in ("RGB", "L", "P", "RGBA"):
+        whole.convert(mode).save(f"{work}/{mode}.png")
+        bytes_ = open(f"{work}/{mode}.png", "rb").read()
+        ends = bytes_.rindex(b"IEND") - 4
+        for left, is_whole in ((ends, True), (ends + 6, True), (ends - 30, False), (len(bytes_) // 2, False)):
+            with open(f"{work}/cut.png", "wb") as file: file.write(bytes_[:left])
+            if is_whole: alike(f"cut: {mode}.png at {left}", f"{work}/cut.png", f"{work}/{mode}.png", 0.9999)
+            else: expect(f"cut: {mode}.png at {left}", vectors(f"{work}/cut.png")[0] is None, "half a picture is indexed")
+    small, large = Image.fromarray(picture(32)), Image.fromarray(picture(200))
+    small.save(f"{work}/raw.tif", save_all=True, append_images=[large], tiffinfo={254: 1})
+    small.save(f"{work}/old.tif", tiffinfo={255: 2})
+    small.save(f"{work}/pages.tif", save_all=True, append_images=[large])
+    for photometric in (32803, 34892):
+        small.convert("L").save(f"{work}/{photometric}.tif")
+        bytes_ = bytearray(open(f"{work}/{photometric}.tif", "rb").read())
+        at = bytes_.index(b"\x06\x01\x03\x00\x01\x00\x00\x00")
+        bytes_[at + 8:at + 10] = photometric.to_bytes(2, "little")
+        open(f"{work}/{photometric}.tif", "wb").write(bytes_)
+    for name, word in (("raw.tif", "thumbnail"), ("old.tif", "thumbnail"), ("32803.tif", "raw"), ("34892.tif", "raw")):
+        found, said = vectors(f"{work}/{name}")
+        expect(f"cut: {name}", found is None and name in said and word in said, said)
+    small.save(f"{work}/small.png")
+    alike("cut: the first of several pages", f"{work}/pages.tif", f"{work}/small.png", 0.9999)
+
+
 def bands():
     stack = np.stack([picture()[..., i % 3] for i in range(13)]).astype(np.uint16) * 30 + 200
     def seen(name, count, names, right, **more):
@@ -374,7 +402,7 @@ def unread():
         expect(f"prepared: {name}", float(v[0] @ v[1]) > 0.9999, float(v[0] @ v[1]))
 
 
-for part in (values, turns, bands, ground, times, texts, unread):
+for part in (values, turns, cut, bands, ground, times, texts, unread):
     if not sys.argv[5:] or part.__name__ in sys.argv[5:]: part()
 print(f"{tried} tried, {len(wrong)} wrong")
 sys.exit(1 if wrong else 0)

@@ -16,7 +16,7 @@ typedef struct cimage {
 
 /// Decodes to RGB: grey and palettes expanded, CMYK converted, alpha dropped, 16 bits cut to 8 (and stretched where none
 /// of them reaches a quarter of the range). An image of more than max_pixels is refused before memory is taken; a truncated one
-/// is an error, unless it lacks nothing but a JPEG's end mark.
+/// is an error, unless it lacks nothing but what stands behind the picture, such as the end mark.
 /// least_side: of a JPEG that is far larger, no more is decoded than it takes for the shorter side to stay this long (by halves, in
 /// the transform itself); 0 for all of it.
 int cimage_decode_jpeg(const uint8_t *data, size_t size, uint64_t max_pixels, uint32_t least_side, cimage *out);
@@ -25,6 +25,11 @@ void cimage_free(cimage *image);
 
 /// The orientation (1...8) that a TIFF, WebP, JPEG or PNG file says of itself, by EXIF or else XMP; 1 where it does not.
 int cimage_file_orientation(const uint8_t *data, size_t size);
+
+/// What a tag of a TIFF's first directory says, BigTIFF too, where it is one whole number; -1 where it is not there or another.
+int64_t cimage_tiff_value(const uint8_t *tiff, size_t size, uint32_t tag);
+/// Why the first picture of a TIFF is none to be shown: a thumbnail, or what a sensor measured. NULL where it is one.
+const char *cimage_tiff_refusal(const uint8_t *tiff, size_t size);
 
 /// CRC-32 as zlib and PNG have it.
 uint32_t cimage_crc32(const uint8_t *data, size_t size);
