@@ -8,7 +8,7 @@ DATA ?= ../shared
 ALL := --traits TLS
 # Only the tests need it; whoever has it reads GeoTIFF and JPEG 2000 too.
 GDAL := gdal-bin
-# Seconds that libFuzzer has for the readers of weights.
+# Seconds that libFuzzer has for each kind of hostile bytes.
 FUZZ ?= 60
 FTF := .build/release/ftf
 CLANG_FORMAT := .build/lint/bin/clang-format
@@ -101,12 +101,19 @@ threads: system
 	  --filter 'FastThenFineTests|IndexTests|RetrievalTests'
 	python3 -B Tests/Service/threads.py .build-tsan/debug/ftf .build-tsan/service
 
-# libFuzzer, guided by coverage, under the address sanitizer; what it finds is left in .build-fuzz.
+# libFuzzer, guided by coverage, under the address sanitizer, two kinds of hostile bytes at a time; what it finds is left in .build-fuzz.
+KINDS := weights picture parquet catalog segment filter geometry multipart
 fuzz: system
 	$(SWIFT) build --product Fuzz -c release -Xswiftc -sanitize=fuzzer -Xswiftc -DFUZZING --sanitize=address --scratch-path .build-fuzz
-	mkdir -p .build-fuzz/found
-	ASAN_OPTIONS=detect_leaks=0 .build-fuzz/release/Fuzz -max_total_time=$(FUZZ) -dict=Tests/Fuzz/tokens.dict \
-	  -max_len=8192 -rss_limit_mb=2048 -timeout=10 -verbosity=0 -print_funcs=0 -print_final_stats=1 -artifact_prefix=.build-fuzz/ .build-fuzz/found Tests/Fuzz/corpus
+	$(MAKE) -j 2 --output-sync=target $(KINDS:%=fuzz-%)
+
+fuzz-weights fuzz-filter fuzz-geometry fuzz-multipart fuzz-parquet: SEEDS = Tests/Fuzz/corpus/$(@:fuzz-%=%)
+fuzz-picture: SEEDS = Tests/Goldens/images
+fuzz-segment: SEEDS = Tests/Goldens/form5/index/segments
+fuzz-%:
+	mkdir -p .build-fuzz/found/$*
+	FTF_FUZZ=$* ASAN_OPTIONS=detect_leaks=0:quarantine_size_mb=64 .build-fuzz/release/Fuzz -max_total_time=$(FUZZ) -dict=Tests/Fuzz/tokens.dict \
+	  -max_len=16384 -rss_limit_mb=2048 -timeout=10 -verbosity=0 -print_funcs=0 -print_final_stats=1 -artifact_prefix=.build-fuzz/$*- .build-fuzz/found/$* $(SEEDS)
 
 # The whole command, with the Swift runtime in it, so that it runs where there is none.
 release: system

@@ -123,7 +123,7 @@ let package = Package(
     .testTarget(name: "CommandTests", dependencies: ["ftf", "Scenes", "Weights", "TestSupport"], swiftSettings: settings),
     // libFuzzer's target, or a program that replays files: make fuzz.
     .executableTarget(
-      name: "Fuzz", dependencies: ["Weights"], path: "Tests/Fuzz", exclude: ["corpus", "seeds.py", "tokens.dict"],
+      name: "Fuzz", dependencies: ["Files", "Geography", "Imaging", "Index", "Kernels", "Parquet", "Service", "Weights"], path: "Tests/Fuzz", exclude: ["corpus", "seeds.py", "tokens.dict"],
       swiftSettings: settings),
     // Needs a full model and a data set: make check.
     .testTarget(

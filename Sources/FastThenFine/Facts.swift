@@ -34,12 +34,18 @@ package enum Facts {
     let catalog = try Catalog(path: path)
     let counts = try catalog.segmentCounts()
     return [
-      Fact(key: "images", value: try catalog.count(.image)), Fact(key: "captions", value: try catalog.count(.caption)),
+      Fact(key: "images", value: try catalog.pictures()), Fact(key: "captions", value: try catalog.count(.caption)),
       Fact(key: "bad_files", value: try catalog.sources().values.count { $0.failure != nil }),
       Fact(key: "segments", value: counts.segments), Fact(key: "dead_items", value: counts.dead),
       Fact(key: "model", value: catalog.model.name), Fact(key: "model_path", value: catalog.model.path),
       Fact(key: "dimension", value: catalog.model.dimension),
-    ]
+    ] + bands(try catalog.bandBases())
+  }
+
+  /// What of scenes' colours was not said by the scenes themselves.
+  private static func bands(_ bases: [(basis: String, scenes: Int)]) -> [Fact] {
+    guard !bases.isEmpty else { return [] }
+    return [Fact(key: "bands", value: bases.map { "red, green and blue \($0.basis): \($0.scenes) scene\($0.scenes == 1 ? "" : "s")" })]
   }
 
   private static var cpuName: String {

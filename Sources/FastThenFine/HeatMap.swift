@@ -1,5 +1,6 @@
 import Files
 import Foundation
+import Geography
 import Imaging
 import Kernels
 import Scenes
@@ -26,8 +27,7 @@ public enum HeatMap {
     let side = engine.model.config.vision.grid
     for result in answer.results {
       guard let weights = result.attention else { continue }
-      let image = engine.prepared(try engine.picture(of: result))
-      try overlay(weights, side: side, on: image).write(png: "\(folder)/\(result.rank).png")
+      try picture(weights, of: result, with: engine).write(png: "\(folder)/\(result.rank).png")
       let grid = (0..<side).map { row in weights[row * side..<(row + 1) * side].map(Double.init) }
       var object: [String: Any] = [
         "rank": result.rank, "path": result.name, "query": query, "score": Double(result.score), "grid": grid,
@@ -46,19 +46,43 @@ public enum HeatMap {
     }
   }
 
+  /// A result as a card has it, about as large as the model takes it.
+  package static func picture(of result: Answer.Result, with engine: Engine) throws(ImagingError) -> RGBImage {
+    let picture = try engine.picture(of: result)
+    guard WholePicture.isWide(picture.width, picture.height) else { return engine.prepared(picture) }
+    let least = min(picture.width, picture.height)
+    let short = min(engine.inputSide, least)
+    return picture.resized(width: max(1, picture.width * short / least), height: max(1, picture.height * short / least))
+  }
+
+  /// A result with the weights over what of it was seen: all of a picture that is not square is shown.
+  package static func picture(_ weights: [Float], of result: Answer.Result, with engine: Engine) throws(ImagingError) -> RGBImage {
+    let (side, shown) = (engine.model.config.vision.grid, try picture(of: result, with: engine))
+    guard result.scene == nil, let window = result.pixels, let size = RGBImage.size(try RGBImage.bytes(result.filePath.spelling)) else {
+      return overlay(weights, side: side, on: shown)
+    }
+    return overlay(weights, side: side, on: shown, over: Engine.scaled(window, size, to: (shown.width, shown.height)))
+  }
+
   /// The image with the weights over it: cold where they are least, hot where they are greatest, smooth between.
   ///
-  /// - Parameter weights: f32[side, side] over the whole of `image`.
-  package static func overlay(_ weights: [Float], side: Int, on image: RGBImage) -> RGBImage {
+  /// - Parameters:
+  ///   - weights: f32[side, side] over the window.
+  ///   - window: of the image; nil for all of it. What lies beside it is cold.
+  package static func overlay(_ weights: [Float], side: Int, on image: RGBImage, over window: Window? = nil) -> RGBImage {
+    let window = window ?? Window(x: 0, y: 0, width: image.width, height: image.height)
     let (least, most) = (weights.min()!, weights.max()!)
     let range = max(most - least, .leastNormalMagnitude)
     let heat = weights.map { ($0 - least) / range }
     let pixels = AlignedBuffer<UInt8>(count: image.pixels.count, repeating: 0)
     for y in 0..<image.height {
       for x in 0..<image.width {
-        let h = bilinear(
-          heat, side, (Float(y) + 0.5) / Float(image.height) * Float(side) - 0.5,
-          (Float(x) + 0.5) / Float(image.width) * Float(side) - 0.5)
+        let isSeen = x >= window.x && x < window.x + window.width && y >= window.y && y < window.y + window.height
+        let h =
+          isSeen
+          ? bilinear(
+            heat, side, (Float(y - window.y) + 0.5) / Float(window.height) * Float(side) - 0.5,
+            (Float(x - window.x) + 0.5) / Float(window.width) * Float(side) - 0.5) : 0
         // The hotter, the more of the colour: what was not looked at stays as it is, a little darker.
         let opacity = 0.15 + 0.5 * h
         for (c, colour) in [255 * min(1, 2 * h), 255 * max(0, 1.4 * h - 0.5), 90 * (1 - h)].enumerated() {

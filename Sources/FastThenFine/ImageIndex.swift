@@ -51,6 +51,9 @@ public final class ImageIndex: Sendable {
     try FastThenFineError.wrapping { try catalog.count(target.kind) }
   }
 
+  /// Pictures, and windows of scenes: what results are, where `count` has the windows of long pictures too.
+  package func pictures() throws(FastThenFineError) -> Int { try FastThenFineError.wrapping { try catalog.pictures() } }
+
   /// What is wrong with the index, a line each; every byte is read.
   ///
   /// - Parameter progress: is told how many items more have been looked at.

@@ -48,6 +48,8 @@ struct StoredScene: Codable {
   var stretch: Stretch?
   /// Such as EPSG:32632; nil where the scene does not say where it lies.
   var reference: String?
+  /// Whether all of its windows are one picture: it has no place on the ground and is no larger than a picture.
+  var picture: Bool?
   /// By what its bands are known, where it does not say it itself.
   var basis: String?
 
@@ -59,7 +61,7 @@ struct StoredScene: Codable {
   init(_ scene: Scene, _ reader: SceneReader, _ cutting: Cutting) {
     (self.cutting, width, height) = (cutting, scene.width, scene.height)
     (window, windows, stretch) = ([reader.grid.width, reader.grid.height], reader.grid.count, reader.stretch)
-    (reference, basis) = (scene.ground?.reference, scene.basis)
+    (reference, basis, picture) = (scene.ground?.reference, scene.basis, reader.grid.isPicture ? true : nil)
   }
 
   var json: String {
@@ -241,7 +243,7 @@ extension IndexWriter {
       guard let row = try reader.next(with: kernels) else { return nil }
       let vectors = kernels.parallelMap(row.windows.count) { i -> PackedItem? in
         defer { progress(.encoded(1)) }
-        return row.image(i).map { engine.packed(engine.encode($0, with: single)) }
+        return row.image(i).map { engine.packed(engine.images.encode(engine.whole($0).pixels, with: single)) }
       }
       return (row.windows, vectors)
     }

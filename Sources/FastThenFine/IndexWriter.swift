@@ -1,5 +1,6 @@
 import Files
 import Foundation
+import Geography
 import Imaging
 import Index
 import Kernels
@@ -243,8 +244,8 @@ public struct IndexWriter: ~Copyable {
       let part = todo[start..<min(start + Self.batch, todo.count)]
       for ((path, stamp), result) in zip(part, packed(part.map(\.path), progress)) {
         switch result {
-        case .success(let (vectors, content)):
-          try catalog.add(path: path, stamp: stamp, content: content, entries: [NewEntry(vectors: vectors)])
+        case .success(let (entries, content)):
+          try catalog.add(path: path, stamp: stamp, content: content, entries: entries)
           counts.indexed += 1
         case .failure(let error):
           progress(.skipped("\(error)"))
@@ -267,10 +268,10 @@ public struct IndexWriter: ~Copyable {
     }
   }
 
-  /// Encoded and quantised, one file a thread.
+  /// All of each picture, and the windows along a long one: encoded and quantised, one file a thread.
   private func packed(
     _ paths: [FilePath], _ progress: (Event) -> Void
-  ) -> [Result<(vectors: PackedItem, content: Int64), ImagingError>] {
+  ) -> [Result<(entries: [NewEntry], content: Int64), ImagingError>] {
     let engine = engine
     return engine.pool.run { threads in
       let (kernels, single) = (engine.kernels.with(threads: threads), engine.kernels.singleThreaded)
@@ -279,7 +280,12 @@ public struct IndexWriter: ~Copyable {
         return Result { () throws(ImagingError) in
           let bytes = try RGBImage.bytes(paths[i].spelling)
           let image = try RGBImage(data: bytes, path: paths[i].description, reducedTo: engine.inputSide)
-          return (engine.packed(engine.encode(image, with: single)), ImageFiles.content(bytes))
+          func entry(_ window: Window?, _ picture: RGBImage) -> NewEntry {
+            NewEntry(window: window, vectors: engine.packed(engine.images.encode(picture.pixels, with: single)))
+          }
+          let size = RGBImage.size(bytes) ?? (image.width, image.height)
+          let windows = WholePicture.windows(size.width, size.height)
+          return ([entry(nil, engine.whole(image))] + windows.map { entry($0, engine.part($0, of: image, size)) }, ImageFiles.content(bytes))
         }
       }
     }

@@ -54,9 +54,11 @@ struct Places<Scene: Hashable> {
   /// A window shows what another does where they share at least this much of the smaller; the windows of a grid share a quarter.
   private var same: Double { 0.2 }
   private var kept: [Scene: [Window]] = [:]
+  private var pictures: Set<Scene> = []
 
-  /// Whether a window of a scene, or all of it, is a place of its own.
-  mutating func take(_ scene: Scene, _ window: Window?) -> Bool {
+  /// Whether a window of a scene, or all of it, is a place of its own; of a picture there is one.
+  mutating func take(_ scene: Scene, _ window: Window?, isPicture: Bool = false) -> Bool {
+    if isPicture { return pictures.insert(scene).inserted }
     guard let window else { return true }
     if kept[scene, default: []].contains(where: { $0.overlap(window) >= same }) { return false }
     kept[scene, default: []].append(window)

@@ -350,7 +350,7 @@ public final class Searcher: Sendable {
       let part = found.dropFirst(start).prefix(64)
       let windows = try catalog.windows(part.map(id))
       for (i, candidate) in zip(part.indices, part) where shown.count < top {
-        if windows[id(candidate)].map({ places.take($0.source, $0.window) }) ?? true { shown.append(i) }
+        if windows[id(candidate)].map({ places.take($0.source, $0.window, isPicture: $0.isPicture) }) ?? true { shown.append(i) }
       }
     }
     return shown
@@ -416,7 +416,7 @@ public final class Searcher: Sendable {
       return EncodedQuery(
         sentence: Self.less(vectors.sentence, unlike), words: vectors.words, precision: .int8, with: kernels.singleThreaded)
     case .image(let image):
-      let vectors = engine.encode(image, with: kernels)
+      let vectors = engine.images.encode(engine.whole(image).pixels, with: kernels)
       return EncodedQuery(
         global: Self.less(vectors.global, unlike), patches: vectors.patches, precision: .int8, with: kernels.singleThreaded)
     }

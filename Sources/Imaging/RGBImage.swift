@@ -80,6 +80,24 @@ package struct RGBImage: Sendable {
     unsafe data.withUnsafeBytes { unsafe cimage_crc32($0.bindMemory(to: UInt8.self).baseAddress, $0.count) }
   }
 
+  /// What a JPEG or PNG says of its size before it is decoded, as it is meant to be seen; nil where it says nothing.
+  package static func size(_ data: Data) -> (width: Int, height: Int)? {
+    let isTurned = orientation(data) >= 5
+    var (width, height): (UInt32, UInt32) = (0, 0)
+    let failed = unsafe data.withUnsafeBytes { bytes in
+      unsafe cimage_size(bytes.bindMemory(to: UInt8.self).baseAddress, bytes.count, &width, &height)
+    }
+    guard failed == 0, width > 0, height > 0 else { return nil }
+    return isTurned ? (Int(height), Int(width)) : (Int(width), Int(height))
+  }
+
+  /// How a file says that it is turned to be seen: 1 to 8, as EXIF has them.
+  package static func orientation(_ data: Data) -> Int {
+    unsafe data.withUnsafeBytes { bytes in
+      unsafe bytes.isEmpty ? 1 : Int(cimage_file_orientation(bytes.bindMemory(to: UInt8.self).baseAddress, bytes.count))
+    }
+  }
+
   /// - Parameters:
   ///   - path: what an error names.
   ///   - side: what the shorter side will be made: a JPEG that is far larger is decoded at a half, a quarter or an eighth, with twice

@@ -169,6 +169,14 @@ package final class Catalog: Sendable {
     }
   }
 
+  /// By what the bands of scenes are known that do not say it themselves, and of how many scenes.
+  package func bandBases() throws -> [(basis: String, scenes: Int)] {
+    try read { db in
+      let basis = "json_extract(scene, '$.basis')"
+      return try Row.fetchAll(db, sql: "SELECT \(basis), count(*) FROM sources WHERE \(basis) IS NOT NULL GROUP BY 1 ORDER BY 1").map { ($0[0], $0[1]) }
+    }
+  }
+
   /// The sentences that are stored.
   package func captions() throws -> Set<String> {
     try read { try String.fetchSet($0, sql: "SELECT text FROM captions") }
@@ -211,22 +219,37 @@ package final class Catalog: Sendable {
     try read { try Bool.fetchOne($0, sql: "SELECT EXISTS (SELECT 1 FROM entries WHERE x IS NOT NULL)")! }
   }
 
+  /// Entries that are results: pictures, and windows of scenes.
+  package func pictures() throws -> Int {
+    try read { db in
+      let parts = "SELECT count(*) FROM entries WHERE x IS NOT NULL AND source IN (SELECT id FROM sources WHERE scene IS NULL)"
+      return try Int.fetchOne(db, sql: "SELECT count(*) FROM entries")! - Int.fetchOne(db, sql: parts)!
+    }
+  }
+
   /// All items of a kind, by id.
   package func entries(_ kind: ItemKind) throws -> [Entry] {
     try read { try Row.fetchAll($0, sql: Self.entries(kind) + " ORDER BY 1").map(Self.entry) }
   }
 
-  /// Images by id, those after one, as many as are asked for.
+  /// Images by id, those after one, as many as are asked for; of a picture that is seen in several windows too, the picture.
   ///
   /// - Parameter ids: those that are meant; nil for all.
   package func images(after id: Int64, limit: Int, among ids: Set<Int64>? = nil) throws -> [Entry] {
     if let ids {
-      let part = ids.filter { $0 > id }.sorted().prefix(limit)
-      let found = try entries(.image, Array(part))
-      return part.compactMap { found[$0] }
+      var (left, found) = (ids.filter { $0 > id }.sorted()[...], [Entry]())
+      while !left.isEmpty, found.count < limit {
+        let (part, rest) = (left.prefix(limit), left.dropFirst(limit))
+        let entries = try entries(.image, Array(part))
+        found += part.compactMap { entries[$0] }.filter { $0.window == nil || $0.scene != nil }
+        left = rest
+      }
+      return Array(found.prefix(limit))
     }
     return try read { db in
-      try Row.fetchAll(db, sql: Self.entries(.image) + " WHERE entries.id > ? ORDER BY 1 LIMIT ?", arguments: [id, limit]).map(Self.entry)
+      try Row.fetchAll(
+        db, sql: Self.entries(.image) + " WHERE entries.id > ? AND (x IS NULL OR known.scene IS NOT NULL) ORDER BY 1 LIMIT ?", arguments: [id, limit]
+      ).map(Self.entry)
     }
   }
 
@@ -241,14 +264,19 @@ package final class Catalog: Sendable {
     }
   }
 
-  /// Of images by their ids: the source, and the part of it that they show; nil for all of it.
-  package func windows(_ ids: [Int64]) throws -> [Int64: (source: Int64, window: Window?)] {
+  /// Of images by their ids: the source, the part of it that they show, nil for all of it, and whether the source is one picture, of which there
+  /// is one result.
+  package func windows(_ ids: [Int64]) throws -> [Int64: (source: Int64, window: Window?, isPicture: Bool)] {
     try read { db in
-      let statement = try db.cachedStatement(sql: "SELECT source, x, y, width, height FROM entries WHERE id = ?")
+      let statement = try db.cachedStatement(
+        sql: """
+          SELECT source, x, y, width, height, scene IS NULL OR json_extract(scene, '$.picture') IS 1
+          FROM entries JOIN sources ON sources.id = source WHERE entries.id = ?
+          """)
       return try ids.reduce(into: [:]) { result, id in
         guard let row = try Row.fetchOne(statement, arguments: [id]) else { return }
         let x: Int? = row[1]
-        result[id] = (row[0], x.map { Window(x: $0, y: row[2], width: row[3], height: row[4]) })
+        result[id] = (row[0], x.map { Window(x: $0, y: row[2], width: row[3], height: row[4]) }, row[5])
       }
     }
   }

@@ -325,6 +325,6 @@ extension WindowGrid {
   /// One window.
   init(_ scene: Scene, window: Window?) {
     let window = window ?? Window(x: 0, y: 0, width: scene.width, height: scene.height)
-    (width, height, left, top) = (window.width, window.height, [window.x], [window.y])
+    (width, height, left, top, isPicture) = (window.width, window.height, [window.x], [window.y], false)
   }
 }

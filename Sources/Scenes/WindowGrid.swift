@@ -10,10 +10,14 @@ package struct WindowGrid: Sendable {
   let top: [Int]
   /// Whether there is one window, all of the picture.
   package var isWhole: Bool { left.count == 1 && top.count == 1 }
+  /// Whether it is cut out of a picture that is one result.
+  package let isPicture: Bool
   package var count: Int { left.count * top.count }
 
   /// A picture without a place on the ground is cut where it is longer than this, and then by twice the model's side.
   private static let longestPicture = 2048
+  /// A picture of more times its width is not seen whole.
+  private static let longestWhole = 1.6
   /// A window has at least the pixels that the model takes, unless it is asked for otherwise: less is a blur.
   package static let defaultGround = 150.0
   package static let mostWindows = 4_000_000
@@ -23,6 +27,7 @@ package struct WindowGrid: Sendable {
   ///   - side: of the picture that the model takes, in pixels.
   package init(_ scene: Scene, _ cutting: Cutting, ground defaultGround: Double, side: Int) {
     let (w, h): (Double, Double)
+    var isPicture = false
     if let window = cutting.window {
       (w, h) = (Double(window), Double(window))
     } else if let sample = scene.ground?.sample {
@@ -30,9 +35,13 @@ package struct WindowGrid: Sendable {
       let ground = cutting.ground ?? defaultGround
       (w, h) = (max(least, ground / sample.across), max(least, ground / sample.down))
     } else {
-      let isPicture = max(scene.width, scene.height) <= Self.longestPicture
-      (w, h) = isPicture ? (Double(scene.width), Double(scene.height)) : (Double(2 * side), Double(2 * side))
+      isPicture = max(scene.width, scene.height) <= Self.longestPicture
+      let (short, long) = (Double(min(scene.width, scene.height)), Double(max(scene.width, scene.height)))
+      // A long one in squares along it.
+      let isLong = long > Self.longestWhole * short
+      (w, h) = !isPicture ? (Double(2 * side), Double(2 * side)) : isLong ? (short, short) : (Double(scene.width), Double(scene.height))
     }
+    self.isPicture = isPicture
     (width, height) = (Self.length(w, scene.width), Self.length(h, scene.height))
     let step = 1 - (cutting.overlap ?? Cutting.defaultOverlap)
     left = Self.positions(scene.width, width, step)

@@ -40,12 +40,15 @@ final class Archive: Sendable {
   final class Moment: Sendable {
     let index: ImageIndex
     let searcher: Searcher
+    /// Pictures, and windows of scenes.
+    let images: Int
     private let parts = Mutex<[(key: String, searcher: Searcher)]>([])
     private static let mostParts = 16
 
     init(_ path: String, _ engine: Engine) throws(FastThenFineError) {
       index = try ImageIndex(path: path)
       searcher = try Searcher(index, engine: engine)
+      images = try index.pictures()
     }
 
     private let attributes = Mutex<[ImageIndex.AttributeValues]?>(nil)

@@ -1,13 +1,12 @@
-#if Serve
 import Foundation
 
 /// Forms with files, as browsers and `curl -F` send them (multipart/form-data, RFC 7578).
-enum Multipart {
-  struct Part {
-    var name: String
-    var data: Data
+package enum Multipart {
+  package struct Part {
+    package var name: String
+    package var data: Data
     /// It is a file: what comes with a name of one.
-    var isFile: Bool
+    package var isFile: Bool
   }
 
   static let mostParts = 64
@@ -15,7 +14,7 @@ enum Multipart {
 
   /// - Parameter type: the request's Content-Type, with the boundary.
   /// - Returns: nil where the body is no such form.
-  static func parts(_ body: Data, type: String) -> [Part]? {
+  package static func parts(_ body: Data, type: String) -> [Part]? {
     guard let boundary = parameter("boundary", of: type), (1...70).contains(boundary.utf8.count) else { return nil }
     let (delimiter, line, gap) = (Data("--\(boundary)".utf8), Data("\r\n".utf8), Data("\r\n\r\n".utf8))
     guard let first = body.range(of: delimiter) else { return nil }
@@ -44,4 +43,3 @@ enum Multipart {
     return nil
   }
 }
-#endif

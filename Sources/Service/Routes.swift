@@ -47,9 +47,9 @@ extension SearchService {
   private func index(_ archive: Archive) throws -> Response {
     let now = archive.now
     var object: [String: Any] = [
-      "name": archive.name, "images": now.searcher.count, "model": now.index.modelName, "dimension": now.index.dimension,
+      "name": archive.name, "images": now.images, "model": now.index.modelName, "dimension": now.index.dimension,
       "states_probabilities": archive.engine.statesProbabilities, "suggestions": archive.suggestions,
-      "indexes": archives.map { ["name": $0.name, "images": $0.now.searcher.count] as [String: Any] },
+      "indexes": archives.map { ["name": $0.name, "images": $0.now.images] as [String: Any] },
     ]
     object["tiles"] = options.tiles
     return JSON.response(object)
@@ -165,8 +165,11 @@ extension SearchService {
       let grid = (0..<side).map { row in weights[row * side..<(row + 1) * side].map(Double.init) }
       return JSON.response(["id": item.id, "query": sentence, "score": Double(found[0].score), "grid": grid])
     }
-    let picture = try await picture(item, engine)
-    return try await compute { _ in Self.jpeg(HeatMap.overlay(weights, side: side, on: engine.prepared(picture))) }
+    do {
+      return try await compute { _ in Self.jpeg(try HeatMap.picture(weights, of: item, with: engine)) }
+    } catch {
+      throw Problem(.notFound, "unusable_image", "its file cannot be read any more")
+    }
   }
 
   private static let mostOriginalBytes = 64 << 20

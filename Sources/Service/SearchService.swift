@@ -83,7 +83,7 @@ final class SearchService: Sendable {
     return "/v1/images/\(id)\(part)" + (archive === archives[0] ? "" : "?index=\(name)")
   }
 
-  var images: Int { archives.reduce(0) { $0 + $1.now.searcher.count } }
+  var images: Int { archives.reduce(0) { $0 + $1.now.images } }
 
   private static let mostOthers = 256
 

@@ -83,7 +83,7 @@ private struct Watcher: ServiceLifecycle.Service {
   private func refresh(always: Bool) {
     for archive in service.archives {
       do {
-        if try archive.refresh(always: always) { logger.info("\(archive.name) has \(archive.now.searcher.count) images now") }
+        if try archive.refresh(always: always) { logger.info("\(archive.name) has \(archive.now.images) images now") }
       } catch {
         // What was opened goes on.
         logger.warning("\("\(archive.name) cannot be taken over: \(error)".shown)")

@@ -20,7 +20,6 @@ struct DemoPage {
 
   mutating func add(_ question: String, before: Answer, after: Answer) throws {
     let number = sections.count + 1
-    let grid = engine.patchGrid
     try FileManager.default.createDirectory(atPath: "\(output)/pictures", withIntermediateDirectories: true)
     var recalled = ""
     for result in before.results {
@@ -34,8 +33,7 @@ struct DemoPage {
       var heat = plain
       if let weights = result.attention {
         heat = "pictures/heat-\(number)-\(result.rank).jpg"
-        let image = engine.prepared(try RGBImage(path: result.name))
-        try HeatMap.overlay(weights, side: grid, on: image).write(jpeg: "\(output)/\(heat)", quality: 88)
+        try HeatMap.picture(weights, of: result, with: engine).write(jpeg: "\(output)/\(heat)", quality: 88)
       }
       let move = result.recallRank - result.rank
       let arrow = move > 0 ? "▲\(move)" : move < 0 ? "▼\(-move)" : "="
@@ -54,11 +52,11 @@ struct DemoPage {
       """)
   }
 
-  /// A JPEG of what the encoder sees of a result, written once.
+  /// A JPEG of a result, written once.
   private mutating func thumbnail(_ result: Answer.Result) throws -> String {
     let path = "pictures/\(result.id).jpg"
     if pictures.insert(path).inserted {
-      try engine.prepared(try RGBImage(path: result.name)).write(jpeg: "\(output)/\(path)", quality: 88)
+      try HeatMap.picture(of: result, with: engine).write(jpeg: "\(output)/\(path)", quality: 88)
     }
     return path
   }

@@ -88,7 +88,7 @@ struct IndexAdd: ParsableCommand {
       for problem in problems { report("ftf: \(problem); skipped") }
       (attributes, failed) = (stored, failed + problems.count)
     }
-    let images = try writer.index.count()
+    let images = try writer.index.pictures()
     if json {
       try printJSON([
         "indexed": summary.indexed, "unchanged": summary.unchanged, "failed": failed, "known_bad": summary.knownBad,
@@ -223,7 +223,7 @@ struct IndexRemove: ParsableCommand {
   func run() throws {
     let removed = try IndexUpkeep.remove(paths, from: index)
     guard removed > 0 else { throw Failure("\(index): holds none of these images") }
-    let left = try ImageIndex(path: index).count()
+    let left = try ImageIndex(path: index).pictures()
     if json { return try printJSON(["removed": removed, "images": left]) }
     print("\(index): \(removed) images removed, \(left) left")
   }

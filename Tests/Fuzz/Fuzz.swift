@@ -1,25 +1,17 @@
 import Foundation
-import Weights
 
-/// What libFuzzer calls with every input it makes (`make fuzz`): both readers of weights take it for theirs and read every
-/// tensor, and configs are checked as if they were one. An error is fine; a crash, a hang or a gigabyte is not.
+/// What libFuzzer calls with every input it makes (`make fuzz`), of the kind that FTF_FUZZ names. An error is fine; a crash, a hang or a
+/// gigabyte is not.
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzz(_ bytes: UnsafePointer<UInt8>, _ count: Int) -> CInt {
-  // The readers map files, so that the input becomes one, in memory.
-  guard let path = input else { return -1 }
-  let data = unsafe Data(bytes: bytes, count: count)
-  guard (try? data.write(to: URL(fileURLWithPath: path))) != nil else { return -1 }
-  if let config = try? ModelConfig(json: data, path: path) { _ = config.json() }
-  for source in [try? openSafeTensors(path), try? openPyTorchArchive(path)] {
-    guard let source else { continue }
-    for name in source.names { _ = try? source.floats(name, shape: source.shape(name)!) }
-  }
+  unsafe target(Data(bytes: bytes, count: count))
   return 0
 }
 
-private let input: String? = {
-  let folder = FileManager.default.fileExists(atPath: "/dev/shm") ? "/dev/shm" : NSTemporaryDirectory()
-  return "\(folder)/ftf-fuzz-\(ProcessInfo.processInfo.processIdentifier)"
+private let target: @Sendable (Data) -> Void = {
+  let name = ProcessInfo.processInfo.environment["FTF_FUZZ"] ?? ""
+  guard let found = targets[name] else { fatalError("FTF_FUZZ names one of \(targets.keys.sorted())") }
+  return found
 }()
 
 #if FUZZING

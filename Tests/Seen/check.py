@@ -190,6 +190,52 @@ def cut():
     alike("cut: the first of several pages", f"{work}/pages.tif", f"{work}/small.png", 0.9999)
 
 
+def wide():
+    """A picture that is not square is seen whole, and is one result."""
+    folder = f"{work}/wide"
+    for kind, aspect in (("png", 1.2), ("png", 1.4), ("jpg", 1.55), ("png", 2.0), ("jpg", 4.3), ("webp", 3.0), ("tif", 1.5), ("png", 0.3), ("png", 40.0)):
+        shutil.rmtree(folder, ignore_errors=True)
+        os.makedirs(folder)
+        side, is_high = (24 if aspect > 9 else 128), aspect < 1
+        parts = [picture(side) for _ in range(max(1, round(max(aspect, 1 / aspect))) + 1)]
+        size = (side, round(side / aspect)) if is_high else (round(side * aspect), side)
+        whole = np.concatenate(parts, 0 if is_high else 1)[:size[1], :size[0]]
+        Image.fromarray(whole).save(f"{folder}/wide.{kind}", **({"quality": 95} if kind == "jpg" else {"lossless": True} if kind == "webp" else {}))
+        for i in range(12): Image.fromarray(picture(side)).save(f"{folder}/other{i}.png")
+        ends = [whole[:side, :side], whole[-side:, -side:]]
+        for i, end in enumerate(ends): Image.fromarray(end).save(f"{work}/end{i}.png")
+        name, index = f"wide: {kind}, {aspect}", f"{work}/wide.index"
+        shutil.rmtree(index, ignore_errors=True)
+        run("index", index, folder, "--model", model)
+        facts = dict(json.loads(run("info", index, "--json").stdout))
+        is_windows = kind == "webp"
+        expect(f"{name}: counted", facts["images"] == 13 or is_windows, facts["images"])
+        for i in (0, 1):
+            if aspect <= 1.6 and not is_high: break
+            found = json.loads(run("search", index, "--image", f"{work}/end{i}.png", "--top", "13", "--json").stdout)["results"]
+            paths = [r["path"] for r in found]
+            expect(f"{name}: one result", len(paths) == len(set(paths)) == 13, paths)
+            window = found[0].get("window")
+            at = (0 if i == 0 else whole.shape[0 if is_high else 1] - side)
+            expect(f"{name}: its end {i}", paths[0].endswith(f"wide.{kind}") and found[0]["score"] > 0.97 and abs(window[1 if is_high else 0] - at) <= 2,
+                   (paths[0], found[0]["score"], window, at))
+        if 1.25 < aspect <= 1.6:
+            Image.fromarray(whole).resize((224, 224), Image.Resampling.BICUBIC).save(f"{work}/pressed.png")
+            alike(f"{name}: pressed", f"{folder}/wide.{kind}", f"{work}/pressed.png", 0.97)
+        if aspect <= 1.25 and not is_high:
+            run("embed", model, "--image", f"{folder}/wide.{kind}", "-o", f"{work}/w.npy")
+            x, _ = vectors(f"{folder}/wide.{kind}")
+            expect(f"{name}: the middle", float(list(x.values())[0] @ np.load(f"{work}/w.npy")[0]) > 0.999, "")
+        run("search", index, "--text", "shapes", "--top", "13", "--explain", f"{work}/why")
+        for file in sorted(os.listdir(f"{work}/why")):
+            if not file.endswith(".json"): continue
+            said = json.load(open(f"{work}/why/{file}"))
+            if not said["path"].endswith(f"wide.{kind}"): continue
+            shown = Image.open(f"{work}/why/{file[:-5]}.png").size
+            right = 1 if aspect <= 1.25 and not is_high else size[0] / size[1]
+            expect(f"{name}: its heat", kind == "webp" or abs(shown[0] / shown[1] / right - 1) < 0.02, shown)
+
+
 def bands():
     stack = np.stack([picture()[..., i % 3] for i in range(13)]).astype(np.uint16) * 30 + 200
     def seen(name, count, names, right, **more):
@@ -402,7 +448,7 @@ def unread():
         expect(f"prepared: {name}", float(v[0] @ v[1]) > 0.9999, float(v[0] @ v[1]))
 
 
-for part in (values, turns, cut, bands, ground, times, texts, unread):
+for part in (values, turns, cut, wide, bands, ground, times, texts, unread):
     if not sys.argv[5:] or part.__name__ in sys.argv[5:]: part()
 print(f"{tried} tried, {len(wrong)} wrong")
 sys.exit(1 if wrong else 0)

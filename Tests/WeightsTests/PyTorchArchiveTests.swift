@@ -147,7 +147,7 @@ import Testing
 /// What the fuzzer starts from is what libraries write: both readers together have to take all of it, to the last tensor.
 @Suite struct FuzzerSeeds {
   @Test func everySeedIsRead() throws {
-    let folder = URL(fileURLWithPath: Goldens.folder).deletingLastPathComponent().appendingPathComponent("Fuzz/corpus")
+    let folder = URL(fileURLWithPath: Goldens.folder).deletingLastPathComponent().appendingPathComponent("Fuzz/corpus/weights")
       .path
     let names = try FileManager.default.contentsOfDirectory(atPath: folder).sorted()
     #expect(names.count >= 6)

@@ -26,6 +26,9 @@ void cimage_free(cimage *image);
 /// The orientation (1...8) that a TIFF, WebP, JPEG or PNG file says of itself, by EXIF or else XMP; 1 where it does not.
 int cimage_file_orientation(const uint8_t *data, size_t size);
 
+/// What a JPEG or PNG says of its size before it is decoded, as it is stored; not 0 where it says nothing.
+int cimage_size(const uint8_t *data, size_t size, uint32_t *width, uint32_t *height);
+
 /// What a tag of a TIFF's first directory says, BigTIFF too, where it is one whole number; -1 where it is not there or another.
 int64_t cimage_tiff_value(const uint8_t *tiff, size_t size, uint32_t tag);
 /// Why the first picture of a TIFF is none to be shown: a thumbnail, or what a sensor measured. NULL where it is one.
