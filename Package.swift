@@ -86,10 +86,10 @@ let package = Package(
     .target(
       name: "Service",
       dependencies: [
-        "FastThenFine", "Files", "Geography", "Interchange", served("Hummingbird", "hummingbird"), served("HummingbirdCore", "hummingbird"),
+        "FastThenFine", "Files", "Geography", "Imaging", "Interchange", "Kernels", served("Hummingbird", "hummingbird"), served("HummingbirdCore", "hummingbird"),
         served("HummingbirdTLS", "hummingbird", "TLS"), served("NIOSSL", "swift-nio-ssl", "TLS"),
         served("HTTPTypes", "swift-http-types"), served("Logging", "swift-log"), served("CoreMetrics", "swift-metrics"),
-        served("NIOCore", "swift-nio"), served("ServiceLifecycle", "swift-service-lifecycle"),
+        served("NIOCore", "swift-nio"), served("NIOHTTP1", "swift-nio"), served("ServiceLifecycle", "swift-service-lifecycle"),
       ], resources: [.embedInCode("Page")], swiftSettings: settings),
     .target(name: "Demo", dependencies: ["Imaging", "Kernels", "Scenes"], swiftSettings: optimised),
     .target(

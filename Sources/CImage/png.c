@@ -83,19 +83,37 @@ static void narrow(uint8_t *values, size_t count) {
   }
 }
 
-int cimage_decode_png(const uint8_t *data, size_t size, uint64_t max_pixels, cimage *out) {
+// Rows of `width` pixels, each the mean of `factor` rows and as many columns; what is left over at the right and the bottom is left out.
+static void read_reduced(png_structp png, uint32_t width, uint32_t rows, uint32_t factor, uint8_t *row, uint32_t *sums, uint8_t *rgb) {
+  const uint32_t columns = width / factor;
+  for (uint32_t y = 0; y < rows; y++, rgb += (size_t)columns * 3) {
+    memset(sums, 0, sizeof *sums * columns * 3);
+    for (uint32_t i = 0; i < factor; i++) {
+      png_read_row(png, row, NULL);
+      for (uint32_t x = 0; x < columns; x++)
+        for (uint32_t j = 0; j < factor; j++)
+          for (int c = 0; c < 3; c++) sums[3 * x + c] += row[3 * ((size_t)x * factor + j) + c];
+    }
+    for (uint32_t x = 0; x < columns * 3; x++) rgb[x] = (uint8_t)((sums[x] + factor * factor / 2) / (factor * factor));
+  }
+}
+
+int cimage_decode_png(const uint8_t *data, size_t size, uint64_t max_pixels, uint32_t least_side, cimage *out) {
   memset(out, 0, sizeof *out);
   out->orientation = 1;
   source s = {data, size, out->message, 0};
   png_structp png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &s, fail, ignore);
   png_infop info = png ? png_create_info_struct(png) : NULL;
-  uint8_t *volatile rgb = NULL;
+  uint8_t *volatile rgb = NULL, *volatile row = NULL;
+  uint32_t *volatile sums = NULL;
   volatile int failure = png && !info ? CIMAGE_NO_MEMORY : 1;
   png_bytep *volatile rows = NULL;
   if (!info || setjmp(png_jmpbuf(png))) {
     png_destroy_read_struct(&png, &info, NULL);
     free(rgb);
     free(rows);
+    free(row);
+    free(sums);
     return s.no_memory ? CIMAGE_NO_MEMORY : failure;
   }
   png_set_user_limits(png, 0x7fffffff, 0x7fffffff);
@@ -117,12 +135,24 @@ int cimage_decode_png(const uint8_t *data, size_t size, uint64_t max_pixels, cim
   png_read_update_info(png, info);
   const size_t stride = (size_t)width * 3 * (is_wide ? 2 : 1);
   if (png_get_rowbytes(png, info) != stride) png_error(png, "its pixels cannot be made RGB");
-  rgb = malloc(stride * height);
-  rows = malloc(sizeof(png_bytep) * height);
-  failure = rgb && rows ? 1 : CIMAGE_NO_MEMORY;
-  if (!rgb || !rows) png_error(png, "there is no memory for it");
-  for (uint32_t y = 0; y < height; y++) rows[y] = rgb + y * stride;
-  png_read_image(png, rows);
+  const uint32_t shorter = width < height ? width : height;
+  uint32_t factor = 1;
+  const int may_reduce = least_side && !is_wide && png_get_interlace_type(png, info) == PNG_INTERLACE_NONE;
+  while (may_reduce && factor < 64 && shorter / (4 * factor) >= least_side) factor *= 2;
+  rgb = malloc(stride / factor * (height / factor));
+  rows = factor == 1 ? malloc(sizeof(png_bytep) * height) : NULL;
+  row = factor > 1 ? malloc(stride) : NULL;
+  sums = factor > 1 ? malloc(sizeof *sums * (width / factor) * 3) : NULL;
+  const int is_there = rgb && (factor == 1 ? rows != NULL : row && sums);
+  failure = is_there ? 1 : CIMAGE_NO_MEMORY;
+  if (!is_there) png_error(png, "there is no memory for it");
+  if (factor == 1) {
+    for (uint32_t y = 0; y < height; y++) rows[y] = rgb + y * stride;
+    png_read_image(png, rows);
+  } else {
+    read_reduced(png, width, height / factor, factor, row, sums, rgb);
+    for (uint32_t y = height / factor * factor; y < height; y++) png_read_row(png, row, NULL);
+  }
   // The picture is whole: what lacks behind it, such as the end mark, is nobody's loss.
   if (!setjmp(png_jmpbuf(png))) png_read_end(png, info);
   out->message[0] = 0;
@@ -130,15 +160,19 @@ int cimage_decode_png(const uint8_t *data, size_t size, uint64_t max_pixels, cim
     png_destroy_read_struct(&png, &info, NULL);
     free(rgb);
     free(rows);
+    free(row);
+    free(sums);
     return CIMAGE_NO_MEMORY;
   }
   if (is_wide) narrow(rgb, stride * height / 2);
   out->orientation = find_orientation(png, info);
   png_destroy_read_struct(&png, &info, NULL);
   free(rows);
+  free(row);
+  free(sums);
   out->rgb = rgb;
-  out->width = width;
-  out->height = height;
+  out->width = width / factor;
+  out->height = height / factor;
   return 0;
 }
 

@@ -119,11 +119,10 @@ public final class Engine: Sendable {
 
   /// g of a picture in memory, the bytes of a JPEG or PNG file; in this thread.
   package func embed(imageData bytes: [UInt8]) throws(FastThenFineError) -> [Float] {
-    try FastThenFineError.wrapping {
-      let image = try RGBImage(data: Data(bytes), path: "the image", reducedTo: inputSide)
-      return images.encode(prepared(image).pixels, with: kernels.singleThreaded).global
-    }
+    try embed(picture(Data(bytes)))
   }
+
+  package func embed(_ picture: RGBImage) -> [Float] { images.encode(prepared(picture).pixels, with: kernels.singleThreaded).global }
 
   /// Whether scores of sentences have a meaning as chances.
   public var statesProbabilities: Bool { model.config.probability != nil }

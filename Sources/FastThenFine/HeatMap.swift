@@ -48,7 +48,10 @@ public enum HeatMap {
 
   /// A result as a card has it, about as large as the model takes it.
   package static func picture(of result: Answer.Result, with engine: Engine) throws(ImagingError) -> RGBImage {
-    let picture = try engine.picture(of: result)
+    shown(try engine.picture(of: result), with: engine)
+  }
+
+  private static func shown(_ picture: RGBImage, with engine: Engine) -> RGBImage {
     guard WholePicture.isWide(picture.width, picture.height) else { return engine.prepared(picture) }
     let least = min(picture.width, picture.height)
     let short = min(engine.inputSide, least)
@@ -57,11 +60,26 @@ public enum HeatMap {
 
   /// A result with the weights over what of it was seen: all of a picture that is not square is shown.
   package static func picture(_ weights: [Float], of result: Answer.Result, with engine: Engine) throws(ImagingError) -> RGBImage {
-    let (side, shown) = (engine.model.config.vision.grid, try picture(of: result, with: engine))
-    guard result.scene == nil, let window = result.pixels, let size = RGBImage.size(try RGBImage.bytes(result.filePath.spelling)) else {
+    let size = result.pixels == nil || result.scene != nil ? nil : RGBImage.size(try RGBImage.bytes(result.filePath.spelling))
+    return picture(weights, of: result, try engine.picture(of: result), size, with: engine)
+  }
+
+  /// The same from the file that was indexed.
+  package static func picture(
+    _ weights: [Float], of result: Answer.Result, in file: IndexedFile, with engine: Engine
+  ) throws(FastThenFineError) -> RGBImage {
+    let size = result.pixels == nil || result.scene != nil ? nil : RGBImage.size(Data(try file.bytes(at: 0, count: file.size)))
+    return picture(weights, of: result, try file.picture(of: result, with: engine), size, with: engine)
+  }
+
+  private static func picture(
+    _ weights: [Float], of result: Answer.Result, _ picture: RGBImage, _ size: (width: Int, height: Int, decodingBytes: Int)?, with engine: Engine
+  ) -> RGBImage {
+    let (side, shown) = (engine.model.config.vision.grid, shown(picture, with: engine))
+    guard let window = result.pixels, let size else {
       return overlay(weights, side: side, on: shown)
     }
-    return overlay(weights, side: side, on: shown, over: Engine.scaled(window, size, to: (shown.width, shown.height)))
+    return overlay(weights, side: side, on: shown, over: Engine.scaled(window, (size.width, size.height), to: (shown.width, shown.height)))
   }
 
   /// The image with the weights over it: cold where they are least, hot where they are greatest, smooth between.

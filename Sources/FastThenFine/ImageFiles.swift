@@ -27,6 +27,10 @@ package enum ImageFiles {
   static func stamp(of path: FilePath) -> FileStamp {
     var status = stat()
     guard unsafe path.withCString({ unsafe stat($0, &status) }) == 0 else { return FileStamp(size: -1, modified: 0) }
+    return stamp(status)
+  }
+
+  static func stamp(_ status: stat) -> FileStamp {
     func nanoseconds(_ time: timespec) -> Int64 { Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec) }
     return FileStamp(size: Int64(status.st_size), modified: nanoseconds(status.st_mtim), changed: nanoseconds(status.st_ctim))
   }

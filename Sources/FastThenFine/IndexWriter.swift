@@ -283,8 +283,8 @@ public struct IndexWriter: ~Copyable {
           func entry(_ window: Window?, _ picture: RGBImage) -> NewEntry {
             NewEntry(window: window, vectors: engine.packed(engine.images.encode(picture.pixels, with: single)))
           }
-          let size = RGBImage.size(bytes) ?? (image.width, image.height)
-          let windows = WholePicture.windows(size.width, size.height)
+          let size = RGBImage.size(bytes).map { ($0.width, $0.height) } ?? (image.width, image.height)
+          let windows = WholePicture.windows(size.0, size.1)
           return ([entry(nil, engine.whole(image))] + windows.map { entry($0, engine.part($0, of: image, size)) }, ImageFiles.content(bytes))
         }
       }

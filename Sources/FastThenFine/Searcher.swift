@@ -121,6 +121,13 @@ public final class Searcher: Sendable {
   public func answer(
     _ query: Query, cancellation: Cancellation = Cancellation()
   ) async throws(FastThenFineError) -> Answer {
+    try await answer(query, showing: nil, cancellation: cancellation)
+  }
+
+  /// - Parameter picture: what the query shows, where it was decoded elsewhere.
+  package func answer(
+    _ query: Query, showing picture: RGBImage?, cancellation: Cancellation
+  ) async throws(FastThenFineError) -> Answer {
     do {
       return try await withTaskCancellationHandler {
         if sharesScan(query) { return try await sharedAnswer(query, cancellation) }
@@ -128,7 +135,7 @@ public final class Searcher: Sendable {
         return try await engine.pool.run { [self, clock] threads in
           var clock = clock
           let waited = clock.lap()
-          let (input, interaction) = try prepared(query)
+          let (input, interaction) = try prepared(query, showing: picture)
           var answer = try answer(input, query, interaction, cancellation, threads: threads)
           answer.waitMilliseconds = waited
           return answer
@@ -146,7 +153,7 @@ public final class Searcher: Sendable {
     case image(RGBImage)
   }
 
-  private func prepared(_ query: Query) throws(FastThenFineError) -> (Input, InteractionConfig?) {
+  private func prepared(_ query: Query, showing picture: RGBImage? = nil) throws(FastThenFineError) -> (Input, InteractionConfig?) {
     guard query.top >= 1 else { throw FastThenFineError(.badInput, "a query asks for at least 1 result") }
     guard (0...1).contains(query.minimumProbability) else {
       throw FastThenFineError(.badInput, "the least probability lies in 0...1")
@@ -161,16 +168,11 @@ public final class Searcher: Sendable {
     case .sentence(let text):
       input = .sentence(text)
       if target == .captions { interaction = nil }
-    case .image(let path):
-      input = .image(try FastThenFineError.wrapping { try engine.picture(at: path) })
-      if target == .images { interaction = nil }
-    case .imageData(let bytes):
-      input = .image(try FastThenFineError.wrapping { try RGBImage(data: Data(bytes), path: "the image", reducedTo: engine.inputSide) })
-      if target == .images { interaction = nil }
-    case .item(let id):
-      input = .image(try FastThenFineError.wrapping { try engine.picture(of: item(id)) })
-      if target == .images { interaction = nil }
+    case .image(let path): input = .image(try FastThenFineError.wrapping { try picture ?? engine.picture(at: path) })
+    case .imageData(let bytes): input = .image(try FastThenFineError.wrapping { try picture ?? engine.picture(Data(bytes)) })
+    case .item(let id): input = .image(try FastThenFineError.wrapping { try picture ?? engine.picture(of: item(id)) })
     }
+    if case .image = input, target == .images { interaction = nil }
     if query.recallOnly || interaction?.mode == InteractionConfig.Mode.none { interaction = nil }
     return (input, interaction)
   }

@@ -75,20 +75,31 @@ package struct RGBImage: Sendable {
     first.starts(with: [0xff, 0xd8]) || first.starts(with: [0x89, 0x50, 0x4e, 0x47])
   }
 
+  /// As gzip has them; nil where there is no memory for it.
+  package static func gzip(_ data: Data) -> Data? {
+    var memory: UnsafeMutablePointer<UInt8>?
+    var size = 0
+    let failed = unsafe data.withUnsafeBytes { unsafe cimage_gzip($0.bindMemory(to: UInt8.self).baseAddress, $0.count, &memory, &size) }
+    defer { unsafe free(memory) }
+    guard failed == 0, let memory = unsafe memory else { return nil }
+    return unsafe Data(bytes: memory, count: size)
+  }
+
   /// Of zlib and PNG.
   package static func crc32(_ data: Data) -> UInt32 {
     unsafe data.withUnsafeBytes { unsafe cimage_crc32($0.bindMemory(to: UInt8.self).baseAddress, $0.count) }
   }
 
-  /// What a JPEG or PNG says of its size before it is decoded, as it is meant to be seen; nil where it says nothing.
-  package static func size(_ data: Data) -> (width: Int, height: Int)? {
-    let isTurned = orientation(data) >= 5
-    var (width, height): (UInt32, UInt32) = (0, 0)
-    let failed = unsafe data.withUnsafeBytes { bytes in
-      unsafe cimage_size(bytes.bindMemory(to: UInt8.self).baseAddress, bytes.count, &width, &height)
+  /// What a JPEG or PNG says of its size before it is decoded, as it is meant to be seen, and the bytes of memory that it takes to decode it
+  /// frugally; nil where it says nothing.
+  package static func size(_ data: Data) -> (width: Int, height: Int, decodingBytes: Int)? {
+    var (width, height, bytes): (UInt32, UInt32, UInt32) = (0, 0, 0)
+    let failed = unsafe data.withUnsafeBytes { raw in
+      unsafe cimage_size(raw.bindMemory(to: UInt8.self).baseAddress, raw.count, &width, &height, &bytes)
     }
     guard failed == 0, width > 0, height > 0 else { return nil }
-    return isTurned ? (Int(height), Int(width)) : (Int(width), Int(height))
+    let memory = Int(width) * Int(height) * Int(bytes)
+    return orientation(data) >= 5 ? (Int(height), Int(width), memory) : (Int(width), Int(height), memory)
   }
 
   /// How a file says that it is turned to be seen: 1 to 8, as EXIF has them.
@@ -102,7 +113,8 @@ package struct RGBImage: Sendable {
   ///   - path: what an error names.
   ///   - side: what the shorter side will be made: a JPEG that is far larger is decoded at a half, a quarter or an eighth, with twice
   ///     that left for the antialiased resize; nil for all pixels.
-  package init(data: Data, path: String, reducedTo side: Int? = nil) throws(ImagingError) {
+  ///   - isFrugal: a PNG is reduced as it is decoded too, by means, where it can be.
+  package init(data: Data, path: String, reducedTo side: Int? = nil, isFrugal: Bool = false) throws(ImagingError) {
     guard !data.isEmpty else { throw .unreadable(path: path, reason: "the file is empty") }
     let isJPEG = data.starts(with: [0xff, 0xd8])
     guard Self.isImage(data.prefix(4)) else {
@@ -115,7 +127,7 @@ package struct RGBImage: Sendable {
       let base = unsafe bytes.bindMemory(to: UInt8.self).baseAddress
       return unsafe isJPEG
         ? cimage_decode_jpeg(base, bytes.count, UInt64(Self.mostPixels), UInt32(2 * (side ?? 0)), &decoded)
-        : cimage_decode_png(base, bytes.count, UInt64(Self.mostPixels), &decoded)
+        : cimage_decode_png(base, bytes.count, UInt64(Self.mostPixels), isFrugal ? UInt32(side ?? 0) : 0, &decoded)
     }
     guard failed == 0 else {
       let reason = unsafe withUnsafeBytes(of: decoded.message) {

@@ -169,11 +169,21 @@ package final class Catalog: Sendable {
     }
   }
 
+  /// Of the file of an image, when it was indexed; nil where there is none of that id.
+  package func stamp(ofEntry id: Int64) throws -> FileStamp? {
+    try read { db in
+      let sql = "SELECT size, modified, changed FROM sources JOIN entries ON source = sources.id WHERE entries.id = ?"
+      return try Row.fetchOne(db, sql: sql, arguments: [id]).map { FileStamp(size: $0[0], modified: $0[1], changed: $0[2]) }
+    }
+  }
+
   /// By what the bands of scenes are known that do not say it themselves, and of how many scenes.
   package func bandBases() throws -> [(basis: String, scenes: Int)] {
     try read { db in
       let basis = "json_extract(scene, '$.basis')"
-      return try Row.fetchAll(db, sql: "SELECT \(basis), count(*) FROM sources WHERE \(basis) IS NOT NULL GROUP BY 1 ORDER BY 1").map { ($0[0], $0[1]) }
+      return try Row.fetchAll(db, sql: "SELECT \(basis), count(*) FROM sources WHERE \(basis) IS NOT NULL GROUP BY 1 ORDER BY 1").map {
+        ($0[0], $0[1])
+      }
     }
   }
 

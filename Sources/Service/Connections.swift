@@ -2,6 +2,7 @@
 import FastThenFine
 import Hummingbird
 import NIOCore
+import NIOHTTP1
 import Synchronization
 
 /// A connection, and the work for the request on it that is being answered: that stops when whoever asked leaves. A client that has said
@@ -44,16 +45,22 @@ final class Connections: Sendable {
     return try await Connection.$current.withValue(connection, operation: body)
   }
 
-  var handler: any RemovableChannelHandler { Handler(connections: self) }
+  func handler(bodyLimit: Int) -> any RemovableChannelHandler { Handler(connections: self, bodyLimit: bodyLimit) }
 
   private final class Handler: ChannelInboundHandler, RemovableChannelHandler {
     typealias InboundIn = Any
     private let connections: Connections
     private let connection = Connection()
+    private let bodyLimit: Int
 
-    init(connections: Connections) { self.connections = connections }
+    init(connections: Connections, bodyLimit: Int) { (self.connections, self.bodyLimit) = (connections, bodyLimit) }
 
     func handlerAdded(context: ChannelHandlerContext) {
+      // Where what was written is read, before it is turned into what requests are here.
+      let pipeline = context.pipeline.syncOperations
+      if let decoder = try? pipeline.handler(type: ByteToMessageHandler<HTTPRequestDecoder>.self) {
+        try? pipeline.addHandler(Door(bodyLimit: bodyLimit), position: .after(decoder))
+      }
       connections.open.withLock { $0[ObjectIdentifier(context.channel)] = connection }
     }
 
@@ -73,14 +80,29 @@ final class Connections: Sendable {
   }
 }
 
-/// What Hummingbird knows of a request, and by which channel it came.
+/// What Hummingbird knows of a request, by which channel it came, and from where.
 struct ServiceContext: RequestContext {
   var coreContext: CoreRequestContextStorage
   let channel: ObjectIdentifier
+  /// The address that it came from; nil where there is none.
+  let client: String?
+  /// For the log.
+  let notes = Notes()
 
   init(source: ApplicationRequestContextSource) {
     coreContext = .init(source: source)
     channel = ObjectIdentifier(source.channel)
+    client = source.channel.remoteAddress?.ipAddress
+  }
+
+  final class Notes: Sendable {
+    private let said = Mutex<String?>(nil)
+
+    /// What was asked for.
+    var words: String? {
+      get { said.withLock { $0 } }
+      set { said.withLock { $0 = newValue } }
+    }
   }
 }
 #endif

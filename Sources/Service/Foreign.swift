@@ -35,7 +35,7 @@ extension SearchService {
   /// `input`: one or many texts, or objects with an image as data URL; `encoding_format`: float or base64. Of many, one that cannot be used
   /// has an empty `embedding` and an `error` of its own.
   private func embeddings(_ request: Request) async throws -> Response {
-    let fields = try await JSON.object(request, limit: options.bodyLimit)
+    let fields = try await object(request)
     guard let given = fields.values["input"] else { throw Problem(.unprocessableContent, "bad_input", "input is missing") }
     let inputs = try (given as? [Any] ?? [given]).map(input)
     guard (1...Self.mostInputs).contains(inputs.count) else {
@@ -84,7 +84,7 @@ extension SearchService {
 
   /// `query`: a text; `documents`: ids of indexed images, as numbers, texts or objects with an id.
   private func rerank(_ request: Request) async throws -> Response {
-    let fields = try await JSON.object(request, limit: options.bodyLimit)
+    let fields = try await object(request)
     guard let query = try fields.string("query"), let documents = fields.values["documents"] as? [Any], !documents.isEmpty,
       documents.count <= 10_000
     else { throw Problem(.unprocessableContent, "bad_input", "query is a text, documents are 1 to 10000 ids of images") }
@@ -114,7 +114,7 @@ extension SearchService {
 
   /// clip-retrieval's: `text` or `image` (base64), `num_images`; an array of what is known of each.
   private func neighbours(_ request: Request) async throws -> Response {
-    let fields = try await JSON.object(request, limit: options.bodyLimit)
+    let fields = try await object(request)
     var values: [String: Any] = [:]
     // The client names both, and one of them is null.
     values["text"] = try fields.string("text")

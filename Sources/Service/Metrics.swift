@@ -1,21 +1,22 @@
 #if Serve
 import CoreMetrics
 import Files
+import Foundation
 import Synchronization
 
 /// What the service counts. The libraries below it count to the same registry once it is the process's.
 final class ServiceMetrics: Sendable {
   let registry = MetricsRegistry()
-  private let request: Timer
-  private let parts: [String: Timer]
+  private let request: CoreMetrics.Timer
+  private let parts: [String: CoreMetrics.Timer]
   private let shared: Recorder
 
   init() {
     let registry = registry
-    request = Timer(label: "ftf_request_duration", dimensions: [], factory: registry)
+    request = CoreMetrics.Timer(label: "ftf_request_duration", dimensions: [], factory: registry)
     let names = ["queue", "encode", "recall", "rerank"]
     parts = Dictionary(
-      uniqueKeysWithValues: names.map { ($0, Timer(label: "ftf_\($0)_duration", dimensions: [], factory: registry)) })
+      uniqueKeysWithValues: names.map { ($0, CoreMetrics.Timer(label: "ftf_\($0)_duration", dimensions: [], factory: registry)) })
     shared = Recorder(label: "ftf_batch_size", dimensions: [], aggregate: true, factory: registry)
   }
 
@@ -34,11 +35,51 @@ final class ServiceMetrics: Sendable {
   ///   - inside: requests that are in the house, and those of them that search.
   ///   - images: of all indexes.
   func text(inside: (all: Int, searches: Int), images: Int) -> String {
+    for (label, value) in Self.process { Meter(label: label, dimensions: [], factory: registry).set(value) }
+    let cpu = Double(clock()) / Double(CLOCKS_PER_SEC)
+    registry.total("process_cpu_seconds_total", cpu)
     for (label, value) in [("ftf_requests_inside", inside.all), ("ftf_searches_inside", inside.searches), ("ftf_images", images)] {
       Meter(label: label, dimensions: [], factory: registry).set(value)
     }
     return registry.text
   }
+}
+
+extension ServiceMetrics {
+  /// What Prometheus' own clients say of a process.
+  private static var process: [(String, Double)] {
+    let statm = (try? String(contentsOfFile: "/proc/self/statm", encoding: .utf8))?.split(separator: " ").map { Double($0) ?? 0 } ?? []
+    let open = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").count) ?? 0
+    var limit = rlimit()
+    _ = unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+    return [
+      ("process_virtual_memory_bytes", (statm.first ?? 0) * Double(sysconf(Int32(_SC_PAGESIZE)))),
+      ("process_resident_memory_bytes", (statm.dropFirst().first ?? 0) * Double(sysconf(Int32(_SC_PAGESIZE)))),
+      ("process_open_fds", Double(open)), ("process_max_fds", Double(limit.rlim_cur)), ("process_start_time_seconds", started),
+    ]
+  }
+
+  private static let started = Date().timeIntervalSince1970 - ProcessInfo.processInfo.systemUptime + bootSeconds
+
+  /// Seconds after the machine's start at which this process began.
+  private static var bootSeconds: Double {
+    let stat = (try? String(contentsOfFile: "/proc/self/stat", encoding: .utf8)) ?? ""
+    let fields = stat.split(separator: ")").last?.split(separator: " ") ?? []
+    return fields.count > 19 ? (Double(fields[19]) ?? 0) / Double(sysconf(Int32(_SC_CLK_TCK))) : ProcessInfo.processInfo.systemUptime
+  }
+
+  /// What each series tells, for people.
+  fileprivate static let help: [String: String] = [
+    "ftf_requests_total": "Requests that were answered, by route and status.",
+    "ftf_request_duration_seconds": "Time from a request's head to its answer.",
+    "ftf_queue_duration_seconds": "Time that searches waited for threads.", "ftf_encode_duration_seconds": "Time to encode a query.",
+    "ftf_recall_duration_seconds": "Time to go through the index.", "ftf_rerank_duration_seconds": "Time to rerank the candidates.",
+    "ftf_batch_size": "Sentences that were answered by one scan.", "ftf_requests_inside": "Requests that are being answered.",
+    "ftf_searches_inside": "Searches that are being answered.", "ftf_images": "Images of all indexes.",
+    "process_cpu_seconds_total": "CPU time of the process.", "process_virtual_memory_bytes": "Virtual memory of the process.",
+    "process_resident_memory_bytes": "Resident memory of the process.", "process_open_fds": "Open files.", "process_max_fds": "The most open files.",
+    "process_start_time_seconds": "When the process began, since 1970.",
+  ]
 }
 
 /// swift-metrics' counters, meters, recorders and timers, as Prometheus reads them (text format 0.0.4). What has the same name and
@@ -67,6 +108,9 @@ final class MetricsRegistry: MetricsFactory, Sendable {
     series(label, "_seconds", dimensions, .histogram(Series.seconds))
   }
 
+  /// A counter that somebody else counts.
+  func total(_ name: String, _ value: Double) { series(name, "", [], .counter).set(value) }
+
   func destroyCounter(_ handler: any CounterHandler) {}
   func destroyMeter(_ handler: any MeterHandler) {}
   func destroyRecorder(_ handler: any RecorderHandler) {}
@@ -77,7 +121,10 @@ final class MetricsRegistry: MetricsFactory, Sendable {
     let all = series.withLock { $0.values.sorted { ($0.name, $0.labels) < ($1.name, $1.labels) } }
     var lines: [String] = []
     for (i, one) in all.enumerated() {
-      if i == 0 || all[i - 1].name != one.name { lines.append("# TYPE \(one.name) \(one.kind.name)") }
+      if i == 0 || all[i - 1].name != one.name {
+        lines.append("# HELP \(one.name) \(ServiceMetrics.help[one.name] ?? "Of a library below the service.")")
+        lines.append("# TYPE \(one.name) \(one.kind.name)")
+      }
       lines += one.lines
     }
     return lines.joined(separator: "\n") + "\n"

@@ -41,9 +41,12 @@ struct Problem: HTTPResponseError {
 
   func response(from request: Request, context: some RequestContext) throws -> Response { response }
 
+  static func fields(_ status: Int, _ title: String, _ code: String, _ detail: String) -> [String: Any] {
+    ["type": "about:blank", "title": title, "status": status, "code": code, "detail": detail]
+  }
+
   var response: Response {
-    let object: [String: Any] = ["type": "about:blank", "title": status.reasonPhrase, "status": status.code, "code": code, "detail": detail]
-    var response = JSON.response(object, status: status)
+    var response = JSON.response(Self.fields(status.code, status.reasonPhrase, code, detail), status: status)
     response.headers[.contentType] = "application/problem+json"
     if let retryAfter { response.headers[.retryAfter] = "\(retryAfter)" }
     if status == .unauthorized { response.headers[.wwwAuthenticate] = "Bearer" }
@@ -51,55 +54,18 @@ struct Problem: HTTPResponseError {
   }
 }
 
-/// Bodies of JSON.
-enum JSON {
-  /// Keys come in any order: Foundation sorts them by the rules of a language, which takes a fifth of a search.
-  static func data(_ object: Any) -> Data {
-    (try? JSONSerialization.data(withJSONObject: object, options: [.withoutEscapingSlashes])) ?? Data("{}".utf8)
-  }
-
-  static func response(_ object: Any, status: HTTPResponse.Status = .ok, type: String = "application/json") -> Response {
-    Response(status: status, headers: [.contentType: type], body: .init(byteBuffer: ByteBuffer(bytes: data(object))))
-  }
-
-  /// Bytes of a body that are read although it is too large: who sends it has to come to the end before it reads the answer.
-  private static let mostDiscarded = 256 << 20
-
-  /// Whoever sends a body for longer is cut off.
-  private static let mostSeconds = 60.0
-
-  /// All of a request's body.
-  static func body(_ request: Request, limit: Int) async throws -> Data {
-    var (data, count) = (Data(), 0)
-    let began = ContinuousClock.now
-    for try await part in request.body {
-      guard (ContinuousClock.now - began) / .seconds(1) < mostSeconds else {
-        throw Problem(.requestTimeout, "slow", "a body has to come within \(Int(mostSeconds)) seconds")
-      }
-      count += part.readableBytes
-      if count <= limit { data.append(contentsOf: part.readableBytesView) } else { data = Data() }
-      if count > mostDiscarded { break }
-    }
-    guard count <= limit else { throw Problem(.contentTooLarge, "too_large", "a body may have \(limit) bytes") }
-    return data
-  }
-
-  /// The object of a request's body.
-  static func object(_ request: Request, limit: Int) async throws -> Fields {
-    let data = try await body(request, limit: limit)
-    guard let object = try? JSONSerialization.jsonObject(with: data) as? [String: Any] else {
-      throw Problem(.badRequest, "bad_json", "the body has to be a JSON object")
-    }
-    return Fields(object)
-  }
-}
-
-/// The values of a JSON object, which are what they have to be or are refused by name.
-struct Fields {
+/// The values of a JSON object, which are what they have to be or are refused by name. They never change: threads may hand them on.
+struct Fields: @unchecked Sendable {
   let values: [String: Any]
   init(_ values: [String: Any]) { self.values = values.filter { !($0.value is NSNull) } }
 
   private func refusal(_ key: String, _ what: String) -> Problem { Problem(.unprocessableContent, "bad_input", "\(key) has to be \(what)") }
+
+  /// - Throws: where there is another than these.
+  func only(_ names: Set<String>) throws -> Fields {
+    guard let other = values.keys.filter({ !names.contains($0) }).min() else { return self }
+    throw Problem(.unprocessableContent, "unknown_field", "\(other) is none of the fields here: \(names.sorted().joined(separator: ", "))")
+  }
 
   func string(_ key: String) throws -> String? {
     guard let value = values[key] else { return nil }

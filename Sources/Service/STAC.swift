@@ -32,7 +32,7 @@ extension SearchService {
     }
     router.get("/search") { request, _ in try await self.searchItems(Fields(Self.values(of: request)), request, isPost: false) }
     router.post("/search") { request, _ in
-      try await self.searchItems(JSON.object(request, limit: self.options.bodyLimit), request, isPost: true)
+      try await self.searchItems(self.object(request), request, isPost: true)
     }
   }
 
@@ -67,15 +67,6 @@ extension SearchService {
 
   private static func path(of archive: Archive) -> String {
     "/collections/" + (archive.name.addingPercentEncoding(withAllowedCharacters: .alphanumerics) ?? "")
-  }
-
-  /// As the client calls it.
-  private func root(_ request: Request) -> String {
-    let host = request.head.authority ?? "localhost"
-    let isPlain = host.utf8.allSatisfy { byte in
-      (48...57).contains(byte) || (65...90).contains(byte) || (97...122).contains(byte) || [45, 46, 58, 91, 93].contains(byte)
-    }
-    return "\(options.certificate == nil ? "http" : "https")://\(isPlain ? host : "localhost")"
   }
 
   private static func link(_ rel: String, _ href: String, type: String = "application/json", method: String? = nil) -> [String: Any] {

@@ -4,7 +4,7 @@ import Foundation
 import Hummingbird
 
 /// What `POST /v1/search` asks for.
-struct SearchRequest {
+struct SearchRequest: Sendable {
   var query: Query
   var filter: String?
   var area: SearchArea?
@@ -13,6 +13,11 @@ struct SearchRequest {
   /// For logs and answers.
   var words: String
 
+  /// The fields that it has.
+  static let names: Set<String> = [
+    "text", "id", "image", "top", "candidates", "interaction", "unlike", "recall_only", "min_probability", "all_windows", "filter", "bbox", "near",
+    "index",
+  ]
   static let mostResults = 1000
   static let mostUnlike = 100
   static let longestText = 10_000

@@ -3,6 +3,7 @@ import Dispatch
 import FastThenFine
 import Foundation
 import Hummingbird
+import Imaging
 import Interchange
 import Synchronization
 
@@ -10,10 +11,15 @@ import Synchronization
 public struct ServiceOptions: Sendable {
   public var host = "127.0.0.1"
   public var port = 8080
-  /// What clients have to show as `Authorization: Bearer`; nil for nobody asked.
-  public var token: String?
-  /// Bytes of a body.
+  /// What clients have to show as `Authorization: Bearer`, one of these; empty for nobody asked.
+  public var tokens: [String] = []
+  /// How clients reach it, such as https://example.org/images: what links are made of, and what it may be called. Nil for what clients say.
+  public var publicURL: String?
+  /// Addresses of proxies whose Forwarded and X-Forwarded fields are believed.
+  public var trustedProxies: Set<String> = []
+  /// Bytes of a body, and of all bodies that are on their way or worked on.
   public var bodyLimit = 20 << 20
+  public var bodiesLimit = 256 << 20
   /// Searches in the house at once; more are sent away with 429. Nil for four a thread: then the last of them waits a few times as long
   /// as one takes that comes alone.
   public var waiting: Int?
@@ -32,6 +38,9 @@ public struct ServiceOptions: Sendable {
 
   public init() {}
 
+  /// Whether a text is an address of http or https.
+  public static func isAddress(_ text: String) -> Bool { PublicAddress.parts(of: text) != nil }
+
   /// Scheme, host and port of an address of tiles; nil where it is none.
   public static func origin(ofTiles address: String) -> String? {
     guard ["{z}", "{x}", "{y}"].allSatisfy(address.contains), let match = address.firstMatch(of: /^https?:\/\/[A-Za-z0-9.\-]+(:[0-9]+)?\//) else {
@@ -46,11 +55,15 @@ final class SearchService: Sendable {
   let options: ServiceOptions
   /// At least one; a request that names none means the first.
   let archives: [Archive]
-  /// Of what searches, and of the rest: thumbnails come by the dozen with each page.
-  let gates: (searches: Gate, rest: Gate)
+  /// Of what searches, of what brings much with it, and of the rest: thumbnails come by the dozen with each page.
+  let gates: (searches: Gate, large: Gate, rest: Gate)
+  let bodies: BodyBudget
+  let address: PublicAddress
   let metrics = ServiceMetrics()
   let connections = Connections()
   private let pool: ComputePool
+  /// Decodes what clients send and files hold: half of the threads, so that others go on searching.
+  let decoding: ComputePool
   private let isDraining = Atomic(false)
 
   /// - Throws: `badInput` where two indexes have one name.
@@ -62,7 +75,10 @@ final class SearchService: Sendable {
     var archives: [Archive] = []
     for index in indexes { archives.append(try Archive(index)) }
     (self.archives, self.options, pool) = (archives, options, indexes[0].engine.pool)
-    gates = (Gate(limit: options.waiting ?? 4 * pool.threads), Gate(limit: Self.mostOthers))
+    (bodies, address) = (BodyBudget(limit: options.bodiesLimit), PublicAddress(options))
+    decoding = ComputePool(threads: max(1, pool.threads / 2))
+    let searches = options.waiting ?? 4 * pool.threads
+    gates = (Gate(limit: searches), Gate(limit: searches), Gate(limit: Self.mostOthers))
   }
 
   /// The index of a name; the first one for nil.
@@ -75,7 +91,7 @@ final class SearchService: Sendable {
   }
 
   /// The index that `index` in the address names.
-  func archive(_ request: Request) throws -> Archive { try archive(request.uri.queryParameters["index"].map { String($0) }) }
+  func archive(_ request: Request) throws -> Archive { try archive(Parameters(request).only(["index"])["index"]) }
 
   /// Where a part of an image is to be had, such as "/thumbnail".
   func address(of id: Int64, _ part: String, in archive: Archive) -> String {
@@ -104,9 +120,9 @@ final class SearchService: Sendable {
   }
 
   /// Answers a query and counts what it took.
-  func answer(_ query: Query, with searcher: Searcher) async throws -> Answer {
+  func answer(_ query: Query, showing picture: RGBImage? = nil, with searcher: Searcher) async throws -> Answer {
     do {
-      let answer = try await searcher.answer(query, cancellation: cancellation())
+      let answer = try await searcher.answer(query, showing: picture, cancellation: cancellation())
       metrics.add("queue", milliseconds: answer.waitMilliseconds)
       metrics.add(shared: answer.shared)
       metrics.add("encode", milliseconds: answer.encodeMilliseconds)

@@ -25,7 +25,7 @@ public enum Service {
     var logger = Logger(label: "ftf")
     logger.logLevel = .info
     let app = Application(
-      router: service.router(), server: try server(options, service.connections),
+      responder: Prefixed(prefix: service.address.path, responder: service.router().buildResponder()), server: try server(options, service.connections),
       configuration: .init(address: .hostname(options.host, port: options.port), backlog: 1024),
       onServerRunning: { channel in
         Supervisor.tell("READY=1")
@@ -36,13 +36,35 @@ public enum Service {
     if let watched = options.watched {
       services.append(Follower(index: indexes[0].path, folders: watched.folders, engine: watched.engine, logger: logger))
     }
-    try await ServiceGroup(services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: logger).run()
+    var configuration = ServiceGroupConfiguration(services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
+    configuration.maximumGracefulShutdownDuration = mostDrained
+    try await ServiceGroup(configuration: configuration).run()
+  }
+
+  /// Those inside have so long to be answered: less than a supervisor waits before it kills.
+  private static let mostDrained = Duration.seconds(20)
+
+  /// Below a path that a proxy passes on with its requests.
+  private struct Prefixed: HTTPResponder {
+    let prefix: String
+    let responder: RouterResponder<ServiceContext>
+
+    func respond(to request: Request, context: ServiceContext) async throws -> Response {
+      let path = request.head.path ?? "/"
+      guard !prefix.isEmpty, path == prefix || path.hasPrefix(prefix + "/") || path.hasPrefix(prefix + "?") else {
+        return try await responder.respond(to: request, context: context)
+      }
+      var head = request.head
+      let rest = path.dropFirst(prefix.count)
+      head.path = rest.hasPrefix("/") ? String(rest) : "/" + rest
+      return try await responder.respond(to: Request(head: head, body: request.body), context: context)
+    }
   }
 
   private static func server(_ options: ServiceOptions, _ connections: Connections) throws -> HTTPServerBuilder {
     let plain = HTTPServerBuilder.http1(
       configuration: .init(
-        additionalChannelHandlers: [connections.handler], idleTimeout: .seconds(60),
+        additionalChannelHandlers: [connections.handler(bodyLimit: options.bodyLimit)], idleTimeout: .seconds(60),
         httpDecoderConfiguration: .init(maxHeaderFieldSize: 16384, maxHeaderListSize: 65536, maxHeaderFieldCount: 100)))
     guard let (chain, key) = options.certificate else { return plain }
     return try encrypted(plain, chain: chain, key: key)

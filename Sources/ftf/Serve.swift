@@ -22,7 +22,7 @@ struct Serve: ParsableCommand {
   @Option(help: "Where to listen.")
   var listen = "127.0.0.1:8080"
 
-  @Option(help: "A file that holds the token which clients have to show; FTF_TOKEN holds it without a file.")
+  @Option(help: "A file of the tokens that clients have to show, one a line, each of which will do; FTF_TOKEN holds one without a file.")
   var tokenFile: String?
 
   @Flag(help: "Listen on an address that others reach without asking for a token.")
@@ -36,6 +36,18 @@ struct Serve: ParsableCommand {
 
   @Option(help: ArgumentHelp("Whose web pages may ask beside its own, such as https://maps.example, or '*' for everybody's.", valueName: "origin"))
   var cors: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "How clients reach it, such as https://example.org/images: what links are made of, and the name and the path that it may be asked by.",
+      valueName: "address"))
+  var publicUrl: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "The address of a proxy whose Forwarded and X-Forwarded-For, -Host, -Proto and -Prefix are believed; more than once for more.",
+      valueName: "ip"))
+  var trustedProxy: [String] = []
 
   @Option(
     help: ArgumentHelp(
@@ -67,6 +79,10 @@ struct Serve: ParsableCommand {
     if let tiles, ServiceOptions.origin(ofTiles: tiles) == nil {
       throw ValidationError("--tiles takes an address of http or https with {z}, {x} and {y} in it")
     }
+    if let publicUrl, !ServiceOptions.isAddress(publicUrl) {
+      throw ValidationError("--public-url takes an address of http or https: https://example.org/images")
+    }
+    if let cors, cors != "*", !ServiceOptions.isAddress(cors) { throw ValidationError("--cors takes an origin, https://maps.example, or '*'") }
     if let waiting, !(1...10_000).contains(waiting) { throw ValidationError("--waiting takes 1 to 10000") }
     if !(0.01...3600).contains(deadline) { throw ValidationError("--deadline takes 0.01 to 3600 seconds") }
   }
@@ -90,13 +106,15 @@ struct Serve: ParsableCommand {
     var options = ServiceOptions()
     (options.host, options.port) = address!
     (options.waiting, options.deadline, options.logsQueries) = (waiting, deadline, logQueries)
-    options.token = try token()
-    (options.origin, options.tiles) = (cors, tiles)
+    options.tokens = try tokens()
+    // An origin has no path, and browsers compare it as it is written.
+    (options.origin, options.tiles) = (cors.map { $0.hasSuffix("/") ? String($0.dropLast()) : $0 }, tiles)
+    (options.publicURL, options.trustedProxies) = (publicUrl, Set(trustedProxy))
     if let tlsCertificate, let tlsKey { options.certificate = (tlsCertificate, tlsKey) }
     guard options.certificate == nil || Service.encrypts else {
       throw Failure("this build does not encrypt; build with: swift build -c release --product ftf --traits TLS")
     }
-    guard options.token != nil || insecure || Service.isLoopback(options.host) else {
+    guard !options.tokens.isEmpty || insecure || Service.isLoopback(options.host) else {
       throw Failure("\(listen): others reach this address; give --token-file FILE, or --insecure if anybody may search")
     }
     let (served, models) = try open()
@@ -144,11 +162,21 @@ struct Serve: ParsableCommand {
     let error = Mutex<(any Error)?>(nil)
   }
 
-  private func token() throws -> String? {
-    guard let tokenFile else { return ProcessInfo.processInfo.environment["FTF_TOKEN"].flatMap { $0.isEmpty ? nil : $0 } }
-    guard let text = try? String(contentsOfFile: tokenFile, encoding: .utf8).trimmingCharacters(in: .whitespacesAndNewlines), !text.isEmpty
-    else { throw Failure("\(tokenFile): holds no token") }
-    return text
+  private static let mostTokenBytes = 1 << 16
+
+  private func tokens() throws -> [String] {
+    guard let tokenFile else { return (ProcessInfo.processInfo.environment["FTF_TOKEN"].map { [$0] } ?? []).filter { !$0.isEmpty } }
+    // It may be a pipe, as of a program that keeps secrets.
+    guard let file = FileHandle(forReadingAtPath: tokenFile), let data = try? file.read(upToCount: Self.mostTokenBytes) else {
+      throw Failure("\(tokenFile): cannot be read, or holds no token")
+    }
+    let tokens = String(decoding: data, as: UTF8.self).split(whereSeparator: \.isNewline).map { $0.trimmingCharacters(in: .whitespaces) }
+      .filter { !$0.isEmpty }
+    guard !tokens.isEmpty else { throw Failure("\(tokenFile): holds no token") }
+    for token in tokens where !token.allSatisfy({ $0.isASCII && !$0.isWhitespace }) {
+      throw Failure("\(tokenFile): a token has no spaces and only ASCII; one a line")
+    }
+    return tokens
   }
 }
 #else

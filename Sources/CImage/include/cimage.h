@@ -20,19 +20,25 @@ typedef struct cimage {
 /// least_side: of a JPEG that is far larger, no more is decoded than it takes for the shorter side to stay this long (by halves, in
 /// the transform itself); 0 for all of it.
 int cimage_decode_jpeg(const uint8_t *data, size_t size, uint64_t max_pixels, uint32_t least_side, cimage *out);
-int cimage_decode_png(const uint8_t *data, size_t size, uint64_t max_pixels, cimage *out);
+/// least_side: of a PNG whose rows come one after the other, with 8 bits, and that is far larger, means of squares of pixels are kept, so that the
+/// shorter side stays at least twice this long and no more memory is taken; 0 for all of it.
+int cimage_decode_png(const uint8_t *data, size_t size, uint64_t max_pixels, uint32_t least_side, cimage *out);
 void cimage_free(cimage *image);
 
 /// The orientation (1...8) that a TIFF, WebP, JPEG or PNG file says of itself, by EXIF or else XMP; 1 where it does not.
 int cimage_file_orientation(const uint8_t *data, size_t size);
 
 /// What a JPEG or PNG says of its size before it is decoded, as it is stored; not 0 where it says nothing.
-int cimage_size(const uint8_t *data, size_t size, uint32_t *width, uint32_t *height);
+/// bytes: of memory that decoding it takes a pixel of that size, where it cannot be reduced as it comes; 0 where it can.
+int cimage_size(const uint8_t *data, size_t size, uint32_t *width, uint32_t *height, uint32_t *bytes);
 
 /// What a tag of a TIFF's first directory says, BigTIFF too, where it is one whole number; -1 where it is not there or another.
 int64_t cimage_tiff_value(const uint8_t *tiff, size_t size, uint32_t tag);
 /// Why the first picture of a TIFF is none to be shown: a thumbnail, or what a sensor measured. NULL where it is one.
 const char *cimage_tiff_refusal(const uint8_t *tiff, size_t size);
+
+/// Bytes as gzip has them, from malloc: free them. zlib is linked here.
+int cimage_gzip(const uint8_t *data, size_t size, uint8_t **out, size_t *out_size);
 
 /// CRC-32 as zlib and PNG have it.
 uint32_t cimage_crc32(const uint8_t *data, size_t size);
