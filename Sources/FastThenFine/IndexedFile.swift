@@ -74,7 +74,7 @@ package final class IndexedFile: Sendable {
       if got == 0 { break }
       filled += got
     }
-    return Array(buffer.prefix(filled))
+    return filled == count ? buffer : Array(buffer.prefix(filled))
   }
 
   /// Its picture, or the part of it that a result shows.

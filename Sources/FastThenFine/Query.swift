@@ -54,6 +54,8 @@ public struct Query: Sendable, Equatable {
     case imageData([UInt8])
     /// An image of the index, by its id.
     case item(Int64)
+    /// A vector of the model's, f32[dimension], as ``Engine/embed(text:)`` gives it; recall alone.
+    case vector([Float])
   }
 
   public var content: Content

@@ -151,6 +151,7 @@ public final class Searcher: Sendable {
   private enum Input {
     case sentence(String)
     case image(RGBImage)
+    case vector([Float])
   }
 
   private func prepared(_ query: Query, showing picture: RGBImage? = nil) throws(FastThenFineError) -> (Input, InteractionConfig?) {
@@ -171,6 +172,12 @@ public final class Searcher: Sendable {
     case .image(let path): input = .image(try FastThenFineError.wrapping { try picture ?? engine.picture(at: path) })
     case .imageData(let bytes): input = .image(try FastThenFineError.wrapping { try picture ?? engine.picture(Data(bytes)) })
     case .item(let id): input = .image(try FastThenFineError.wrapping { try picture ?? engine.picture(of: item(id)) })
+    case .vector(let values):
+      let length = values.reduce(0) { $0 + $1 * $1 }.squareRoot()
+      guard values.count == engine.dimension, length.isFinite, length > 0 else {
+        throw FastThenFineError(.badInput, "a vector has \(engine.dimension) finite numbers that are not all 0")
+      }
+      (input, interaction) = (.vector(values.map { $0 / length }), nil)
     }
     if case .image = input, target == .images { interaction = nil }
     if query.recallOnly || interaction?.mode == InteractionConfig.Mode.none { interaction = nil }
@@ -417,6 +424,8 @@ public final class Searcher: Sendable {
       let vectors = engine.remembered(text: text, with: kernels)
       return EncodedQuery(
         sentence: Self.less(vectors.sentence, unlike), words: vectors.words, precision: .int8, with: kernels.singleThreaded)
+    case .vector(let values):
+      return EncodedQuery(global: Self.less(values, unlike), patches: [], precision: .int8, with: kernels.singleThreaded)
     case .image(let image):
       let vectors = engine.images.encode(engine.whole(image).pixels, with: kernels)
       return EncodedQuery(

@@ -53,7 +53,7 @@ extension SearchService {
       do { item = try archive.now.searcher.item(id) } catch { throw Problem.wrapping(error) }
       let file = try file(of: item, in: archive)
       return try await decode { try file.picture(of: item, with: engine) }
-    case .image, .sentence: return nil
+    case .image, .sentence, .vector: return nil
     }
   }
 
@@ -103,7 +103,7 @@ extension SearchService {
 
   // MARK: Originals
 
-  private static let chunk = 64 << 10
+  private static let chunk = 32 << 10
 
   /// The file itself, of any size, in pieces as the client takes them.
   func original(_ request: Request, _ context: ServiceContext) async throws -> Response {

@@ -75,8 +75,8 @@ extension SearchService {
 
   private func search(_ request: Request, _ context: ServiceContext) async throws -> Response {
     let fields = try await fields(of: request)
-    // A picture's text is long.
-    let asked = try await decode { try SearchRequest(fields) }
+    // A picture's text is long; a sentence waits for no picture.
+    let asked = fields.values["image"] == nil ? try SearchRequest(fields) : try await decode { try SearchRequest(fields) }
     context.notes.words = asked.words
     let archive = try archive(fields.string("index"))
     let picture = try await picture(of: asked.query, in: archive)
