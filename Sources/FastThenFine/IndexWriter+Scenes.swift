@@ -50,6 +50,8 @@ struct StoredScene: Codable {
   var reference: String?
   /// Whether all of its windows are one picture: it has no place on the ground and is no larger than a picture.
   var picture: Bool?
+  /// GDAL's six numbers, from pixels to the reference system; nil where it has none.
+  var transform: [Double]?
   /// By what its bands are known, where it does not say it itself.
   var basis: String?
 
@@ -62,6 +64,7 @@ struct StoredScene: Codable {
     (self.cutting, width, height) = (cutting, scene.width, scene.height)
     (window, windows, stretch) = ([reader.grid.width, reader.grid.height], reader.grid.count, reader.stretch)
     (reference, basis, picture) = (scene.ground?.reference, scene.basis, reader.grid.isPicture ? true : nil)
+    transform = scene.ground?.transform.map { Array($0) }
   }
 
   var json: String {

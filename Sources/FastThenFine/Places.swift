@@ -40,6 +40,15 @@ extension Answer.Result {
     geometry.flatMap { Geometry(geoJSON: $0) }.map { ($0.centre.lon, $0.centre.lat) }
   }
 
+  /// How the scene lies on the ground: the EPSG number of its reference system, its size in pixels, and GDAL's six numbers from pixels to the
+  /// system; nil where it does not say it.
+  package var projection: (epsg: Int, width: Int, height: Int, transform: [Double])? {
+    guard let stored = StoredScene(scene), let transform = stored.transform, transform.count == 6, let reference = stored.reference,
+      reference.hasPrefix("EPSG:"), let epsg = Int(reference.dropFirst(5))
+    else { return nil }
+    return (epsg, stored.width, stored.height, transform)
+  }
+
   /// When the image was taken, as its attributes say it: ISO 8601.
   public var datetime: String? {
     let object = attributes.flatMap { try? JSONSerialization.jsonObject(with: Data($0.utf8)) }

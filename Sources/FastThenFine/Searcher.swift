@@ -198,6 +198,22 @@ public final class Searcher: Sendable {
     try FastThenFineError.wrapping { try catalog.images(after: id, limit: limit, among: matching).map(item) }
   }
 
+  /// Images that are searched, in an order, from some place on.
+  package func items(sortedBy order: [Catalog.Order], from start: Int, limit: Int) throws(FastThenFineError) -> [Answer.Result] {
+    try FastThenFineError.wrapping { try catalog.images(sortedBy: order, from: start, limit: limit, among: matching).map(item) }
+  }
+
+  /// Whether an image is among those that are searched.
+  package func searches(_ id: Int64) -> Bool { matching?.contains(id) ?? true }
+
+  /// Results that there may be: a picture is one.
+  package func results() throws(FastThenFineError) -> Int {
+    try FastThenFineError.wrapping {
+      guard let matching else { return try catalog.pictures() }
+      return try matching.subtracting(catalog.parts()).count
+    }
+  }
+
   private func item(_ entry: Catalog.Entry) -> Answer.Result {
     let path = FilePath(entry.name)
     return Answer.Result(

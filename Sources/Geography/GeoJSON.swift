@@ -34,10 +34,56 @@ extension Geometry {
     self.init(rings: rings)
   }
 
-  private init?(rings: [[[Double]]]) {
+  /// What is asked for: any GeoJSON geometry. A point is a ring that stays where it is, a line one that comes back by the way it went: both meet what
+  /// they touch.
+  package init?(area object: [String: Any]) {
+    func ring(_ line: [[Double]]) -> [[Double]] {
+      let way = line.count == 1 ? [line[0], line[0], line[0]] : line + line.dropFirst().dropLast().reversed()
+      return way.count == 2 ? way + [way[1]] : way
+    }
+    let coordinates = object["coordinates"]
+    switch object["type"] as? String {
+    case "Point": self.init(rings: (coordinates as? [Double]).map { [ring([$0])] } ?? [], areOpen: true)
+    case "MultiPoint": self.init(rings: (coordinates as? [[Double]] ?? []).map { ring([$0]) }, areOpen: true)
+    case "LineString": self.init(rings: (coordinates as? [[Double]]).map { [ring($0)] } ?? [], areOpen: true)
+    case "MultiLineString": self.init(rings: (coordinates as? [[[Double]]] ?? []).map(ring), areOpen: true)
+    case "GeometryCollection":
+      guard let parts = object["geometries"] as? [[String: Any]], parts.count <= 1000 else { return nil }
+      // One inside another would be a way to nest without end.
+      let geometries = parts.compactMap { $0["geometries"] == nil ? Geometry(area: $0) : nil }
+      guard geometries.count == parts.count, !parts.isEmpty else { return nil }
+      self.init(polygons: geometries.flatMap(\.polygons))
+    default: self.init(geoJSON: object)
+    }
+  }
+
+  /// What is asked for, as GeoJSON or WKT.
+  package init?(area text: String) {
+    if let object = try? JSONSerialization.jsonObject(with: Data(text.utf8)) as? [String: Any] {
+      self.init(area: object)
+      return
+    }
+    if let polygons = Geometry(wkt: text) {
+      self = polygons
+      return
+    }
+    // POINT(1 2), LINESTRING(1 2, 3 4) and several of them, with or without parentheses around each point.
+    guard let match = text.firstMatch(of: /^\s*(?i:(MULTI)?(POINT|LINESTRING))\s*(\(.*\))\s*$/) else { return nil }
+    let lines = match.3.split(separator: ")").map { part in
+      part.replacing("(", with: "").split(separator: ",").map { $0.split(separator: " ").map { Double($0) } }
+    }.filter { !$0.isEmpty }
+    guard lines.allSatisfy({ $0.allSatisfy { $0.count >= 2 && !$0.contains(nil) } }) else { return nil }
+    let values = lines.map { $0.map { $0.map { $0! } } }
+    let isPoints = match.2.lowercased() == "point"
+    guard match.1 != nil || (isPoints ? values.count == 1 && values[0].count == 1 : values.count == 1) else { return nil }
+    self.init(area: isPoints ? ["type": "MultiPoint", "coordinates": values.flatMap { $0 }] : ["type": "MultiLineString", "coordinates": values])
+  }
+
+  /// - Parameter areOpen: whether the last place of a ring is not its first once more.
+  private init?(rings: [[[Double]]], areOpen: Bool = false) {
     polygons = rings.compactMap { ring in
       var places = ring.compactMap { $0.count >= 2 ? Place(lon: $0[0], lat: $0[1]) : nil }
-      if places.count > 1, places.first == places.last { places.removeLast() }
+      if !areOpen, places.count > 1, places.first == places.last { places.removeLast() }
       return places.count >= 3 && places.allSatisfy { abs($0.lon) <= 360 && abs($0.lat) <= 90 } ? places : nil
     }
     if polygons.isEmpty || polygons.count != rings.count { return nil }

@@ -263,6 +263,51 @@ package final class Catalog: Sendable {
     }
   }
 
+  /// Entries that are not results of their own: windows along a long picture.
+  package func parts() throws -> Set<Int64> {
+    try read { try Int64.fetchSet($0, sql: "SELECT id FROM entries WHERE x IS NOT NULL AND source IN (SELECT id FROM sources WHERE scene IS NULL)") }
+  }
+
+  /// What images are sorted by: an attribute (a time by what it means), or `id`.
+  package struct Order: Sendable {
+    package var name: String
+    package var isDescending: Bool
+
+    package init(name: String, isDescending: Bool) { (self.name, self.isDescending) = (name, isDescending) }
+  }
+
+  /// Images in an order, from some place on; those without an attribute come last.
+  ///
+  /// - Parameter ids: those that are meant; nil for all.
+  package func images(sortedBy order: [Order], from start: Int, limit: Int, among ids: Set<Int64>? = nil) throws -> [Entry] {
+    let found = try read { db in
+      var (terms, arguments): ([String], [String]) = ([], [])
+      for one in order {
+        let (direction, key) = (one.isDescending ? "DESC" : "ASC", "$.\"\(one.name)\"")
+        if one.name == "id" {
+          terms.append("entries.id \(direction)")
+        } else {
+          terms.append("json_extract(known.json, ?) IS NULL, coalesce(instant(json_extract(known.json, ?)), json_extract(known.json, ?)) \(direction)")
+          arguments += [key, key, key]
+        }
+      }
+      let sql = """
+        SELECT entries.id FROM entries JOIN known ON known.source = entries.source WHERE x IS NULL OR known.scene IS NOT NULL
+        ORDER BY \((terms + ["entries.id"]).joined(separator: ", "))
+        """
+      var (result, passed): ([Int64], Int) = ([], 0)
+      let cursor = try Int64.fetchCursor(db, sql: sql, arguments: StatementArguments(arguments))
+      while result.count < limit, let id = try cursor.next() {
+        guard ids?.contains(id) ?? true else { continue }
+        passed += 1
+        if passed > start { result.append(id) }
+      }
+      return result
+    }
+    let entries = try entries(.image, found)
+    return found.compactMap { entries[$0] }
+  }
+
   /// Items of a kind by their ids; those that the index does not have are left out.
   package func entries(_ kind: ItemKind, _ ids: [Int64]) throws -> [Int64: Entry] {
     try read { db in

@@ -10,14 +10,19 @@ import Geography
 /// | all | part { `and` part } |
 /// | part | `not` part, `(` condition `)`, or a comparison |
 /// | comparison | name operator value, name [`not`] `in (`value { `,` value }`)`, name [`not`] `between` value `and` value, |
-/// | | name [`not`] `like` text, name `is` [`not`] `null`, or `intersects(`area`)` |
-/// | area | west `,` south `,` east `,` north in degrees, or a text: WKT or GeoJSON, POLYGON or MULTIPOLYGON |
+/// | | name [`not`] `like` text, name `is` [`not`] `null`, or a function |
+/// | function | `intersects(`area`)`, `s_intersects(geometry,` area`)`, `s_disjoint(geometry,` area`)`; `t_after`, `t_before`, `t_equals`, |
+/// | | `t_intersects` or `t_during` `(`name`,` time`)`; `a_contains`, `a_containedby`, `a_equals` or `a_overlaps` |
+/// | | `(`name`, (`value { `,` value }`))`, of an attribute that is a list |
+/// | area | west `,` south `,` east `,` north in degrees, also in `bbox(`...`)`; WKT, in quotes or not; GeoJSON in quotes |
+/// | time | a value, `timestamp(`text`)`, `date(`text`)`, or `interval(`text`,` text`)`, of which `'..'` is open |
 /// | name | letters, digits and `_ - . :`, where a dot is part of the name or goes into an object; any text in `"` or a backquote |
 /// | operator | `= == != <> < <= > >=` |
-/// | value | a number, `'text'` or `"text"` (a quote inside is doubled), `true`, `false` |
+/// | value | a number, `'text'` or `"text"` (a quote inside is doubled), `true`, `false`, `timestamp(`text`)`, `date(`text`)` |
 /// | text of `like` | `%` for any characters and `_` for one, in any case |
 ///
-/// `path` is the image's own. A comparison with an attribute that an image lacks, or that is of another type than the value, does not
+/// So CQL2 of OGC is read too, as text, with `properties.` before a name or without. `path` is the image's own, and so is `id` where it has no
+/// attribute of that name. A comparison with an attribute that an image lacks, or that is of another type than the value, does not
 /// hold, whether it is `=`, `!=` or `not in`; `not` before it turns that around: `not year = 2020` holds where there is no year.
 ///
 /// A text that is a time (see `Instant`) is compared as one, with those of an attribute that are: `'2021-05-01T02:00:00+02:00'` is
@@ -246,7 +251,8 @@ private struct FilterParser {
     let name: String
     var keys: [String] = []
     switch next {
-    case .word(let word)?:
+    case .word(let whole)?:
+      let word = whole.hasPrefix("properties.") ? String(whole.dropFirst("properties.".count)) : whole
       name = word
       // A dot is part of a key, or goes into an object.
       keys = ["$.\"\(word)\""]
@@ -257,12 +263,17 @@ private struct FilterParser {
     default: throw refusal("expected the name of an attribute")
     }
     place += 1
-    if name != "path" { names.insert(name) }
+    if name != "path", name != "id" { names.insert(name) }
     if name == "path" { return Field(name: name, value: "known.path", type: "typeof(known.path)", arguments: []) }
     func first(_ function: String) -> String {
       keys.count == 1
         ? "\(function)(known.json, ?)"
         : "coalesce(\(function)(known.json, ?), \(function)(known.json, ?))"
+    }
+    if name == "id" {
+      let (value, type) = (first("json_extract"), first("json_type"))
+      return Field(
+        name: name, value: "coalesce(\(value), CAST(entries.id AS TEXT))", type: "coalesce(\(type), 'text')", arguments: keys.map { .text($0) })
     }
     return Field(name: name, value: first("json_extract"), type: first("json_type"), arguments: keys.map { .text($0) })
   }
@@ -277,6 +288,12 @@ private struct FilterParser {
       case "true": return .bool(true)
       case "false": return .bool(false)
       case "null": throw refusal("null is asked for by 'is null'")
+      case "timestamp", "date":
+        guard place + 3 < tokens.count, tokens[place + 1] == .symbol("("), case .quoted(let text, by: "'") = tokens[place + 2],
+          tokens[place + 3] == .symbol(")"), Instant(text) != nil
+        else { throw refusal("expected a time in quotes, as in \(word.lowercased())('2024-06-01')") }
+        place += 3
+        return .text(text)
       default:
         if let number = Int64(word) { return .integer(number) }
         guard let number = Double(word), number.isFinite else {
@@ -288,26 +305,38 @@ private struct FilterParser {
     }
   }
 
-  /// `intersects(...)`, after its name.
-  private mutating func intersection() throws(IndexError) -> String {
-    place += 2
-    let geometry: Geometry?
-    if case .quoted(let text, _)? = next {
-      place += 1
-      geometry = Geometry(wkt: text) ?? Geometry(geoJSON: text)
-    } else {
-      var numbers: [Double] = []
-      repeat {
-        switch try value(after: "intersects(") {
-        case .number(let number): numbers.append(number)
-        case .integer(let number): numbers.append(Double(number))
-        default: throw refusal("expected a number of degrees")
-        }
-      } while take(",")
-      geometry = BoundingBox(numbers)?.geometry
+  // MARK: Functions
+
+  private mutating func function(_ name: String) throws(IndexError) -> String? {
+    guard place + 1 < tokens.count, tokens[place + 1] == .symbol("(") else { return nil }
+    func begin() { place += 2 }
+    let sql: String
+    switch name {
+    case "intersects":
+      begin()
+      sql = try meeting()
+    case "s_intersects", "s_disjoint":
+      begin()
+      guard takeWord("geometry") || takeWord("footprint"), take(",") else { throw refusal("expected geometry and an area after '\(name)('") }
+      let meets = try meeting()
+      sql = name == "s_disjoint" ? "(entries.footprint IS NOT NULL AND NOT \(meets))" : meets
+    case "t_after", "t_before", "t_equals", "t_intersects", "t_during":
+      begin()
+      sql = try time(name)
+    case "a_contains", "a_containedby", "a_equals", "a_overlaps":
+      begin()
+      sql = try list(name)
+    default: return nil
     }
-    guard let geometry else { throw refusal("expected west, south, east, north, or a polygon as WKT or GeoJSON, after 'intersects('") }
     guard take(")") else { throw refusal("a parenthesis is not closed") }
+    return sql
+  }
+
+  /// The entries that an area meets.
+  private mutating func meeting() throws(IndexError) -> String {
+    guard let geometry = try area() else {
+      throw refusal("expected west, south, east, north, or a geometry as WKT or GeoJSON, after 'intersects('")
+    }
     let boxes = geometry.boxes
     for box in boxes { arguments += [.number(box.west), .number(box.east), .number(box.south), .number(box.north)] }
     arguments.append(.text(geometry.geoJSON))
@@ -315,10 +344,105 @@ private struct FilterParser {
     return "(entries.id IN (SELECT entry FROM places WHERE \(near)) AND meets(entries.footprint, ?))"
   }
 
-  private mutating func comparison() throws(IndexError) -> String {
-    if case .word(let word)? = next, word.lowercased() == "intersects", place + 1 < tokens.count, tokens[place + 1] == .symbol("(") {
-      return try intersection()
+  private static let shapes: Set<String> = ["point", "multipoint", "linestring", "multilinestring", "polygon", "multipolygon"]
+
+  private mutating func area() throws(IndexError) -> Geometry? {
+    switch next {
+    case .quoted(let text, _)?:
+      place += 1
+      return Geometry(area: text)
+    case .word(let word)? where Self.shapes.contains(word.lowercased()):
+      // WKT as it stands: to the parenthesis that closes the first.
+      var (text, depth) = (word, 0)
+      place += 1
+      repeat {
+        switch next {
+        case .symbol(let symbol)? where ["(", ")", ","].contains(symbol):
+          depth += symbol == "(" ? 1 : symbol == ")" ? -1 : 0
+          text += symbol
+        case .word(let number)?: text += " " + number
+        default: return nil
+        }
+        place += 1
+      } while depth > 0
+      return Geometry(area: text)
+    default: break
     }
+    let isNamed = takeWord("bbox")
+    if isNamed, !take("(") { return nil }
+    var numbers: [Double] = []
+    repeat {
+      switch try value(after: "intersects(") {
+      case .number(let number): numbers.append(number)
+      case .integer(let number): numbers.append(Double(number))
+      default: throw refusal("expected a number of degrees")
+      }
+    } while take(",")
+    if isNamed, !take(")") { throw refusal("a parenthesis is not closed") }
+    // With heights, which nothing here has.
+    if numbers.count == 6 { numbers = [numbers[0], numbers[1], numbers[3], numbers[4]] }
+    return BoundingBox(numbers)?.geometry
+  }
+
+  private mutating func time(_ name: String) throws(IndexError) -> String {
+    let field = try field()
+    guard take(",") else { throw refusal("expected a time after '\(name)(\(field.name)'") }
+    let (first, last) = try span(after: name)
+    switch name {
+    case "t_after": return hold(field, (first, last), "> 0")
+    case "t_before": return hold(field, (first, last), "< 0")
+    default: return hold(field, (first, last), "= 0")
+    }
+  }
+
+  private mutating func span(after name: String) throws(IndexError) -> (Int64, Int64) {
+    func instant(_ value: Filter.Operand) -> Instant? { if case .text(let text) = value { Instant(text) } else { nil } }
+    let refused = refusal("expected a time, timestamp('...'), date('...') or interval('...', '...') in '\(name)'")
+    guard takeWord("interval") else {
+      guard let found = instant(try value(after: name)) else { throw refused }
+      return (found.first, found.last)
+    }
+    guard take("(") else { throw refused }
+    let start = try value(after: "interval(")
+    guard take(",") else { throw refused }
+    let end = try value(after: "interval(...,")
+    guard take(")") else { throw refused }
+    let (first, last) = (instant(start)?.first, instant(end)?.last)
+    guard first != nil || start == .text(".."), last != nil || end == .text("..") else { throw refused }
+    return (first ?? .min, last ?? .max)
+  }
+
+  /// Of an attribute that is a list: whether it has all, no others, the same or one of some values.
+  private mutating func list(_ name: String) throws(IndexError) -> String {
+    let field = try field()
+    guard take(","), take("(") else { throw refusal("expected a list after '\(name)(\(field.name)': ('a', 'b')") }
+    var values = [try value(after: name)]
+    while take(",") { values.append(try value(after: name)) }
+    guard take(")") else { throw refusal("a parenthesis is not closed") }
+    let key = field.arguments.count == 1 ? "?" : "CASE WHEN json_type(known.json, ?) IS NULL THEN ? ELSE ? END"
+    let keys = field.arguments.count == 1 ? field.arguments : [field.arguments[0], field.arguments[1], field.arguments[0]]
+    func each(_ condition: String) -> String { "EXISTS (SELECT 1 FROM json_each(known.json, \(key)) AS item WHERE \(condition))" }
+    var parts: [String] = []
+    arguments += field.arguments
+    if name == "a_contains" || name == "a_equals" {
+      for value in values {
+        arguments += keys + [value]
+        parts.append(each("item.type IN \(value.types) AND item.value = ?"))
+      }
+    }
+    if name == "a_overlaps" {
+      arguments += keys + values
+      parts.append(each("item.value IN (\(values.map { _ in "?" }.joined(separator: ", ")))"))
+    }
+    if name == "a_containedby" || name == "a_equals" {
+      arguments += keys + values
+      parts.append("NOT " + each("item.value NOT IN (\(values.map { _ in "?" }.joined(separator: ", ")))"))
+    }
+    return "(\(field.type) = 'array' AND \(Self.joined(parts[...], by: " AND ")))"
+  }
+
+  private mutating func comparison() throws(IndexError) -> String {
+    if case .word(let word)? = next, let sql = try function(word.lowercased()) { return sql }
     let field = try field()
     if takeWord("is") {
       let isNot = takeWord("not")

@@ -353,6 +353,38 @@ private func rows(_ segment: Segment, _ i: Int) -> [[Float]] {
   }
 
   @Test(arguments: [
+    ("s_intersects(geometry, POINT(9.25 50.1))", "a"), ("S_INTERSECTS(geometry, BBOX(9,50,10.2,51))", "ab"), ("s_disjoint(geometry, bbox(9,50,10,51))", "b"),
+    ("s_intersects(geometry, POLYGON((9 50, 9.1 50, 9.1 50.1, 9 50)))", "a"), ("intersects('LINESTRING(9.2 50.1, 10.2 50.1)')", "ab"),
+    ("intersects('{\"type\":\"Point\",\"coordinates\":[10.2,50.1]}')", "b"), ("s_intersects(geometry, MULTIPOINT((0 0), (10.2 50.1)))", "b"),
+    ("intersects(9, 50, 0, 9.1, 50.1, 100)", "a"), ("t_after(datetime, timestamp('2020-06-01T00:00:00Z'))", "b"),
+    ("datetime = DATE('2020-05-01')", "a"), ("T_INTERSECTS(datetime, INTERVAL('..', '2020-12-31'))", "a"),
+    ("t_during(properties.datetime, interval('2020-05-01T09:00:00Z', '2022-01-01'))", "ab"), ("t_before(datetime, date('2021-01-01'))", "a"),
+    ("a_contains(tags, ('x', 'y'))", "a"), ("a_overlaps(tags, ('y', 'z'))", "ab"), ("a_equals(tags, ('y', 'x'))", "a"),
+    ("a_containedby(tags, ('z', 'w'))", "b"), ("a_contains(tags, (1))", "b"), ("a_contains(tags, ('1'))", ""), ("properties.year > 2019", "b"),
+    ("year <> 2019 and not a_contains(tags, ('x'))", "b"), ("id = '1'", "a"), ("id in ('2', '7')", "b"),
+  ]) func cql2IsRead(text: String, expected: String) throws {
+    var writer = try CatalogWriter(path: path, creating: identity)
+    var random = SeededGenerator(seed: 1)
+    for (name, west) in [("/a", 9.0), ("/b", 10.1)] {
+      let square = BoundingBox(west: west, south: 50, east: west + 0.5, north: 50.25).geometry
+      try writer.add(path: FilePath(name), stamp: stamp, entries: [NewEntry(footprint: square, vectors: vectors(&random, rows: 1))])
+    }
+    try writer.commit()
+    try writer.set(attributes: [
+      ("/a", #"{"year": 2019, "datetime": "2020-05-01T10:00:00Z", "tags": ["x", "y"]}"#),
+      ("/b", #"{"year": 2021, "datetime": "2021-05-01", "tags": ["z", 1, "w"]}"#.replacing(", 1", with: text.contains("containedby") ? "" : ", 1")),
+    ])
+    let found = try names(.image, Array(writer.catalog.ids(matching: Filter(text))))
+    #expect(found.values.map { String($0.dropFirst()) }.sorted().joined() == expected)
+  }
+
+  @Test(arguments: [
+    "s_intersects(geometry, POINT(9))", "s_intersects(geometry POINT(9 50))", "s_intersects(year, POINT(9 50))", "intersects(1, 2, 3)",
+    "s_intersects(geometry, CIRCLE(1 2))", "s_intersects(geometry, POLYGON((1 2, 3", "t_after(datetime, 5)", "t_after(datetime, 'soon')",
+    "t_during(datetime, interval('2020'))", "datetime > timestamp('31')", "a_contains(tags, 'x')", "a_contains(tags, ())", "a_sum(tags, (1))",
+  ]) func cql2ThatSaysNothingIsRefused(text: String) { #expect(throws: IndexError.self) { try Filter(text) } }
+
+  @Test(arguments: [
     "", "year", "year >", "year > and", "year > x", "(year = 1", "year = 1)", "year = 'a", "year === 1", "= 1", "a in ()", "a in (1", "a in 1",
     "a between 1", "a between 1 and 'b'", "a is 1",
     "a = null", "a not = 1", "a like 5", "'a' = 1", "`a = 1", "a =  `b`", "a = 1 or or b = 2",
