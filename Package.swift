@@ -86,7 +86,7 @@ let package = Package(
     .target(
       name: "Service",
       dependencies: [
-        "FastThenFine", "Files", "Geography", "Imaging", "Interchange", "Kernels", served("Hummingbird", "hummingbird"), served("HummingbirdCore", "hummingbird"),
+        "FastThenFine", "Files", "Geography", "Imaging", "Index", "Interchange", "Kernels", served("Hummingbird", "hummingbird"), served("HummingbirdCore", "hummingbird"),
         served("HummingbirdTLS", "hummingbird", "TLS"), served("NIOSSL", "swift-nio-ssl", "TLS"),
         served("HTTPTypes", "swift-http-types"), served("Logging", "swift-log"), served("CoreMetrics", "swift-metrics"),
         served("NIOCore", "swift-nio"), served("NIOHTTP1", "swift-nio"), served("ServiceLifecycle", "swift-service-lifecycle"),

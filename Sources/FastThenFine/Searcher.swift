@@ -36,14 +36,17 @@ public final class Searcher: Sendable {
     try self.init(index, engine: engine, searching: target, filter: filter, area: area, sharingFrom: Self.sharedItems)
   }
 
-  /// - Parameter items: as many, or more, are scanned once for sentences that come together.
+  /// - Parameters:
+  ///   - constants: names in the filter that are no attributes, and what each is for all images.
+  ///   - allowsUnknown: whether the filter may name attributes that nothing has, which are then null.
+  ///   - items: as many, or more, are scanned once for sentences that come together.
   package init(
     _ index: ImageIndex, engine: Engine, searching target: SearchTarget = .images, filter: String? = nil, area: SearchArea? = nil,
-    sharingFrom items: Int
+    constants: [String: String] = [:], allowsUnknown: Bool = false, sharingFrom items: Int = sharedItems
   ) throws(FastThenFineError) {
     (self.engine, self.target, sharedFrom) = (engine, target, items)
     do {
-      let limits = Limits(filter: filter, area: try area?.checked())
+      let limits = Limits(filter: filter, area: try area?.checked(), constants: constants, allowsUnknown: allowsUnknown)
       (catalog, pipeline, matching) = try Self.opened(index.catalog, engine, target, limits)
       hasWindows = try target == .images && catalog.hasWindows()
     } catch {
@@ -54,6 +57,8 @@ public final class Searcher: Sendable {
   private struct Limits {
     var filter: String?
     var area: Area?
+    var constants: [String: String]
+    var allowsUnknown: Bool
   }
 
   /// Names and segments of one moment. A segment of it may be written anew before it is opened: then a later moment is taken.
@@ -76,13 +81,13 @@ public final class Searcher: Sendable {
     _ catalog: Catalog, _ engine: Engine, _ target: SearchTarget, _ limits: Limits
   ) throws -> (Catalog, Pipeline<Segment>, Set<Int64>?) {
     try catalog.check(engine.identity)
-    let condition = try limits.filter.map { text in try Filter(text) }
+    let condition = try limits.filter.map { text in try Filter(text, constants: limits.constants) }
     guard condition == nil && limits.area == nil || target == .images else {
       throw FastThenFineError(.badInput, "a filter or an area is for images; captions have no attributes")
     }
     let (segments, dead) = try catalog.segments(target.kind)
     var matching = try condition.map { try catalog.ids(matching: $0) }
-    if let condition, matching?.isEmpty == true, let unknown = try catalog.unknownAttribute(of: condition) {
+    if !limits.allowsUnknown, let condition, matching?.isEmpty == true, let unknown = try catalog.unknownAttribute(of: condition) {
       throw IndexError.unknownAttribute(path: catalog.path, name: unknown.name, near: unknown.near)
     }
     if let area = limits.area {
@@ -320,7 +325,7 @@ public final class Searcher: Sendable {
   /// As many are answered by one scan.
   private static let mostShared = 8
   /// Fewer are scanned in less time than a sentence is encoded in: then each is answered as soon as it can be.
-  private static let sharedItems = 50_000
+  package static let sharedItems = 50_000
 
   private func sharesScan(_ query: Query) -> Bool {
     guard case .sentence = query.content else { return false }

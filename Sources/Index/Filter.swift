@@ -91,8 +91,9 @@ package struct Filter: Sendable {
   static let longest = 1 << 20
   static let mostValues = 50_000
 
-  package init(_ text: String) throws(IndexError) {
-    var parser = FilterParser(text)
+  /// - Parameter constants: names that are no attributes, and what each is for all images.
+  package init(_ text: String, constants: [String: String] = [:]) throws(IndexError) {
+    var parser = FilterParser(text, constants: constants)
     sql = try parser.condition(depth: 0)
     guard parser.next == nil else { throw parser.refusal("expected and, or, or the end") }
     (arguments, names) = (parser.arguments, parser.names)
@@ -142,8 +143,10 @@ private struct FilterParser {
 
   var next: Token? { place < tokens.count ? tokens[place] : nil }
 
-  init(_ source: String) {
-    self.source = source
+  private let constants: [String: String]
+
+  init(_ source: String, constants: [String: String]) {
+    (self.source, self.constants) = (source, constants)
     guard source.utf8.count <= Filter.longest else {
       failure = "it has \(source.utf8.count) bytes, the limit is \(Filter.longest)"
       return
@@ -263,6 +266,7 @@ private struct FilterParser {
     default: throw refusal("expected the name of an attribute")
     }
     place += 1
+    if let constant = constants[name] { return Field(name: name, value: "?", type: "typeof(?)", arguments: [.text(constant)]) }
     if name != "path", name != "id" { names.insert(name) }
     if name == "path" { return Field(name: name, value: "known.path", type: "typeof(known.path)", arguments: []) }
     func first(_ function: String) -> String {

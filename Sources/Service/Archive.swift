@@ -72,11 +72,15 @@ final class Archive: Sendable {
     }
 
     /// The searcher of the images that a filter and an area leave.
-    func searcher(filter: String?, area: SearchArea?) throws(FastThenFineError) -> Searcher {
+    ///
+    /// - Parameter collection: what the filter knows the index by; nil where it knows none, and only attributes that there are.
+    func searcher(filter: String?, area: SearchArea?, collection: String? = nil) throws(FastThenFineError) -> Searcher {
       guard filter != nil || area != nil else { return searcher }
-      let key = "\(filter ?? "") \(area.map { "\($0)" } ?? "")"
+      let key = "\(collection ?? "") \(filter ?? "") \(area.map { "\($0)" } ?? "")"
       if let known = parts.withLock({ $0.first { $0.key == key }?.searcher }) { return known }
-      let made = try Searcher(index, engine: searcher.engine, filter: filter, area: area)
+      let made = try Searcher(
+        index, engine: searcher.engine, filter: filter, area: area, constants: collection.map { ["collection": $0] } ?? [:],
+        allowsUnknown: collection != nil)
       parts.withLock {
         $0.append((key, made))
         if $0.count > Self.mostParts { $0.removeFirst() }

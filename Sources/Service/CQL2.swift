@@ -20,8 +20,10 @@ enum CQL2 {
       guard arguments.count == 2 else { throw refusal }
       return "\(try property(arguments[0])) \(name) \(try literal(arguments[1]))"
     case "between":
-      guard arguments.count == 3 else { throw refusal }
-      return "\(try property(arguments[0])) between \(try literal(arguments[1])) and \(try literal(arguments[2]))"
+      // The bounds one after the other, or as a list, as drafts had it.
+      let bounds = arguments.count == 2 ? arguments[1] as? [Any] ?? [] : Array(arguments.dropFirst())
+      guard bounds.count == 2 else { throw refusal }
+      return "\(try property(arguments[0])) between \(try literal(bounds[0])) and \(try literal(bounds[1]))"
     case "in":
       guard arguments.count == 2, let values = arguments[1] as? [Any], !values.isEmpty else { throw refusal }
       return "\(try property(arguments[0])) in (\(try values.map(literal).joined(separator: ", ")))"

@@ -72,17 +72,26 @@ enum OpenAPI {
           ], jpeg.merging(["application/json": ["schema": ref("heat")]]) { $1 })
       ],
       "/v1/images/{id}/original": [
-        "get": get("The file that was indexed.", nil, [id, index], jpeg.merging(["image/png": binary, "application/octet-stream": binary]) { $1 })
+        "get": get("The file that was indexed, or a range of its bytes.", nil, [id, index], originals)
       ],
       "/v1/embeddings": ["post": post("Vectors, as OpenAI's API has them.", ref("embeddings"), ref("vectors"))],
-      "/v1/models": ["get": get("The model, as OpenAI's API has it.", ["type": "object", "required": ["data"]])],
+      "/v1/models": ["get": get("The models, as OpenAI's API has it.", ["type": "object", "required": ["data"]])],
+      "/v1/models/{model}": [
+        "get": get(
+          "A model.", ["type": "object", "required": ["id"]],
+          [["name": "model", "in": "path", "required": true, "schema": ["type": "string"]]])
+      ],
       "/v1/rerank": ["post": post("Images of the index by a sentence, as Cohere's and Jina's APIs have it.", ref("rerank"), ref("ranking"))],
+      "/v2/rerank": ["post": post("The same, as Cohere's second API has it: without the documents.", ref("rerank"), ref("ranking"))],
       "/knn-service": ["post": post("clip-retrieval's search.", ref("neighbours"), ["type": "array", "items": ["type": "object"]])],
+      "/indices-list": ["get": get("clip-retrieval's: the names of the indexes.", ["type": "array", "items": ref("name")])],
       "/collections": ["get": get("STAC: a collection for each index.", ["type": "object", "required": ["collections", "links"]])],
       "/collections/{collection}": ["get": get("STAC: the collection.", ["type": "object", "required": ["id", "links"]], [collection])],
+      "/queryables": ["get": get("STAC: what conditions may name.", nil, [], schema)],
+      "/collections/{collection}/queryables": ["get": get("STAC: what conditions may name.", nil, [collection], schema)],
       "/collections/{collection}/items/{id}": ["get": get("STAC: an image.", nil, [collection, id], feature)],
       "/conformance": ["get": get("STAC: what is kept to.", ["type": "object", "required": ["conformsTo"]])],
-      "/collections/{collection}/items": ["get": get("STAC: the images of a collection.", nil, [collection] + itemSearch, features)],
+      "/collections/{collection}/items": ["get": get("STAC: the images of a collection.", nil, [collection] + featureSearch, features)],
       "/search": [
         "get": get("STAC: items by a sentence, place, time and attributes.", nil, itemSearch, features),
         "post": operation("STAC: items by a sentence, place, time and attributes.", features, body: ref("stac")),
@@ -96,7 +105,7 @@ enum OpenAPI {
 
   private static func operation(_ summary: String, _ content: Object, _ parameters: [Object] = [], body: Object? = nil) -> Object {
     var responses: Object = ["200": ["description": "It was answered.", "content": content] as Object]
-    for status in ["400", "401", "404", "405", "408", "413", "422", "429", "500", "503"] {
+    for status in ["400", "401", "404", "405", "408", "413", "416", "417", "421", "422", "429", "500", "501", "503"] {
       responses[status] = ["$ref": "#/components/responses/problem"]
     }
     var operation: Object = ["summary": summary, "responses": responses]
@@ -123,14 +132,29 @@ enum OpenAPI {
   private static var collection: Object { ["name": "collection", "in": "path", "required": true, "schema": ref("name")] }
   private static var named: Object { ["anyOf": [ref("name"), ["type": "null"]]] }
   private static var index: Object { ["name": "index", "in": "query", "required": false, "schema": ref("name")] }
-  private static var itemSearch: [Object] {
+  private static var featureSearch: [Object] {
     [
       parameter("q", ["type": "string"], "A sentence, which ranks."), parameter("bbox", ["type": "string"], "west,south,east,north"),
       parameter("datetime", ["type": "string"], "A time, or two with / between."), parameter("filter", ["type": "string"], "A condition."),
-      parameter("limit", integer(1, 100_000), "Items of a page, at most 1000."), parameter("token", ["type": "string"], "Where a page begins."),
+      parameter("filter-lang", ["type": "string", "enum": ["cql2-text", "cql2-json"]], "How the condition is written."),
+      parameter("filter-crs", ["type": "string"], "CRS84."), parameter("sortby", ["type": "string"], "Names of attributes, - before one for falling."),
+      parameter("fields", ["type": "string"], "What is sent of items, - before what is not."),
+      parameter("limit", integer(1, Int(Int32.max)), "Items of a page, at most 1000."),
+      parameter("token", ["type": "string"], "Where a page begins."),
     ]
   }
+  private static var itemSearch: [Object] {
+    featureSearch + [
+      parameter("ids", ["type": "string"], "Ids, with commas between."), parameter("collections", ["type": "string"], "Names, with commas between."),
+      parameter("intersects", ["type": "string"], "A GeoJSON geometry."),
+    ]
+  }
+  private static var schema: Object { ["application/schema+json": ["schema": ["type": "object"]]] }
   private static var binary: Object { [:] }
+  private static var originals: Object {
+    let kinds = ["jpeg", "png", "tiff", "webp", "jp2"].map { "image/\($0)" } + ["application/xml", "application/octet-stream"]
+    return Dictionary(uniqueKeysWithValues: kinds.map { ($0, binary) })
+  }
   private static var jpeg: Object { ["image/jpeg": binary] }
   private static var plain: Object { ["text/plain": ["schema": ["type": "string"]]] }
   private static var feature: Object { ["application/geo+json": ["schema": ref("item")]] }
@@ -247,8 +271,9 @@ enum OpenAPI {
           "index": named,
           "input": ["oneOf": [ref("input"), ["type": "array", "items": ref("input"), "minItems": 1, "maxItems": SearchService.mostInputs]]],
           "encoding_format": ["type": ["string", "null"], "enum": ["float", "base64", NSNull()] as [Any]],
+          "dimensions": optional("integer", "As many as the model has."), "model": ["type": ["string", "null"]], "user": ["type": ["string", "null"]],
         ]),
-      "input": ["oneOf": [text(1), object(["image"], ["image": image])]],
+      "input": ["oneOf": [text(0), object(["image"], ["image": ["type": "string"]])]],
       "vectors": object(
         ["object", "data", "model", "usage"],
         [
@@ -278,15 +303,28 @@ enum OpenAPI {
         [],
         [
           "indice_name": ["type": ["string", "null"], "description": "An index, where there are several."], "text": text(1), "image": image,
+          "embedding_input": ["type": "array", "items": number, "description": "A vector of the model's."],
           "num_images": optional("integer", "Results at most; 40.", ["minimum": 1, "maximum": 1_000_000]),
         ]
-      ).merging(["oneOf": ["text", "image"].map { ["required": [$0]] }]) { $1 },
+      ).merging(["oneOf": ["text", "image", "embedding_input"].map { ["required": [$0]] }]) { $1 },
       "stac": object(
         [],
         [
-          "q": ["type": ["string", "array", "null"], "items": ["type": "string"]], "bbox": numbers(4, "west, south, east, north."),
-          "datetime": optional("string", "A time, or two with / between."), "filter": optional("string", "A condition."),
-          "limit": optional("integer", "Items of a page, at most 1000.", ["minimum": 1, "maximum": 100_000]),
+          "q": ["type": ["string", "array", "null"], "items": ["type": "string"]],
+          "bbox": ["type": ["array", "null"], "items": number, "minItems": 4, "maxItems": 6, "description": "west, south, east, north."],
+          "datetime": optional("string", "A time, or two with / between."),
+          "filter": ["type": ["string", "object", "null"], "description": "A condition, in CQL2's text or JSON."],
+          "filter-lang": ["type": ["string", "null"], "enum": ["cql2-text", "cql2-json", NSNull()] as [Any]],
+          "filter-crs": ["type": ["string", "null"]], "intersects": ["type": ["object", "null"], "description": "A GeoJSON geometry."],
+          "sortby": [
+            "type": ["array", "null"], "maxItems": 8,
+            "items": object(["field"], ["field": ["type": "string"], "direction": ["type": "string", "enum": ["asc", "desc"]]]),
+          ],
+          "fields": [
+            "type": ["object", "null"],
+            "properties": Dictionary(uniqueKeysWithValues: ["include", "exclude"].map { ($0, ["type": "array", "items": ["type": "string"]]) }),
+          ],
+          "limit": optional("integer", "Items of a page, at most 1000.", ["minimum": 1, "maximum": Int(Int32.max)]),
           "token": optional("string", "Where a page begins."), "collections": ["type": ["array", "null"], "items": ["type": "string"]],
           "ids": ["type": ["array", "null"], "items": ["type": "string"]],
         ]),

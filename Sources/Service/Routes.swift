@@ -30,7 +30,7 @@ extension SearchService {
     }
     let document = OpenAPI.document(archives.map(\.name))
     router.get("/openapi.json") { _, _ -> Response in
-      Response(status: .ok, headers: [.contentType: "application/json"], body: .init(byteBuffer: ByteBuffer(bytes: document)))
+      Response(status: .ok, headers: [.contentType: "application/vnd.oai.openapi+json;version=3.1"], body: .init(byteBuffer: ByteBuffer(bytes: document)))
     }
     router.get("/v1/index") { request, _ in try self.index(self.archive(request)) }
     router.get("/v1/attributes") { request, _ in try await self.attributes(self.archive(request).now) }
@@ -110,9 +110,11 @@ extension SearchService {
   }
 
   /// Filters read the catalog, which takes its time.
-  func searcher(_ filter: String?, _ area: SearchArea?, _ now: Archive.Moment) async throws -> Searcher {
+  func searcher(_ filter: String?, _ area: SearchArea?, _ now: Archive.Moment, collection: String? = nil) async throws -> Searcher {
     guard filter != nil || area != nil else { return now.searcher }
-    do { return try await compute { _ in try now.searcher(filter: filter, area: area) } } catch { throw Problem.wrapping(error) }
+    do {
+      return try await compute { _ in try now.searcher(filter: filter, area: area, collection: collection) }
+    } catch { throw Problem.wrapping(error) }
   }
 }
 #endif

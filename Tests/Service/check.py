@@ -98,6 +98,10 @@ with Server(ftf, work) as server:
             ("/v1/search", {"text": "a", "filter": "a" * 2_000_000}, 422), ("/v1/search", {"text": "x" * 20_000}, 422),
             ("/v1/search", {"text": "a", "interaction": "magic"}, 422), ("/v1/embeddings", {}, 422), ("/v1/embeddings", {"input": [1]}, 422),
             ("/v1/rerank", {"query": "a"}, 422), ("/knn-service", {}, 422), ("/search", {"datetime": "soon"}, 400),
+            ("/search", {"limit": 0}, 400), ("/search", {"bbox": [1, 2, 3]}, 400), ("/search", {"nothing": 1}, 400), ("/search", {"sortby": "x"}, 400),
+            ("/search", {"filter": "year >"}, 400), ("/search", {"intersects": {"type": "Point"}}, 400),
+            ("/search", {"datetime": "2024-02-31"}, 400), ("/search", {"datetime": "2025/2024"}, 400), ("/search", {"filter": {"op": "and"}}, 400),
+            ("/search", {"filter-lang": "cql3", "filter": "a = 1"}, 400), ("/search", {"fields": ["id"]}, 400), ("/search", {"token": "x"}, 400),
             ("/v1/search", b"x" * (21 << 20), 413)):
         status, problem = server.call(path, body)
         assert status == expected, (path, str(body)[:80], status, problem)
@@ -130,10 +134,24 @@ with Server(ftf, work) as server:
     some = client.embeddings.create(model="tiny", input=["a river", {"image": "data:image/png;base64,bm9uZQ=="}, {"image": "?"}]).data
     assert [len(one.embedding) for one in some] == [len(plain), 0, 0] and some[1].error["code"] == "unusable_image" and max(
         abs(a - b) for a, b in zip(plain, some[0].embedding)) < 1e-6, "one bad input among many fails by itself"
-    assert server.call("/v1/embeddings", {"input": ["a", ""]})[0] == server.call("/v1/embeddings", {"input": [{"image": "x"}, {"image": "y"}]})[0] == 422
+    status, two = server.call("/v1/embeddings", {"input": ["a river", ""]})
+    assert status == 200 and two["data"][1]["embedding"] == [] and two["data"][1]["error"]["code"] == "bad_input"
+    assert server.call("/v1/embeddings", {"input": [{"image": "x"}, {"image": "y"}]})[0] == server.call("/v1/embeddings", {"input": ""})[0] == 422
+    many = client.embeddings.create(model="tiny", input=["a river"] * 2047 + ["a bridge"]).data
+    assert len(many) == 2048 and many[2046].embedding == vectors.data[0].embedding and many[2047].embedding == vectors.data[1].embedding
+    assert client.embeddings.create(model="tiny", input="a river", dimensions=len(plain)).data[0].embedding == vectors.data[0].embedding
+    assert server.call("/v1/embeddings", {"input": "a river", "dimensions": 2})[0] == 422
+    assert client.models.retrieve("tiny").id == "tiny" and [model.id for model in client.models.list()] == ["tiny"]
+    assert server.call("/v1/models/none")[0] == 404
     ranked = server.call("/v1/rerank", {"query": "a river", "documents": [rgb, 99999, {"id": first}], "top_n": 5})[1]["results"]
     assert sorted(r["index"] for r in ranked) == [0, 2] and ranked[0]["relevance_score"] >= ranked[1]["relevance_score"]
+    second = server.call("/v2/rerank", {"model": "tiny", "query": "a river", "documents": [str(rgb), str(first)], "top_n": 1})[1]
+    assert len(second["results"]) == 1 and set(second["results"][0]) == {"index", "relevance_score"}
     near = server.call("/knn-service", {"text": "a river", "num_images": 3})[1]
+    assert server.call("/indices-list")[1] == ["index"]
+    by_vector = server.call("/knn-service", {"text": None, "image": None, "embedding_input": plain, "num_images": 3, "indice_name": "x"})[1]
+    assert len(by_vector) == 3 and by_vector[0]["similarity"] >= by_vector[1]["similarity"]
+    assert server.call("/knn-service", {"embedding_input": [1, 2]})[0] == 422
     assert [n["id"] for n in near] == [r["id"] for r in said["results"][:3]] and {"id", "similarity"} <= set(near[0])
     clip = clip_client().ClipClient(server.url + "/knn-service", "tiny", num_images=3)
     assert clip.query(text="a river") == near and clip.query(image=f"{work}/images/rgb.jpg")[0]["id"] == same[0]["id"]
@@ -180,7 +198,7 @@ with Server(ftf, work) as server:
         counts = [int(n) for n in re.findall(rf'^{name}_bucket\{{le="[^"]+"\}} (\d+)$', text, re.M)]
         assert len(counts) > 5 and counts == sorted(counts) and f"\n{name}_count {counts[-1]}\n" in text and f"# TYPE {name} histogram" in text, name
     assert "\nftf_requests_inside " in text and f"\nftf_images {count + 1}\n" in text
-    assert all(re.fullmatch(r'# TYPE \w+ (counter|gauge|histogram)|\w+(\{\w+="[^"]*"(,\w+="[^"]*")*\})? [0-9.e+-]+', line) for line in text.splitlines()), text
+    assert all(re.fullmatch(r'# HELP \w+ .+|# TYPE \w+ (counter|gauge|histogram)|\w+(\{\w+="[^"]*"(,\w+="[^"]*")*\})? [0-9.e+-]+', line) for line in text.splitlines()), text
     page = server.call("/", raw=True, Accept="text/html")[2].decode()
     assert "<!doctype html>" in page and "//" not in page, "it loads nothing from elsewhere"
     assert server.call("/page.js", raw=True)[0] == 200 and b"innerHTML" not in server.call("/page.js", raw=True)[2]
