@@ -52,7 +52,7 @@ public struct Query: Sendable, Equatable {
     case image(String)
     /// The bytes of a JPEG or PNG file.
     case imageData([UInt8])
-    /// An image of the index, by its id.
+    /// An image of the index, by its id; it is not among the results.
     case item(Int64)
     /// A vector of the model's, f32[dimension], as ``Engine/embed(text:)`` gives it; recall alone.
     case vector([Float])
@@ -61,6 +61,8 @@ public struct Query: Sendable, Equatable {
   public var content: Content
   /// The most results, at least 1.
   public var top: Int
+  /// Results that come before them and are left out: where a page begins.
+  public var offset = 0
   public var interaction: Interaction
   /// Leaves the rerank out.
   public var recallOnly: Bool

@@ -160,7 +160,7 @@ public final class Searcher: Sendable {
   }
 
   private func prepared(_ query: Query, showing picture: RGBImage? = nil) throws(FastThenFineError) -> (Input, InteractionConfig?) {
-    guard query.top >= 1 else { throw FastThenFineError(.badInput, "a query asks for at least 1 result") }
+    guard query.top >= 1, query.offset >= 0 else { throw FastThenFineError(.badInput, "a query asks for at least 1 result") }
     guard (0...1).contains(query.minimumProbability) else {
       throw FastThenFineError(.badInput, "the least probability lies in 0...1")
     }
@@ -207,6 +207,9 @@ public final class Searcher: Sendable {
   package func items(sortedBy order: [Catalog.Order], from start: Int, limit: Int) throws(FastThenFineError) -> [Answer.Result] {
     try FastThenFineError.wrapping { try catalog.images(sortedBy: order, from: start, limit: limit, among: matching).map(item) }
   }
+
+  /// The names of what is known of images.
+  package func attributeNames() throws(FastThenFineError) -> [String] { try FastThenFineError.wrapping { try catalog.attributeNames() } }
 
   /// Whether an image is among those that are searched.
   package func searches(_ id: Int64) -> Bool { matching?.contains(id) ?? true }
@@ -277,7 +280,7 @@ public final class Searcher: Sendable {
   /// How many recall has to find.
   private func recalled(_ query: Query, _ interaction: InteractionConfig?) -> Int {
     let needsAll = interaction != nil || probability(query) != nil
-    return (needsAll ? max(most(query), candidates(interaction)) : most(query)) + query.unlike.count
+    return (needsAll ? max(most(query), candidates(interaction)) : most(query)) + query.unlike.count + 1
   }
 
   /// An image's chance depends on the other candidates', which are as many as the model was tuned with.
@@ -286,19 +289,37 @@ public final class Searcher: Sendable {
   private func isMerged(_ query: Query) -> Bool { hasWindows && !query.allWindows }
 
   /// Of the windows that overlap one is shown.
-  private func most(_ query: Query) -> Int { isMerged(query) ? query.top * Self.windowsOfAPlace : query.top }
+  private func most(_ query: Query) -> Int {
+    let shown = min(query.top, Self.mostResults) + min(query.offset, Self.mostResults)
+    return isMerged(query) ? shown * Self.windowsOfAPlace : shown
+  }
+
+  /// More than any index has.
+  private static let mostResults = 1 << 32
 
   /// From what recall found to the answer.
   private func finish(
     _ begun: Answer, _ recalled: [Candidate], _ encoded: EncodedQuery, _ query: Query, _ interaction: InteractionConfig?,
     _ cancellation: Cancellation, _ kernels: KernelSet
   ) throws -> Answer {
+    var answer = begun
+    let list = try list(&answer, recalled, encoded, query, interaction, cancellation, kernels)
+    answer.results = try list.results(0..<list.count, attentionWith: kernels)
+    return answer
+  }
+
+  /// What was found, in order and without what only the catalog knows.
+  private func list(
+    _ answer: inout Answer, _ recalled: [Candidate], _ encoded: EncodedQuery, _ query: Query, _ interaction: InteractionConfig?,
+    _ cancellation: Cancellation, _ kernels: KernelSet
+  ) throws -> ResultList {
     try cancellation.check()
-    var (answer, found, clock) = (begun, recalled, Stopwatch())
+    var (found, clock) = (recalled, Stopwatch())
     if !query.unlike.isEmpty {
       let left = Set(query.unlike)
       found.removeAll { left.contains(id($0)) }
     }
+    if case .item(let own) = query.content { found.removeAll { id($0) == own } }
     if let interaction {
       found = pipeline.reranked(found, for: encoded, interaction, with: kernels)
       answer.rerankMilliseconds = clock.lap()
@@ -306,10 +327,56 @@ public final class Searcher: Sendable {
     let chances = probability(query)?.probabilities(found.map(\.score), candidates: candidates(interaction))
     // Along the list both fall together.
     let count = min(most(query), chances?.prefix { $0 >= query.minimumProbability }.count ?? most(query))
-    let shown = isMerged(query) ? try places(found.prefix(count), query.top) : Array(0..<min(count, found.count))
-    answer.results = try results(shown.map { found[$0] }, encoded, interaction, kernels)
-    if let chances { for (i, place) in shown.enumerated() { answer.results[i].probability = chances[place] } }
-    return answer
+    let most = min(query.top + query.offset, found.count)
+    let all = isMerged(query) ? try places(found.prefix(count), most) : Array(0..<min(count, found.count))
+    let shown = all.dropFirst(query.offset).prefix(query.top)
+    return ResultList(
+      searcher: self, candidates: shown.map { found[$0] }, chances: chances.map { chances in shown.map { chances[$0] } }, first: query.offset,
+      encoded: encoded, interaction: interaction)
+  }
+
+  /// What a search found, in order; what the catalog knows of it is looked up piece by piece.
+  package struct ResultList: Sendable {
+    fileprivate let searcher: Searcher
+    fileprivate let candidates: [Candidate]
+    fileprivate let chances: [Double]?
+    fileprivate let first: Int
+    fileprivate let encoded: EncodedQuery
+    fileprivate let interaction: InteractionConfig?
+
+    package var count: Int { candidates.count }
+
+    /// - Parameter kernels: nil leaves out where the query was found.
+    package func results(_ range: Range<Int>, attentionWith kernels: KernelSet? = nil) throws -> [Answer.Result] {
+      var found = try searcher.results(
+        Array(candidates[range]), encoded, kernels == nil ? nil : interaction, kernels ?? searcher.engine.kernels.singleThreaded)
+      for i in found.indices {
+        found[i].rank = first + range.lowerBound + i + 1
+        found[i].probability = chances?[range.lowerBound + i]
+      }
+      return found
+    }
+  }
+
+  /// The order of all that a query finds.
+  ///
+  /// - Parameter picture: what the query shows, where it was decoded elsewhere.
+  package func order(
+    of query: Query, showing picture: RGBImage? = nil, cancellation: Cancellation
+  ) async throws(FastThenFineError) -> ResultList {
+    do {
+      return try await engine.pool.run { [self] threads in
+        let (input, interaction) = try prepared(query, showing: picture)
+        try cancellation.check()
+        let kernels = engine.kernels.with(threads: threads)
+        let encoded = try encode(input, query, kernels)
+        var answer = Answer(results: [], encodeMilliseconds: 0, recallMilliseconds: 0, rerankMilliseconds: 0)
+        let found = try pipeline.recall(encoded, limit: recalled(query, interaction), with: kernels, check: cancellation.check)
+        return try list(&answer, found, encoded, query, interaction, cancellation, kernels)
+      }
+    } catch {
+      throw FastThenFineError(error)
+    }
   }
 
   // MARK: Sentences that come together

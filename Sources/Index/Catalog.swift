@@ -428,6 +428,11 @@ package final class Catalog: Sendable {
     }
   }
 
+  /// The names of all attributes.
+  package func attributeNames() throws -> [String] {
+    try read { try String.fetchAll($0, sql: "SELECT DISTINCT key FROM known, json_each(known.json) ORDER BY 1") }
+  }
+
   /// The first attribute that a filter names and no item has, and those that are called nearly so. `datetime` is none: what has no time
   /// lies in no span of it, as `search` and STAC ask for one.
   package func unknownAttribute(of filter: Filter) throws -> (name: String, near: [String])? {

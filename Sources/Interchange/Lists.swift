@@ -63,6 +63,9 @@ package enum ListFormat: String, CaseIterable, Sendable {
     return ([header] + rows).joined(separator: "\r\n") + "\r\n"
   }
 
+  /// A line of CSV, with its end.
+  static func line(_ fields: [String]) -> String { fields.map(quoted).joined(separator: ",") + "\r\n" }
+
   /// RFC 4180.
   private static func quoted(_ field: String) -> String {
     guard field.utf8.contains(where: { [0x22, 0x2c, 0x0d, 0x0a].contains($0) }) else { return field }

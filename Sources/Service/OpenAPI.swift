@@ -1,6 +1,7 @@
 #if Serve
 import FastThenFine
 import Foundation
+import Interchange
 
 /// What the service says of itself, as OpenAPI 3.1: every route that programs call, and what goes in and comes out.
 enum OpenAPI {
@@ -204,7 +205,12 @@ enum OpenAPI {
         [
           "index": named, "text": text(1, "What to look for."), "image": image,
           "id": integer(0, nil).merging(["description": "More like this image of the index."]) { $1 },
-          "top": optional("integer", "Results at most; 10.", ["minimum": 1, "maximum": SearchRequest.mostResults]),
+          "top": optional("integer", "Results at most; 10, and at most \(SearchRequest.mostResults) but for lists.", ["minimum": 1]),
+          "offset": optional("integer", "Results before them that are left out.", ["minimum": 0, "maximum": SearchRequest.mostOffset]),
+          "format": [
+            "type": ["string", "null"], "enum": ["json"] + ResultsFormat.allCases.map(\.rawValue) + [NSNull()] as [Any],
+            "description": "All results as a list.",
+          ],
           "candidates": optional("integer", "Of recall's best, how many are reranked.", ["minimum": 1, "maximum": 10_000]),
           "interaction": [
             "type": ["string", "null"], "enum": InteractionMode.allCases.map(\.rawValue) + [NSNull()] as [Any],
@@ -328,7 +334,7 @@ enum OpenAPI {
           "token": optional("string", "Where a page begins."), "collections": ["type": ["array", "null"], "items": ["type": "string"]],
           "ids": ["type": ["array", "null"], "items": ["type": "string"]],
         ]),
-      "item": object(["type", "id", "geometry", "properties", "links", "assets"], ["type": ["const": "Feature"], "id": ["type": "string"]]),
+      "item": object(["type", "id"], ["type": ["const": "Feature"], "id": ["type": "string"]]),
       "items": object(
         ["type", "features", "links"], ["type": ["const": "FeatureCollection"], "features": ["type": "array", "items": ref("item")]]),
       "health": object(["status", "images"], ["status": ["const": "ok"], "images": integer(0, nil)]),

@@ -81,12 +81,8 @@ extension SearchService {
     let archive = try archive(fields.string("index"))
     let picture = try await picture(of: asked.query, in: archive)
     let searcher = try await self.searcher(asked.filter, asked.area, archive.now)
-    var answer = try await answer(asked.query, showing: picture, with: searcher)
-    if let like = asked.like {
-      answer.results.removeAll { $0.id == like }
-      answer.results = Array(answer.results.prefix(asked.query.top - 1))
-      for i in answer.results.indices { answer.results[i].rank = i + 1 }
-    }
+    if let format = asked.format { return try await list(asked.query, picture, searcher, format) }
+    let answer = try await answer(asked.query, showing: picture, with: searcher)
     return JSON.response(answer.object(asked.words))
   }
 

@@ -2,23 +2,25 @@
 import FastThenFine
 import Foundation
 import Hummingbird
+import Interchange
 
 /// What `POST /v1/search` asks for.
 struct SearchRequest: Sendable {
   var query: Query
   var filter: String?
   var area: SearchArea?
-  /// The image that others should be like, which is not among the answers.
-  var like: Int64?
+  /// All results as a list, in place of an answer.
+  var format: ResultsFormat?
   /// For logs and answers.
   var words: String
 
   /// The fields that it has.
   static let names: Set<String> = [
     "text", "id", "image", "top", "candidates", "interaction", "unlike", "recall_only", "min_probability", "all_windows", "filter", "bbox", "near",
-    "index",
+    "index", "offset", "format",
   ]
   static let mostResults = 1000
+  static let mostOffset = 10_000_000
   static let mostUnlike = 100
   static let longestText = 10_000
 
@@ -38,12 +40,19 @@ struct SearchRequest: Sendable {
       words = "an image"
     } else {
       content = .item(Int64(id!))
-      like = Int64(id!)
       words = "like \(id!)"
     }
     query = Query(content)
-    query.top = try fields.integer("top", in: 1...Self.mostResults) ?? 10
-    if like != nil { query.top += 1 }
+    let isList = try fields.string("format") ?? "json" != "json"
+    query.top = isList ? 1 : try fields.integer("top", in: 1...Self.mostResults) ?? 10
+    query.offset = try fields.integer("offset", in: 0...Self.mostOffset) ?? 0
+    if let name = try fields.string("format"), name != "json" {
+      guard let found = ResultsFormat(rawValue: name) else {
+        throw Problem(.unprocessableContent, "bad_input", "format is json, \(ResultsFormat.allCases.map(\.rawValue).joined(separator: ", "))")
+      }
+      format = found
+      query.top = try fields.integer("top", in: 1...Int.max) ?? Int(Int32.max)
+    }
     query.interaction.candidates = try fields.integer("candidates", in: 1...10_000)
     if let mode = try fields.string("interaction") {
       guard let mode = InteractionMode(rawValue: mode) else {
@@ -64,7 +73,7 @@ struct SearchRequest: Sendable {
     }
   }
 
-  private static let texts: Set = ["text", "image", "filter", "interaction", "index"]
+  private static let texts: Set = ["text", "image", "filter", "interaction", "index", "format"]
 
   /// A value that came as text, in a form or an address: what is no text by its name is JSON, or numbers with commas between them.
   static func value(_ text: String, of name: String) -> Any {

@@ -107,9 +107,9 @@ struct StacSearch {
   }
 
   private func condition(_ fields: Fields) throws -> String? {
-    guard let filter = fields.values["filter"] else { return nil }
     let language = try fields.string("filter-lang")
     guard language == nil || ["cql2-text", "cql2-json"].contains(language!) else { throw Self.refusal("filter-lang is cql2-text or cql2-json") }
+    guard let filter = fields.values["filter"] else { return nil }
     let text: String
     if let given = filter as? String, language != "cql2-json" { text = given } else { text = try CQL2.text(filter) }
     do { _ = try Filter(text) } catch { throw Self.refusal("\(error)") }

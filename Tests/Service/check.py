@@ -5,8 +5,10 @@ nothing but prove the way.
 """
 import base64
 import concurrent.futures
+import csv
 import faulthandler
 import importlib.util
+import io
 import json
 import os
 import re
@@ -20,6 +22,8 @@ import subprocess
 import sys
 import time
 import urllib.error
+
+import pyarrow.parquet
 
 from server import Server
 
@@ -77,6 +81,27 @@ with Server(ftf, work) as server:
     assert attributes["wide"]["least"] == -1e308 and attributes["year"]["most"] == 2024 and not attributes["wide"]["histogram"]
     only = server.call("/v1/search", {"text": "a", "filter": "year = 2024"})[1]["results"]
     assert [r["id"] for r in only] == [rgb]
+
+    # Page by page, and all at once.
+    whole = server.call("/v1/search", {"text": "a river", "top": 100})[1]["results"]
+    pages = sum((server.call("/v1/search", {"text": "a river", "top": 4, "offset": start})[1]["results"] for start in range(0, count, 4)), [])
+    assert [(r["id"], r["rank"]) for r in pages] == [(r["id"], r["rank"]) for r in whole] and len(whole) == count
+    assert server.call("/v1/search", {"text": "a river", "offset": 10_000})[1]["results"] == []
+    def listed(format_, **more):
+        status, headers, got = server.call("/v1/search", {"text": "a river", "format": format_, **more}, raw=True)
+        assert status == 200 and "attachment" in headers["Content-Disposition"] and headers["X-Total-Count"], (format_, status, got[:200])
+        return headers["Content-Type"], got
+    kind, lines = listed("ndjson")
+    assert kind == "application/x-ndjson" and [json.loads(line)["id"] for line in lines.decode().splitlines()] == [r["id"] for r in whole]
+    rows = list(csv.DictReader(io.StringIO(listed("csv")[1].decode())))
+    assert [int(row["id"]) for row in rows] == [r["id"] for r in whole] and [row["year"] for row in rows if row["id"] == str(rgb)] == ["2024"]
+    assert [row["lon"] for row in rows if row["id"] == str(rgb)] == ["13.4"]
+    features = json.loads(listed("geojson")[1])["features"]
+    assert [f["id"] for f in features] == [r["id"] for r in whole] and [f["properties"]["rank"] for f in features] == list(range(1, count + 1))
+    table = pyarrow.parquet.read_table(io.BytesIO(listed("parquet")[1])).to_pylist()
+    assert [row["id"] for row in table] == [r["id"] for r in whole] and [json.loads(r["attributes"])["year"] for r in table if r["id"] == rgb] == [2024]
+    assert len(listed("ndjson", top=3, offset=2)[1].splitlines()) == 3 and listed("ndjson", filter="year = 1")[1] == b""
+    assert server.call("/v1/search", {"text": "a", "format": "xml"})[0] == 422
 
     for path, kind in (("thumbnail", "image/jpeg"), ("thumbnail?size=64", "image/jpeg"), ("heatmap?q=a%20river", "image/jpeg"), ("original", "image/jpeg")):
         status, headers, got = server.call(f"/v1/images/{rgb}/{path}", raw=True)
