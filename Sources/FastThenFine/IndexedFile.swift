@@ -1,5 +1,6 @@
 import Files
 import Foundation
+import Geography
 import Imaging
 import Index
 import Scenes
@@ -84,9 +85,48 @@ package final class IndexedFile: Sendable {
   }
 }
 
+extension IndexedFile {
+  /// A part of it in the pixels of the file, with at most `side` pixels on its longer side; nil where nothing of it lies there. Of a JPEG or PNG the
+  /// part is cut out of the whole.
+  package func view(
+    of item: Answer.Result, x: Int, y: Int, width: Int, height: Int, side: Int, with engine: Engine
+  ) throws(FastThenFineError) -> RGBImage? {
+    try FastThenFineError.wrapping {
+      let scene = item.scene == nil ? nil : try Scene(item.filePath, bands: StoredScene(item.scene)?.cutting.bands)
+      let whole = scene == nil ? try engine.picture(Data(bytes(at: 0, count: size)), atMost: Self.mostViewed) : nil
+      let (w, h) = scene.map { ($0.width, $0.height) } ?? (whole!.width, whole!.height)
+      // What is asked for and there: numbers of any size may come.
+      let (left, top) = (max(0, min(x, w)), max(0, min(y, h)))
+      let (right, bottom) = (max(left, min(w, x.addingReportingOverflow(width).partialValue)), max(top, min(h, y.addingReportingOverflow(height).partialValue)))
+      guard width > 0, height > 0, right > left, bottom > top else { return nil }
+      let part = Window(x: left, y: top, width: right - left, height: bottom - top)
+      let image: RGBImage?
+      if let scene {
+        image = try scene.picture(part, side: side, stretch: StoredScene(item.scene)?.stretch, with: engine.kernels.singleThreaded)
+      } else {
+        image = whole!.cropped(x: part.x, y: part.y, width: part.width, height: part.height)
+      }
+      guard let image, max(image.width, image.height) > side else { return image }
+      let longest = max(image.width, image.height)
+      return image.resized(width: max(1, image.width * side / longest), height: max(1, image.height * side / longest))
+    }
+  }
+
+  /// Pixels of a picture that is decoded for a part of it.
+  private static let mostViewed = 64 << 20
+}
+
 extension Engine {
   /// Memory that a picture may take while it is decoded.
   private static let mostDecodingBytes = 512 << 20
+
+  /// A picture in memory with all of its pixels, where it has no more than so many.
+  func picture(_ data: Data, atMost pixels: Int) throws(FastThenFineError) -> RGBImage {
+    if let size = RGBImage.size(data), size.width * size.height > pixels {
+      throw FastThenFineError(.unusableFile, "the image has \(size.width) x \(size.height) pixels, more than are shown in parts")
+    }
+    return try FastThenFineError.wrapping { try RGBImage(data: data, path: "the image") }
+  }
 
   /// A picture in memory, the bytes of a JPEG or PNG file, decoded in this thread in bounded memory: reduced as it comes, or not at all.
   package func picture(_ data: Data, named name: String = "the image") throws(FastThenFineError) -> RGBImage {

@@ -49,6 +49,9 @@ extension Answer.Result {
     return (epsg, stored.width, stored.height, transform)
   }
 
+  /// Pixels of the scene; nil for a picture.
+  package var extent: (width: Int, height: Int)? { StoredScene(scene).map { ($0.width, $0.height) } }
+
   /// When the image was taken, as its attributes say it: ISO 8601.
   public var datetime: String? {
     let object = attributes.flatMap { try? JSONSerialization.jsonObject(with: Data($0.utf8)) }

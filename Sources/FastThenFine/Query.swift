@@ -46,7 +46,7 @@ public struct Interaction: Sendable, Equatable {
 
 /// What is searched for, and how.
 public struct Query: Sendable, Equatable {
-  public enum Content: Sendable, Equatable {
+  public indirect enum Content: Sendable, Equatable {
     case sentence(String)
     /// The path of an image.
     case image(String)
@@ -54,8 +54,18 @@ public struct Query: Sendable, Equatable {
     case imageData([UInt8])
     /// An image of the index, by its id; it is not among the results.
     case item(Int64)
+    /// Several at once: the sum of their vectors, each of unit norm, times a weight, which below 0 leads away; recall alone.
+    case examples([Example])
     /// A vector of the model's, f32[dimension], as ``Engine/embed(text:)`` gives it; recall alone.
     case vector([Float])
+  }
+
+  /// One of several things that a query shows.
+  public struct Example: Sendable, Equatable {
+    public var content: Content
+    public var weight: Float
+
+    public init(_ content: Content, weight: Float = 1) { (self.content, self.weight) = (content, weight) }
   }
 
   public var content: Content

@@ -157,6 +157,44 @@ public final class Searcher: Sendable {
     case sentence(String)
     case image(RGBImage)
     case vector([Float])
+    case examples([(Input, Float)])
+  }
+
+  /// - Throws: `badInput` for more than fit, for what has no weight, and for examples of examples.
+  private func parts(_ examples: [Query.Example]) throws(FastThenFineError) -> [(Input, Float)] {
+    guard (1...Self.mostExamples).contains(examples.count), examples.allSatisfy({ $0.weight.isFinite && abs($0.weight) <= 100 }) else {
+      throw FastThenFineError(.badInput, "a query has 1 to \(Self.mostExamples) examples, each with a weight of -100 to 100")
+    }
+    var parts: [(Input, Float)] = []
+    for example in examples {
+      if case .examples = example.content { throw FastThenFineError(.badInput, "examples are not examples of others") }
+      // An image of the index is known by its vector.
+      if case .item(let id) = example.content, let vector = try mean(of: [id]) {
+        parts.append((.vector(vector), example.weight))
+      } else {
+        parts.append((try prepared(Query(example.content)).0, example.weight))
+      }
+    }
+    return parts
+  }
+
+  private static let mostExamples = 64
+
+  /// g or t of an input, of unit norm.
+  private func vector(of input: Input, _ kernels: KernelSet) -> [Float] {
+    let values: [Float]
+    switch input {
+    case .sentence(let text): values = engine.remembered(text: text, with: kernels).sentence
+    case .image(let image): values = engine.images.encode(engine.whole(image).pixels, with: kernels).global
+    case .vector(let vector): values = vector
+    case .examples(let parts):
+      values = parts.reduce(into: [Float](repeating: 0, count: engine.dimension)) { sum, part in
+        let vector = vector(of: part.0, kernels)
+        for i in sum.indices { sum[i] += part.1 * vector[i] }
+      }
+    }
+    let length = max(values.reduce(0) { $0 + $1 * $1 }.squareRoot(), .leastNormalMagnitude)
+    return values.map { $0 / length }
   }
 
   private func prepared(_ query: Query, showing picture: RGBImage? = nil) throws(FastThenFineError) -> (Input, InteractionConfig?) {
@@ -177,6 +215,7 @@ public final class Searcher: Sendable {
     case .image(let path): input = .image(try FastThenFineError.wrapping { try picture ?? engine.picture(at: path) })
     case .imageData(let bytes): input = .image(try FastThenFineError.wrapping { try picture ?? engine.picture(Data(bytes)) })
     case .item(let id): input = .image(try FastThenFineError.wrapping { try picture ?? engine.picture(of: item(id)) })
+    case .examples(let examples): (input, interaction) = (.examples(try parts(examples)), nil)
     case .vector(let values):
       let length = values.reduce(0) { $0 + $1 * $1 }.squareRoot()
       guard values.count == engine.dimension, length.isFinite, length > 0 else {
@@ -280,7 +319,7 @@ public final class Searcher: Sendable {
   /// How many recall has to find.
   private func recalled(_ query: Query, _ interaction: InteractionConfig?) -> Int {
     let needsAll = interaction != nil || probability(query) != nil
-    return (needsAll ? max(most(query), candidates(interaction)) : most(query)) + query.unlike.count + 1
+    return (needsAll ? max(most(query), candidates(interaction)) : most(query)) + query.unlike.count + query.own.count
   }
 
   /// An image's chance depends on the other candidates', which are as many as the model was tuned with.
@@ -319,7 +358,8 @@ public final class Searcher: Sendable {
       let left = Set(query.unlike)
       found.removeAll { left.contains(id($0)) }
     }
-    if case .item(let own) = query.content { found.removeAll { id($0) == own } }
+    let own = query.own
+    if !own.isEmpty { found.removeAll { own.contains(id($0)) } }
     if let interaction {
       found = pipeline.reranked(found, for: encoded, interaction, with: kernels)
       answer.rerankMilliseconds = clock.lap()
@@ -512,7 +552,8 @@ public final class Searcher: Sendable {
       let vectors = engine.remembered(text: text, with: kernels)
       return EncodedQuery(
         sentence: Self.less(vectors.sentence, unlike), words: vectors.words, precision: .int8, with: kernels.singleThreaded)
-    case .vector(let values):
+    case .vector, .examples:
+      let values = vector(of: input, kernels)
       return EncodedQuery(global: Self.less(values, unlike), patches: [], precision: .int8, with: kernels.singleThreaded)
     case .image(let image):
       let vectors = engine.images.encode(engine.whole(image).pixels, with: kernels)
@@ -556,5 +597,16 @@ private struct Stopwatch: Sendable {
     let now = ContinuousClock.now
     defer { last = now }
     return (now - last) / .milliseconds(1)
+  }
+}
+
+extension Query {
+  /// The images of the index that it shows, which are no results.
+  fileprivate var own: Set<Int64> {
+    switch content {
+    case .item(let id): [id]
+    case .examples(let examples): Set(examples.compactMap { if case .item(let id) = $0.content { id } else { nil } })
+    default: []
+    }
   }
 }

@@ -63,6 +63,7 @@ extension Catalog {
       db.add(function: Filter.compared)
       db.add(function: Filter.instant)
       db.add(function: Filter.composed)
+      db.add(function: Catalog.Order.shuffling)
       try prepare(db)
     }
     return configuration

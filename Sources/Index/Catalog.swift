@@ -268,12 +268,35 @@ package final class Catalog: Sendable {
     try read { try Int64.fetchSet($0, sql: "SELECT id FROM entries WHERE x IS NOT NULL AND source IN (SELECT id FROM sources WHERE scene IS NULL)") }
   }
 
-  /// What images are sorted by: an attribute (a time by what it means), or `id`.
+  /// What images are sorted by.
   package struct Order: Sendable {
+    /// An attribute (a time by what it means), or `id`.
     package var name: String
     package var isDescending: Bool
 
     package init(name: String, isDescending: Bool) { (self.name, self.isDescending) = (name, isDescending) }
+
+    /// As shuffled cards, the same for the same seed.
+    package static func shuffled(_ seed: Int) -> Order { Order(name: "\u{0}\(seed)", isDescending: false) }
+    /// Neighbours on the ground near each other: by cells of a degree, row by row.
+    package static let place = Order(name: "\u{0}place", isDescending: false)
+
+    /// SQL of the terms, and what they are given.
+    fileprivate var terms: (sql: String, arguments: [String]) {
+      let (direction, key) = (isDescending ? "DESC" : "ASC", "$.\"\(name)\"")
+      switch name {
+      case "id": return ("entries.id \(direction)", [])
+      case "\u{0}place":
+        return ("spot.west IS NULL, CAST(spot.south AS INTEGER) DESC, CAST(spot.west AS INTEGER), spot.south DESC, spot.west", [])
+      case _ where name.hasPrefix("\u{0}"): return ("shuffled(entries.id, \(name.dropFirst()))", [])
+      default:
+        let value = "json_extract(known.json, ?)"
+        return ("\(value) IS NULL, coalesce(instant(\(value)), \(value)) \(direction)", [key, key, key])
+      }
+    }
+
+    /// `shuffled(id, seed)`: a number that looks like none.
+    static let shuffling = DatabaseFunction("shuffled", argumentCount: 2, pure: true) { values in Checks.hash(values) }
   }
 
   /// Images in an order, from some place on; those without an attribute come last.
@@ -281,19 +304,13 @@ package final class Catalog: Sendable {
   /// - Parameter ids: those that are meant; nil for all.
   package func images(sortedBy order: [Order], from start: Int, limit: Int, among ids: Set<Int64>? = nil) throws -> [Entry] {
     let found = try read { db in
-      var (terms, arguments): ([String], [String]) = ([], [])
-      for one in order {
-        let (direction, key) = (one.isDescending ? "DESC" : "ASC", "$.\"\(one.name)\"")
-        if one.name == "id" {
-          terms.append("entries.id \(direction)")
-        } else {
-          terms.append("json_extract(known.json, ?) IS NULL, coalesce(instant(json_extract(known.json, ?)), json_extract(known.json, ?)) \(direction)")
-          arguments += [key, key, key]
-        }
-      }
+      let terms = order.map(\.terms)
+      let arguments = terms.flatMap(\.arguments)
+      let needsPlace = order.contains { $0.name == Order.place.name }
+      let spot = needsPlace ? "LEFT JOIN (SELECT entry, min(west) AS west, min(south) AS south FROM places GROUP BY entry) AS spot ON spot.entry = entries.id" : ""
       let sql = """
-        SELECT entries.id FROM entries JOIN known ON known.source = entries.source WHERE x IS NULL OR known.scene IS NOT NULL
-        ORDER BY \((terms + ["entries.id"]).joined(separator: ", "))
+        SELECT entries.id FROM entries JOIN known ON known.source = entries.source \(spot) WHERE x IS NULL OR known.scene IS NOT NULL
+        ORDER BY \((terms.map(\.sql) + ["entries.id"]).joined(separator: ", "))
         """
       var (result, passed): ([Int64], Int) = ([], 0)
       let cursor = try Int64.fetchCursor(db, sql: sql, arguments: StatementArguments(arguments))
@@ -448,20 +465,20 @@ package final class Catalog: Sendable {
     }
   }
 
-  /// Letters to be changed, put in or left out to come from one word to the other (Levenshtein).
+  /// Letters to be changed, put in, left out or exchanged with their neighbours to come from one word to the other (optimal string alignment).
   private static func distance(_ a: String, _ b: String) -> Int {
     let (a, b) = (Array(a), Array(b))
-    var row = Array(0...b.count)
-    for i in a.indices {
-      var before = row[0]
-      row[0] = i + 1
-      for j in b.indices {
-        let change = before + (a[i] == b[j] ? 0 : 1)
-        before = row[j + 1]
-        row[j + 1] = min(change, row[j] + 1, row[j + 1] + 1)
+    var rows = [[Int]](repeating: [Int](repeating: 0, count: b.count + 1), count: a.count + 1)
+    for i in 0...a.count { rows[i][0] = i }
+    for j in 0...b.count { rows[0][j] = j }
+    guard !a.isEmpty, !b.isEmpty else { return max(a.count, b.count) }
+    for i in 1...a.count {
+      for j in 1...b.count {
+        rows[i][j] = min(rows[i - 1][j - 1] + (a[i - 1] == b[j - 1] ? 0 : 1), rows[i - 1][j] + 1, rows[i][j - 1] + 1)
+        if i > 1, j > 1, a[i - 1] == b[j - 2], a[i - 2] == b[j - 1] { rows[i][j] = min(rows[i][j], rows[i - 2][j - 2] + 1) }
       }
     }
-    return row[b.count]
+    return rows[a.count][b.count]
   }
 
   /// The ids of the entries that lie in an area; what has no footprint lies nowhere.

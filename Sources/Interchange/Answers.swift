@@ -9,6 +9,8 @@ extension Answer.Result {
       "recall_rank": recallRank, "attributes": attributes.flatMap { try? JSONSerialization.jsonObject(with: Data($0.utf8)) } ?? [:],
     ]
     object["probability"] = probability
+    // Of the scene that it is a window of.
+    if let extent { object["extent"] = [extent.width, extent.height] }
     if let window { object["window"] = [window.x, window.y, window.width, window.height] }
     if let geometry, let parsed = try? JSONSerialization.jsonObject(with: Data(geometry.utf8)) {
       object["geometry"] = parsed

@@ -30,7 +30,9 @@ struct Front: RouterMiddleware {
   /// What asks whether it lives, again and again.
   private static let probes: Set<String> = ["/livez", "/readyz", "/health", "/metrics"]
   /// What anybody may know.
-  private static let open: Set<String> = ["/livez", "/readyz", "/health", "/", "/page.js", "/page.css", "/openapi.json"]
+  private static let open: Set<String> = [
+    "/livez", "/readyz", "/health", "/", "/page.js", "/view.js", "/map.js", "/coast.js", "/page.css", "/openapi.json",
+  ]
 
   func handle(_ request: Request, context: Context, next: (Request, Context) async throws -> Response) async throws -> Response {
     let (began, path) = (ContinuousClock.now, request.uri.path)
@@ -134,7 +136,7 @@ struct Front: RouterMiddleware {
   /// Without what changes from request to request.
   private static func route(_ path: String) -> String {
     let known = [
-      "/v1/search", "/v1/index", "/v1/attributes", "/v1/embeddings", "/v1/rerank", "/v1/models", "/v2/rerank", "/knn-service", "/indices-list", "/search",
+      "/v1/search", "/v1/browse", "/v1/index", "/v1/attributes", "/v1/embeddings", "/v1/rerank", "/v1/models", "/v2/rerank", "/knn-service", "/indices-list", "/search",
       "/collections", "/conformance", "/queryables",
     ]
     if open.contains(path) || probes.contains(path) || known.contains(path) { return path }
@@ -146,6 +148,6 @@ struct Front: RouterMiddleware {
       + (parts.count > 3 ? "/{id}" : "")
   }
 
-  private static let pieces: Set<String> = ["thumbnail", "heatmap", "original"]
+  private static let pieces: Set<String> = ["thumbnail", "heatmap", "original", "view"]
 }
 #endif

@@ -4,6 +4,7 @@ import Foundation
 import HTTPTypes
 import Hummingbird
 import Imaging
+import Index
 import Interchange
 
 /// All that a search finds, as a list that is written as its client reads it: memory holds the order and one piece.
@@ -28,6 +29,47 @@ extension SearchService {
       try await writer.finish(nil)
     }
     return Response(status: .ok, headers: headers, body: body)
+  }
+
+  private static let orders = ["newest", "oldest", "place", "path", "random"]
+
+  /// Images without a question, in an order: to look around.
+  func browse(_ request: Request) async throws -> Response {
+    let parameters = try Parameters(request).only(["index", "order", "seed", "top", "offset", "filter", "bbox"])
+    func number(_ name: String, _ range: ClosedRange<Int>, _ otherwise: Int) throws -> Int {
+      guard let text = parameters[name] else { return otherwise }
+      guard let number = Int(text), range.contains(number) else {
+        throw Problem(.unprocessableContent, "bad_input", "\(name) is a whole number, \(range.lowerBound) to \(range.upperBound)")
+      }
+      return number
+    }
+    let (top, offset) = (try number("top", 1...SearchRequest.mostResults, 24), try number("offset", 0...SearchRequest.mostOffset, 0))
+    let order: Catalog.Order
+    switch parameters["order"] ?? "newest" {
+    case "newest": order = Catalog.Order(name: "datetime", isDescending: true)
+    case "oldest": order = Catalog.Order(name: "datetime", isDescending: false)
+    case "place": order = .place
+    case "path": order = Catalog.Order(name: "id", isDescending: false)
+    case "random": order = .shuffled(try number("seed", 0...Int(Int32.max), 0))
+    default: throw Problem(.unprocessableContent, "bad_input", "order is one of \(Self.orders.joined(separator: ", "))")
+    }
+    var area: SearchArea?
+    if let box = parameters["bbox"] {
+      let numbers = box.split(separator: ",", omittingEmptySubsequences: false).compactMap { Double($0) }
+      guard numbers.count == 4 else { throw Problem(.unprocessableContent, "bad_input", "bbox has 4 numbers") }
+      area = .box(west: numbers[0], south: numbers[1], east: numbers[2], north: numbers[3])
+    }
+    let searcher = try await searcher(parameters["filter"].flatMap { $0.isEmpty ? nil : $0 }, area, archive(parameters["index"]).now)
+    let found: (items: [Answer.Result], all: Int)
+    do {
+      found = try await compute { _ in (try searcher.items(sortedBy: [order], from: offset, limit: top), try searcher.results()) }
+    } catch { throw Problem.wrapping(error) }
+    let results = found.items.enumerated().map { i, item -> [String: Any] in
+      var item = item
+      item.rank = offset + i + 1
+      return item.object()
+    }
+    return JSON.response(["results": results, "matched": found.all])
   }
 
   private static let groupRows = 4096

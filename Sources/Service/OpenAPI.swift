@@ -63,6 +63,23 @@ enum OpenAPI {
         "get": get(
           "A small picture.", nil, [id, index, parameter("size", integer(16, 1024), "Pixels of the shorter side; 224 if it is left out.")], jpeg)
       ],
+      "/v1/images/{id}/view": [
+        "get": get(
+          "A part of the image's file, with as many of its pixels as fit.", nil,
+          [id, index] + ["x", "y", "width", "height"].map { parameter($0, integer($0.count > 1 ? 1 : 0, nil), "Pixels of the file.", isRequired: true) }
+            + [parameter("size", integer(16, 2048), "Pixels of the longer side; 1024 if it is left out.")], jpeg)
+      ],
+      "/v1/browse": [
+        "get": get(
+          "Images without a question, in an order.", ref("browsed"),
+          [
+            index, parameter("order", ["type": "string", "enum": ["newest", "oldest", "place", "path", "random"]], "newest if it is left out."),
+            parameter("seed", integer(0, Int(Int32.max)), "Of the random order."),
+            parameter("top", integer(1, SearchRequest.mostResults), "24 if it is left out."),
+            parameter("offset", integer(0, SearchRequest.mostOffset), "Images before them that are left out."),
+            parameter("filter", ["type": "string"], "A condition on attributes."), parameter("bbox", ["type": "string"], "west,south,east,north"),
+          ])
+      ],
       "/v1/images/{id}/heatmap": [
         "get": get(
           "Where a sentence is found in an image: over its picture, or as shares of a grid.", nil,
@@ -92,7 +109,7 @@ enum OpenAPI {
       "/collections/{collection}/queryables": ["get": get("STAC: what conditions may name.", nil, [collection], schema)],
       "/collections/{collection}/items/{id}": ["get": get("STAC: an image.", nil, [collection, id], feature)],
       "/conformance": ["get": get("STAC: what is kept to.", ["type": "object", "required": ["conformsTo"]])],
-      "/collections/{collection}/items": ["get": get("STAC: the images of a collection.", nil, [collection] + featureSearch, features)],
+      "/collections/{collection}/items": ["get": get("STAC: the images of a collection.", nil, [collection] + itemSearch, features)],
       "/search": [
         "get": get("STAC: items by a sentence, place, time and attributes.", nil, itemSearch, features),
         "post": operation("STAC: items by a sentence, place, time and attributes.", features, body: ref("stac")),
@@ -133,7 +150,7 @@ enum OpenAPI {
   private static var collection: Object { ["name": "collection", "in": "path", "required": true, "schema": ref("name")] }
   private static var named: Object { ["anyOf": [ref("name"), ["type": "null"]]] }
   private static var index: Object { ["name": "index", "in": "query", "required": false, "schema": ref("name")] }
-  private static var featureSearch: [Object] {
+  private static var itemSearch: [Object] {
     [
       parameter("q", ["type": "string"], "A sentence, which ranks."), parameter("bbox", ["type": "string"], "west,south,east,north"),
       parameter("datetime", ["type": "string"], "A time, or two with / between."), parameter("filter", ["type": "string"], "A condition."),
@@ -141,12 +158,7 @@ enum OpenAPI {
       parameter("filter-crs", ["type": "string"], "CRS84."), parameter("sortby", ["type": "string"], "Names of attributes, - before one for falling."),
       parameter("fields", ["type": "string"], "What is sent of items, - before what is not."),
       parameter("limit", integer(1, Int(Int32.max)), "Items of a page, at most 1000."),
-      parameter("token", ["type": "string"], "Where a page begins."),
-    ]
-  }
-  private static var itemSearch: [Object] {
-    featureSearch + [
-      parameter("ids", ["type": "string"], "Ids, with commas between."), parameter("collections", ["type": "string"], "Names, with commas between."),
+      parameter("token", ["type": "string"], "Where a page begins."), parameter("ids", ["type": "string"], "Ids, with commas between."), parameter("collections", ["type": "string"], "Names, with commas between."),
       parameter("intersects", ["type": "string"], "A GeoJSON geometry."),
     ]
   }
@@ -204,6 +216,11 @@ enum OpenAPI {
         [],
         [
           "index": named, "text": text(1, "What to look for."), "image": image,
+          "examples": [
+            "type": "array", "minItems": 1, "maxItems": 64, "description": "Several at once: the sum of their vectors times their weights.",
+            "items": object([], ["text": text(1), "image": image, "id": integer(0, nil), "weight": ["type": "number", "minimum": -100, "maximum": 100]])
+              .merging(["additionalProperties": false, "oneOf": ["text", "image", "id"].map { ["required": [$0]] }]) { $1 },
+          ],
           "id": integer(0, nil).merging(["description": "More like this image of the index."]) { $1 },
           "top": optional("integer", "Results at most; 10, and at most \(SearchRequest.mostResults) but for lists.", ["minimum": 1]),
           "offset": optional("integer", "Results before them that are left out.", ["minimum": 0, "maximum": SearchRequest.mostOffset]),
@@ -225,7 +242,7 @@ enum OpenAPI {
           "filter": optional("string", "A condition on attributes: year >= 2020 and sensor = 'a'."),
           "bbox": numbers(4, "west, south, east, north, in degrees."), "near": numbers(3, "Longitude, latitude, kilometres."),
         ]
-      ).merging(["oneOf": ["text", "image", "id"].map { ["required": [$0]] }]) { $1 },
+      ).merging(["oneOf": ["text", "image", "id", "examples"].map { ["required": [$0]] }]) { $1 },
       "result": object(
         ["rank", "id", "path", "score", "recall_score", "recall_rank", "attributes"],
         [
@@ -235,6 +252,7 @@ enum OpenAPI {
           "window": [
             "type": "array", "items": integer(0, nil), "minItems": 4, "maxItems": 4, "description": "x, y, width, height in pixels of the scene.",
           ],
+          "extent": ["type": "array", "items": integer(1, nil), "minItems": 2, "maxItems": 2, "description": "Of the scene, in pixels."],
           "geometry": ["type": "object"], "centre": ["type": "array", "items": number, "minItems": 2, "maxItems": 2], "datetime": ["type": "string"],
           "path_bytes": ["type": "string"],
         ]),
@@ -244,6 +262,7 @@ enum OpenAPI {
           "query": ["type": "string"], "encode_ms": number, "recall_ms": number, "rerank_ms": number,
           "results": ["type": "array", "items": ref("result")],
         ]),
+      "browsed": object(["results", "matched"], ["results": ["type": "array", "items": ref("result")], "matched": integer(0, nil)]),
       "index": object(
         ["name", "images", "model", "dimension", "suggestions", "indexes"],
         [

@@ -10,7 +10,11 @@ extension SearchService {
       guard request.headers[.accept]?.contains("text/html") ?? false else { return self.landing(request) }
       return Self.file(PackageResources.page_html, "text/html; charset=utf-8")
     }
-    router.get("/page.js") { _, _ in Self.file(PackageResources.page_js, "text/javascript; charset=utf-8") }
+    for (name, bytes) in [
+      ("page", PackageResources.page_js), ("view", PackageResources.view_js), ("map", PackageResources.map_js), ("coast", PackageResources.coast_js),
+    ] {
+      router.get("/\(name).js") { _, _ in Self.file(bytes, "text/javascript; charset=utf-8") }
+    }
     router.get("/page.css") { _, _ in Self.file(PackageResources.page_css, "text/css; charset=utf-8") }
   }
 

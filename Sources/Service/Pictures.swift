@@ -53,8 +53,22 @@ extension SearchService {
       do { item = try archive.now.searcher.item(id) } catch { throw Problem.wrapping(error) }
       let file = try file(of: item, in: archive)
       return try await decode { try file.picture(of: item, with: engine) }
-    case .image, .sentence, .vector: return nil
+    case .image, .sentence, .vector, .examples: return nil
     }
+  }
+
+  /// The query with the pictures among its examples as vectors: they too are decoded beside the threads that search.
+  func encoded(_ query: Query, in archive: Archive) async throws -> Query {
+    guard case .examples(var examples) = query.content else { return query }
+    let engine = archive.engine
+    for (i, example) in examples.enumerated() {
+      guard case .imageData(let bytes) = example.content else { continue }
+      let picture = try await decode { try engine.picture(Data(bytes)) }
+      examples[i].content = .vector(try await compute { _ in engine.embed(picture) })
+    }
+    var query = query
+    query.content = .examples(examples)
+    return query
   }
 
   func thumbnail(_ request: Request, _ context: ServiceContext) async throws -> Response {
@@ -70,6 +84,27 @@ extension SearchService {
         let short = min(picture.width, picture.height)
         guard short > side else { return Self.jpeg(picture) }
         return Self.jpeg(picture.resized(width: max(1, picture.width * side / short), height: max(1, picture.height * side / short)))
+      }
+    }
+  }
+
+  /// A part of an image's file, with as many of its own pixels as fit: what a large view zooms into. Parts of a scene may lie around its window.
+  func view(_ request: Request, _ context: ServiceContext) async throws -> Response {
+    let parameters = try Parameters(request).only(["index", "x", "y", "width", "height", "size"])
+    let numbers = ["x", "y", "width", "height"].map { parameters[$0].flatMap { Int($0) } }
+    let side = parameters["size"].map { Int($0) ?? 0 } ?? 1024
+    guard let x = numbers[0], let y = numbers[1], let width = numbers[2], let height = numbers[3], (16...2048).contains(side) else {
+      throw Problem(.unprocessableContent, "bad_input", "x, y, width and height are pixels of the file, size lies in 16...2048")
+    }
+    let archive = try archive(parameters["index"])
+    let (item, engine) = (try item(context, in: archive), archive.engine)
+    let file = try file(of: item, in: archive)
+    return try await kept(request, Self.tag(file, archive.name, item.id, "view", x, y, width, height, side)) {
+      try await decode {
+        guard let picture = try file.view(of: item, x: x, y: y, width: width, height: height, side: side, with: engine) else {
+          throw Problem(.notFound, "not_there", "nothing of the image lies there")
+        }
+        return Self.jpeg(picture)
       }
     }
   }

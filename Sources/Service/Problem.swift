@@ -20,8 +20,13 @@ struct Problem: HTTPResponseError {
   /// What went wrong in the engine. A path of this machine is nobody's affair outside of it.
   init(_ error: FastThenFineError) {
     switch error.code {
-    case .badInput, .unknownAttribute: self.init(.unprocessableContent, "bad_input", error.description)
-    case .unusableFile: self.init(.unprocessableContent, "unusable_image", error.description)
+    case .badInput: self.init(.unprocessableContent, "bad_input", error.description)
+    case .unknownAttribute:
+      let said = error.description.range(of: "nothing in it").map { String(error.description[$0.lowerBound...]) }
+      self.init(.unprocessableContent, "unknown_attribute", said ?? "nothing has such an attribute")
+    case .unusableFile:
+      let isOurs = error.description.hasPrefix("/")
+      self.init(.unprocessableContent, "unusable_image", isOurs ? "the image cannot be read" : error.description)
     case .deadline: self.init(.serviceUnavailable, "deadline", "it took longer than it may", retryAfter: 1)
     case .cancelled: self.init(.serviceUnavailable, "cancelled", "it was cancelled")
     default: self.init(.internalServerError, error.code.rawValue, "the index cannot be used; its log says why")

@@ -39,6 +39,8 @@ extension SearchService {
     router.get("/v1/images/:id/thumbnail") { request, context in try await self.thumbnail(request, context) }
     router.get("/v1/images/:id/heatmap") { request, context in try await self.heatmap(request, context) }
     router.get("/v1/images/:id/original") { request, context in try await self.original(request, context) }
+    router.get("/v1/browse") { request, _ in try await self.browse(request) }
+    router.get("/v1/images/:id/view") { request, context in try await self.view(request, context) }
     addForeign(to: router)
     addSTAC(to: router)
     addPage(to: router)
@@ -76,9 +78,11 @@ extension SearchService {
   private func search(_ request: Request, _ context: ServiceContext) async throws -> Response {
     let fields = try await fields(of: request)
     // A picture's text is long; a sentence waits for no picture.
-    let asked = fields.values["image"] == nil ? try SearchRequest(fields) : try await decode { try SearchRequest(fields) }
+    let isText = fields.values["image"] == nil && fields.values["examples"] == nil
+    var asked = isText ? try SearchRequest(fields) : try await decode { try SearchRequest(fields) }
     context.notes.words = asked.words
     let archive = try archive(fields.string("index"))
+    asked.query = try await encoded(asked.query, in: archive)
     let picture = try await picture(of: asked.query, in: archive)
     let searcher = try await self.searcher(asked.filter, asked.area, archive.now)
     if let format = asked.format { return try await list(asked.query, picture, searcher, format) }

@@ -35,7 +35,7 @@ extension SearchService {
     }
     router.get("/collections/:collection/items") { request, context -> Response in
       let archive = try self.archive(context)
-      var search = try StacSearch(Parameters(request), names: StacSearch.featureNames)
+      var search = try StacSearch(Parameters(request))
       search.collections = [archive.name]
       return try await self.items(search, request, context, collection: archive)
     }

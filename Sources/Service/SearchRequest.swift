@@ -16,7 +16,7 @@ struct SearchRequest: Sendable {
 
   /// The fields that it has.
   static let names: Set<String> = [
-    "text", "id", "image", "top", "candidates", "interaction", "unlike", "recall_only", "min_probability", "all_windows", "filter", "bbox", "near",
+    "text", "id", "image", "examples", "top", "candidates", "interaction", "unlike", "recall_only", "min_probability", "all_windows", "filter", "bbox", "near",
     "index", "offset", "format",
   ]
   static let mostResults = 1000
@@ -28,11 +28,15 @@ struct SearchRequest: Sendable {
     let (text, id) = (try fields.string("text"), try fields.integer("id", in: 0...Int.max))
     // A file, or its bytes as text.
     let image = try (fields.values["image"] as? Data).map(Array.init) ?? fields.string("image").map(Self.image)
-    guard [text != nil, image != nil, id != nil].count(where: { $0 }) == 1 else {
-      throw Problem(.unprocessableContent, "bad_input", "give one of text, image and id")
+    let examples = fields.values["examples"]
+    guard [text != nil, image != nil, id != nil, examples != nil].count(where: { $0 }) == 1 else {
+      throw Problem(.unprocessableContent, "bad_input", "give one of text, image, id and examples")
     }
     let content: Query.Content
-    if let text {
+    if let examples {
+      content = .examples(try Self.examples(examples))
+      words = "several examples"
+    } else if let text {
       content = .sentence(try Self.sentence(text))
       words = text
     } else if let image {
@@ -70,6 +74,26 @@ struct SearchRequest: Sendable {
     if let near = try fields.numbers("near", count: 3) {
       guard area == nil else { throw Problem(.unprocessableContent, "bad_input", "give one of bbox and near") }
       area = .near(lon: near[0], lat: near[1], kilometres: near[2])
+    }
+  }
+
+  private static let mostExamples = 64
+
+  /// `[{"text": ..., "weight": 1}, {"id": ..., "weight": -0.5}, {"image": ...}]`
+  private static func examples(_ value: Any) throws -> [Query.Example] {
+    guard let list = value as? [[String: Any]], (1...mostExamples).contains(list.count) else {
+      throw Problem(.unprocessableContent, "bad_input", "examples are 1 to \(mostExamples) objects with one of text, image and id, and a weight")
+    }
+    return try list.map { object in
+      let fields = try Fields(object).only(["text", "image", "id", "weight"])
+      let (text, id, picture) = (try fields.string("text"), try fields.integer("id", in: 0...Int.max), try fields.string("image"))
+      guard [text != nil, id != nil, picture != nil].count(where: { $0 }) == 1 else {
+        throw Problem(.unprocessableContent, "bad_input", "an example has one of text, image and id")
+      }
+      let content: Query.Content = try text.map { .sentence(try sentence($0)) } ?? id.map { .item(Int64($0)) } ?? .imageData(image(picture!))
+      let weight = try fields.number("weight") ?? 1
+      guard abs(weight) <= 100 else { throw Problem(.unprocessableContent, "bad_input", "weight lies in -100...100") }
+      return Query.Example(content, weight: Float(weight))
     }
   }
 

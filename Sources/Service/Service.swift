@@ -54,6 +54,8 @@ public enum Service {
       guard !prefix.isEmpty, path == prefix || path.hasPrefix(prefix + "/") || path.hasPrefix(prefix + "?") else {
         return try await responder.respond(to: request, context: context)
       }
+      // The page's own addresses are told from the slash on.
+      if path == prefix { return Response(status: .permanentRedirect, headers: [.location: prefix + "/"]) }
       var head = request.head
       let rest = path.dropFirst(prefix.count)
       head.path = rest.hasPrefix("/") ? String(rest) : "/" + rest

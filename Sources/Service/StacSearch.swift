@@ -23,16 +23,13 @@ struct StacSearch {
   private static let names: Set<String> = [
     "limit", "token", "q", "bbox", "datetime", "intersects", "ids", "collections", "filter", "filter-lang", "filter-crs", "sortby", "fields",
   ]
-  /// Of the items of a collection, as OGC API Features has them.
-  static let featureNames = names.subtracting(["collections", "ids", "intersects"])
   private static let longest = 1 << 17
 
   private static func refusal(_ detail: String) -> Problem { Problem(.badRequest, "bad_input", detail) }
 
-  /// - Parameter names: those that there may be.
-  init(_ parameters: Parameters, names: Set<String> = names) throws {
+  init(_ parameters: Parameters) throws {
     var values: [String: Any] = [:]
-    for (name, text) in try parameters.only(names).pairs where !text.isEmpty {
+    for (name, text) in try parameters.only(Self.names).pairs where !text.isEmpty {
       switch name {
       case "bbox":
         let numbers = text.split(separator: ",", omittingEmptySubsequences: false).map { Double($0.trimmingCharacters(in: .whitespaces)) }

@@ -64,6 +64,12 @@ struct Search: ParsableCommand {
   @Option(help: ArgumentHelp("An image of the index that the results should not be like; more than once for more.", valueName: "id"))
   var unlike: [Int64] = []
 
+  @Option(
+    help: ArgumentHelp(
+      "An image of the index that the results should be like; more than once, or with --text or --image: all together. 118:2 counts twice, 118:-1 away.",
+      valueName: "id"))
+  var like: [String] = []
+
   @Option(help: "Folder to write a heat map and its grid to for every result: where the sentence was found.")
   var explain: String?
 
@@ -93,6 +99,13 @@ struct Search: ParsableCommand {
     }
   }
 
+  /// `118`, or `118:-0.5`.
+  private static func example(_ text: String) -> Query.Example? {
+    let parts = text.split(separator: ":", omittingEmptySubsequences: false)
+    guard (1...2).contains(parts.count), let id = Int64(parts[0]), let weight = parts.count == 1 ? 1 : Float(parts[1]) else { return nil }
+    return Query.Example(.item(id), weight: weight)
+  }
+
   private var area: SearchArea? {
     bbox.map { .box(west: $0[0], south: $0[1], east: $0[2], north: $0[3]) } ?? near.map { .near(lon: $0[0], lat: $0[1], kilometres: $0[2]) }
   }
@@ -103,9 +116,10 @@ struct Search: ParsableCommand {
     }
     if bbox != nil && near != nil { throw ValidationError("give one of --bbox and --near") }
     if (bbox != nil || near != nil) && over == .captions { throw ValidationError("--bbox and --near are for images") }
-    if [text != nil, image != nil, stdin].filter({ $0 }).count != 1 {
-      throw ValidationError("give one of --text, --image and --stdin")
-    }
+    let given = [text != nil, image != nil, stdin].count { $0 }
+    if like.isEmpty ? given != 1 : stdin { throw ValidationError("give one of --text, --image, --stdin and --like, or --like with --text or --image") }
+    if like.contains(where: { Self.example($0) == nil }) { throw ValidationError("--like takes an id, or one with a weight: 118 or 118:0.5") }
+    if !like.isEmpty && (over == .captions || explain != nil) { throw ValidationError("--like is for images, and explains nothing") }
     if filter != nil && over == .captions {
       throw ValidationError("--filter is for images; captions have no attributes")
     }
@@ -141,6 +155,11 @@ struct Search: ParsableCommand {
       if let explain {
         if try !explained(answer, name, to: stdin ? "\(explain)/\(number)" : explain, with: engine) { missing += 1 }
       }
+    }
+    if !like.isEmpty {
+      let others: [Query.Example] = [text.map { Query.Example(.sentence($0)) }, image.map { Query.Example(.image($0)) }].compactMap { $0 }
+      let name = ([text, image].compactMap { $0 } + like.map { "like \($0)" }).joined(separator: ", ")
+      return try answer(.examples(others + like.compactMap(Self.example)), name)
     }
     if let image { return try answer(.image(image), FilePath(image).description) }
     if let text { return try answer(.sentence(text), text) }
