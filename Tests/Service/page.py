@@ -374,7 +374,7 @@ try:
         choose(1)
         until(lambda: "index=" in query() and "bbox" not in query())
         settled()
-        until(lambda: 0 < len(cards()) < 10)
+        until(lambda: 0 < len(cards()) < 24)
         browser.get(browser.current_url)
         settled()
         assert js("return document.getElementById('archive').value") == second
