@@ -32,7 +32,7 @@ ftf serve drawn/index --listen 127.0.0.1:18080 > serve.log 2>&1 &
 process=$!
 for i in $(seq 100); do grep -q serving serve.log && break; sleep 0.1; done
 exec 3<>/dev/tcp/127.0.0.1/18080
-printf 'POST /v1/search HTTP/1.1\r\nHost: a\r\nContent-Length: 28\r\nConnection: close\r\n\r\n{"text":"a bridge","top": 3}' >&3
+printf 'POST /v1/search HTTP/1.1\r\nHost: localhost\r\nContent-Length: 28\r\nConnection: close\r\n\r\n{"text":"a bridge","top": 3}' >&3
 grep -q '"rank":1' <&3 || { cat serve.log; exit 1; }
 kill $process && wait $process
 PROBE

@@ -43,6 +43,7 @@ extension SearchService {
       }
       return number
     }
+    let seed = try number("seed", 0...Int(Int32.max), 0)
     let (top, offset) = (try number("top", 1...SearchRequest.mostResults, 24), try number("offset", 0...SearchRequest.mostOffset, 0))
     let order: Catalog.Order
     switch parameters["order"] ?? "newest" {
@@ -50,7 +51,7 @@ extension SearchService {
     case "oldest": order = Catalog.Order(name: "datetime", isDescending: false)
     case "place": order = .place
     case "path": order = Catalog.Order(name: "id", isDescending: false)
-    case "random": order = .shuffled(try number("seed", 0...Int(Int32.max), 0))
+    case "random": order = .shuffled(seed)
     default: throw Problem(.unprocessableContent, "bad_input", "order is one of \(Self.orders.joined(separator: ", "))")
     }
     var area: SearchArea?

@@ -213,7 +213,7 @@ with Server(ftf, work) as server:
     many = min(10_000, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 200)
     idle = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(many)]
     slow = socket.create_connection(("127.0.0.1", server.port))
-    slow.sendall(b"POST /v1/search HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n{")
+    slow.sendall(b"POST /v1/search HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n{")
     assert server.call("/v1/search", {"text": "a"})[0] == 200
     for connection in [*idle, slow]: connection.close()
 
@@ -292,7 +292,7 @@ with Server(ftf, work, "--waiting", "2") as server, concurrent.futures.ThreadPoo
 run("gdal_translate", "-q", "-of", "JPEG", "-outsize", "3000", "3000", f"{work}/images/rgb.jpg", f"{work}/large.jpg")
 with open(f"{work}/large.jpg", "rb") as file: large = file.read()
 with Server(ftf, work, "--threads", "1", "--waiting", "64") as server:
-    head = f"POST /v1/search HTTP/1.1\r\nHost: a\r\nContent-Type: image/jpeg\r\nContent-Length: {len(large)}\r\n\r\n".encode()
+    head = f"POST /v1/search HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/jpeg\r\nContent-Length: {len(large)}\r\n\r\n".encode()
     there = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(24)]
     for connection in there: connection.sendall(head + large)
     for connection in there[4:]: connection.close()
