@@ -18,7 +18,7 @@ PYTHON := .venv/bin/python -B
 
 # Trains the default model on DIR/data/rsicd, to .build/training: hours on two cores, minutes on a GPU.
 # make train-test: the tests of that, in seconds.
-.PHONY: train train-test demo serve test documents rooms lint format client interchange seen service docs sanitize threads fuzz check release dist check-dist goldens system gdal java
+.PHONY: train train-test demo serve test documents rooms lint format client interchange seen service attacks docs sanitize threads fuzz check release dist check-dist goldens system gdal java
 
 test: system gdal
 	python3 -B docs/rooms.py --check
@@ -66,15 +66,20 @@ seen: release gdal
 	.build/seen/bin/pip install -q -r Tests/Seen/requirements.txt
 	.build/seen/bin/python -B Tests/Seen/check.py $(FTF) Models/ftf-small.ftf .build/seen/work
 
-# Published clients, overload, drain and hostile input against a running service; its page in a browser.
+# Published clients, STAC's validator, overload and drain against a running service; its page in a browser.
 service: system gdal
 	$(SWIFT) build --product ftf $(ALL)
 	python3 -m venv .build/service
 	.build/service/bin/pip install -q -r Tests/Service/requirements.txt
 	.build/service/bin/pip install -q --no-deps clip-retrieval==2.45.0
 	.build/service/bin/python -B Tests/Service/check.py .build/debug/ftf .build/service/work
+	.build/service/bin/python -B Tests/Service/stac.py .build/debug/ftf .build/service/stac
 	@sh Tests/system-packages.sh chromium chromium-driver
 	.build/service/bin/python -B Tests/Service/page.py .build/debug/ftf .build/service/page
+
+# What strangers send to a service: it answers everybody else meanwhile.
+attacks: release
+	python3 -B Tests/Service/attacks.py $(FTF) .build/attacks
 
 # What answers sentences, and no service: two packages are fetched.
 demo: system

@@ -41,7 +41,7 @@ def prepare():
                        "properties": {"datetime": f"{day}T10:00:00Z", "eo:cloud_cover": 5}}, file)
     images = sorted(name for name in os.listdir(f"{work}/imagery") if "." in name)
     lines = {
-        "questions.txt": ["a river", "two ships"],
+        "questions.txt": ["a river", "two ships"], "tokens": ["a-secret-word"],
         "known.jsonl": [json.dumps({"filename": name, "year": 2021, "sensor": "S2"}) for name in images],
         "captions.jsonl": [json.dumps({"filename": name, "split": "val", "captions": [f"a picture named {name}"]}) for name in images],
     }
