@@ -219,13 +219,9 @@ public final class Engine: Sendable {
   }
 
   /// Resized and cropped to what the encoder takes.
-  ///
-  /// Models that others made are given what their own processors give them, the middle of a picture that is not square; the house's see it
-  /// whole.
-  package func prepared(_ image: RGBImage) -> RGBImage {
-    if case .efficientNetLite = model.config.vision { return whole(image) }
-    return model.config.preprocessing.prepare(image)
-  }
+  /// A vector alone is of what the model's own processor takes, the middle of a picture that is not square; an index sees it whole
+  /// (`WholePicture`).
+  package func prepared(_ image: RGBImage) -> RGBImage { model.config.preprocessing.prepare(image) }
 }
 
 extension PreprocessingConfig {
