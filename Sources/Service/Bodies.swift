@@ -115,7 +115,7 @@ extension SearchService {
 
   /// Work on what a client sent or a file holds, beside the threads that search and those that answer.
   func decode<R: Sendable>(_ body: @escaping @Sendable () throws -> R) async throws -> R {
-    do { return try await decoding.run { _ in try body() } } catch { throw Problem.wrapping(error) }
+    do { return try await decoding.run(body) } catch { throw Problem.wrapping(error) }
   }
 }
 #endif

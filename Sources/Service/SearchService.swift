@@ -62,8 +62,8 @@ final class SearchService: Sendable {
   let metrics = ServiceMetrics()
   let connections = Connections()
   private let pool: ComputePool
-  /// Decodes what clients send and files hold: half of the threads, so that others go on searching.
-  let decoding: ComputePool
+  /// Decodes what clients send and files hold, on half as many threads.
+  let decoding: Decoding
   private let isDraining = Atomic(false)
 
   /// - Throws: `badInput` where two indexes have one name.
@@ -76,7 +76,7 @@ final class SearchService: Sendable {
     for index in indexes { archives.append(try Archive(index)) }
     (self.archives, self.options, pool) = (archives, options, indexes[0].engine.pool)
     (bodies, address) = (BodyBudget(limit: options.bodiesLimit), PublicAddress(options))
-    decoding = ComputePool(threads: max(1, pool.threads / 2))
+    decoding = Decoding(threads: max(1, pool.threads / 2))
     let searches = options.waiting ?? 4 * pool.threads
     gates = (Gate(limit: searches), Gate(limit: searches), Gate(limit: Self.mostOthers))
   }
