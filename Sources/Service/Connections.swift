@@ -86,6 +86,8 @@ struct ServiceContext: RequestContext {
   let channel: ObjectIdentifier
   /// The address that it came from; nil where there is none.
   let client: String?
+  /// What a long answer waits for.
+  let flow: Flow
   /// For the log.
   let notes = Notes()
 
@@ -93,6 +95,24 @@ struct ServiceContext: RequestContext {
     coreContext = .init(source: source)
     channel = ObjectIdentifier(source.channel)
     client = source.channel.remoteAddress?.ipAddress
+    flow = Flow(channel: source.channel)
+  }
+
+  /// Whether a client reads what it is sent. What writes to it goes on as long as nobody says otherwise, faster than the event loop may say it: an
+  /// answer of many pieces asks after each.
+  struct Flow: Sendable {
+    let channel: any Channel
+
+    /// Returns once what was written before is on its way, or nearly so.
+    ///
+    /// - Throws: where the client has left.
+    func room() async throws {
+      // What was written is given to the event loop in order: this comes behind it.
+      while try await !channel.eventLoop.submit({ channel.isWritable }).get() {
+        guard channel.isActive else { throw ChannelError.ioOnClosedChannel }
+        try await Task.sleep(for: .milliseconds(5))
+      }
+    }
   }
 
   final class Notes: Sendable {

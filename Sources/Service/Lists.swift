@@ -11,12 +11,12 @@ import Interchange
 extension SearchService {
   private static let piece = 500
 
-  func list(_ query: Query, _ picture: RGBImage?, _ searcher: Searcher, _ format: ResultsFormat) async throws -> Response {
+  func list(_ query: Query, _ picture: RGBImage?, _ searcher: Searcher, _ format: ResultsFormat, _ flow: ServiceContext.Flow) async throws -> Response {
     let found: Searcher.ResultList
     do { found = try await searcher.order(of: query, showing: picture, cancellation: cancellation()) } catch { throw Problem(error) }
     var headers: HTTPFields = [.contentType: format.mediaType, .contentDisposition: "attachment; filename=\"results.\(format.rawValue)\""]
     headers[HTTPField.Name("X-Total-Count")!] = "\(found.count)"
-    if format == .parquet { return Response(status: .ok, headers: headers, body: try await table(found)) }
+    if format == .parquet { return Response(status: .ok, headers: headers, body: try await table(found, flow)) }
     let attributes = format == .csv ? try await compute { _ in try searcher.attributeNames() } : []
     let body = ResponseBody { writer in
       try await writer.write(ByteBuffer(string: format.head(attributes)))
@@ -24,6 +24,7 @@ extension SearchService {
         let range = start..<min(start + Self.piece, found.count)
         let text = try await self.compute { _ in format.text(try found.results(range), attributes, isFirst: start == 0) }
         try await writer.write(ByteBuffer(string: text))
+        try await flow.room()
       }
       try await writer.write(ByteBuffer(string: format.tail))
       try await writer.finish(nil)
@@ -76,7 +77,7 @@ extension SearchService {
   private static let groupRows = 4096
 
   /// Its end says where all lies: it is written whole, to a file that has no name any more.
-  private func table(_ found: Searcher.ResultList) async throws -> ResponseBody {
+  private func table(_ found: Searcher.ResultList, _ flow: ServiceContext.Flow) async throws -> ResponseBody {
     let path = FileManager.default.temporaryDirectory.appendingPathComponent("ftf-results-\(UUID().uuidString)").path
     guard FileManager.default.createFile(atPath: path, contents: nil, attributes: [.posixPermissions: 0o600]),
       let file = FileHandle(forUpdatingAtPath: path)
@@ -92,7 +93,10 @@ extension SearchService {
     }
     return ResponseBody(contentLength: size) { writer in
       try file.seek(toOffset: 0)
-      while let part = try file.read(upToCount: 1 << 16), !part.isEmpty { try await writer.write(ByteBuffer(bytes: part)) }
+      while let part = try file.read(upToCount: 1 << 16), !part.isEmpty {
+        try await writer.write(ByteBuffer(bytes: part))
+        try await flow.room()
+      }
       try await writer.finish(nil)
     }
   }

@@ -138,7 +138,7 @@ extension SearchService {
 
   // MARK: Originals
 
-  private static let chunk = 32 << 10
+  private static let chunk = 64 << 10
 
   /// The file itself, of any size, in pieces as the client takes them.
   func original(_ request: Request, _ context: ServiceContext) async throws -> Response {
@@ -150,10 +150,10 @@ extension SearchService {
       var headers: HTTPFields = [.contentType: file.mediaType, .contentDisposition: "attachment", .acceptRanges: "bytes"]
       let asked = request.headers[.ifRange].map { $0 == tag } ?? true ? request.headers[.range] : nil
       switch asked.map({ Self.range($0, of: file.size) }) ?? .all {
-      case .all: return Response(status: .ok, headers: headers, body: Self.body(file, 0..<file.size))
+      case .all: return Response(status: .ok, headers: headers, body: Self.body(file, 0..<file.size, context.flow))
       case .part(let range):
         headers[.contentRange] = "bytes \(range.lowerBound)-\(range.upperBound - 1)/\(file.size)"
-        return Response(status: .partialContent, headers: headers, body: Self.body(file, range))
+        return Response(status: .partialContent, headers: headers, body: Self.body(file, range, context.flow))
       case .none:
         var response = Problem(.rangeNotSatisfiable, "bad_range", "the file has \(file.size) bytes").response
         response.headers[.contentRange] = "bytes */\(file.size)"
@@ -179,7 +179,7 @@ extension SearchService {
     return first >= size ? .none : .part(first..<min(size, (last ?? size - 1) + 1))
   }
 
-  private static func body(_ file: IndexedFile, _ range: Range<Int>) -> ResponseBody {
+  private static func body(_ file: IndexedFile, _ range: Range<Int>, _ flow: ServiceContext.Flow) -> ResponseBody {
     ResponseBody(contentLength: range.count) { writer in
       var place = range.lowerBound
       while place < range.upperBound {
@@ -187,6 +187,7 @@ extension SearchService {
         // A file that became shorter: the client sees that it did not get all.
         guard !bytes.isEmpty else { throw Problem(.internalServerError, "unusable_image", "its file became shorter") }
         try await writer.write(ByteBuffer(bytes: bytes))
+        try await flow.room()
         place += bytes.count
       }
       try await writer.finish(nil)

@@ -85,7 +85,7 @@ extension SearchService {
     asked.query = try await encoded(asked.query, in: archive)
     let picture = try await picture(of: asked.query, in: archive)
     let searcher = try await self.searcher(asked.filter, asked.area, archive.now)
-    if let format = asked.format { return try await list(asked.query, picture, searcher, format) }
+    if let format = asked.format { return try await list(asked.query, picture, searcher, format, context.flow) }
     let answer = try await answer(asked.query, showing: picture, with: searcher)
     return JSON.response(answer.object(asked.words))
   }

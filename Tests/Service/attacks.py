@@ -152,7 +152,7 @@ with Server(ftf, work) as server:
     idle = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(40)]
     for connection in idle: connection.sendall(f"GET /v1/images/{id_}/original HTTP/1.1\r\n{head}\r\n".encode())
     time.sleep(2)
-    expect("clients that do not read", memory(server) - before < 120, f"{before} to {memory(server)} MB")
+    expect("clients that do not read", memory(server) - before < 40, f"{before} to {memory(server)} MB")
     expect("others meanwhile", slowest(server, 1)[0] < 0.2)
     for connection in idle: connection.close()
 
