@@ -86,7 +86,8 @@ let package = Package(
     .target(
       name: "Service",
       dependencies: [
-        "FastThenFine", "Files", "Geography", "Imaging", "Index", "Interchange", "Kernels", served("Hummingbird", "hummingbird"), served("HummingbirdCore", "hummingbird"),
+        "FastThenFine", "Files", "Geography", "Imaging", "Index", "Interchange", "Kernels", served("Hummingbird", "hummingbird"),
+        served("HummingbirdCore", "hummingbird"),
         served("HummingbirdTLS", "hummingbird", "TLS"), served("NIOSSL", "swift-nio-ssl", "TLS"),
         served("HTTPTypes", "swift-http-types"), served("Logging", "swift-log"), served("CoreMetrics", "swift-metrics"),
         served("NIOCore", "swift-nio"), served("NIOHTTP1", "swift-nio"), served("ServiceLifecycle", "swift-service-lifecycle"),
@@ -123,7 +124,8 @@ let package = Package(
     .testTarget(name: "CommandTests", dependencies: ["ftf", "Scenes", "Weights", "TestSupport"], swiftSettings: settings),
     // libFuzzer's target, or a program that replays files: make fuzz.
     .executableTarget(
-      name: "Fuzz", dependencies: ["Files", "Geography", "Imaging", "Index", "Kernels", "Parquet", "Service", "Weights"], path: "Tests/Fuzz", exclude: ["corpus", "seeds.py", "tokens.dict"],
+      name: "Fuzz", dependencies: ["Files", "Geography", "Imaging", "Index", "Kernels", "Parquet", "Service", "Weights"], path: "Tests/Fuzz",
+      exclude: ["corpus", "seeds.py", "tokens.dict"],
       swiftSettings: settings),
     // Needs a full model and a data set: make check.
     .testTarget(

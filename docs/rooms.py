@@ -24,7 +24,7 @@ floors = [
 folders = {"CSIMD": "CSIMD", "Profiling": "Profiling"}
 libraries = {
     "ftf": {"ArgumentParser"}, "Index": {"GRDB"}, "Interchange": {"GRDB"},
-    "Service": {"CoreMetrics", "HTTPTypes", "Hummingbird", "HummingbirdCore", "HummingbirdTLS", "Logging", "NIOCore", "NIOSSL", "ServiceLifecycle"},
+    "Service": {"CoreMetrics", "HTTPTypes", "Hummingbird", "HummingbirdCore", "HummingbirdTLS", "Logging", "NIOCore", "NIOHTTP1", "NIOSSL", "ServiceLifecycle"},
 }
 system = {"Darwin", "Dispatch", "Foundation", "Glibc", "Synchronization"}
 only = {"CSIMD": {"Kernels"}, "CGDAL": {"Scenes"}}

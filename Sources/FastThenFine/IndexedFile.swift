@@ -97,7 +97,9 @@ extension IndexedFile {
       let (w, h) = scene.map { ($0.width, $0.height) } ?? (whole!.width, whole!.height)
       // What is asked for and there: numbers of any size may come.
       let (left, top) = (max(0, min(x, w)), max(0, min(y, h)))
-      let (right, bottom) = (max(left, min(w, x.addingReportingOverflow(width).partialValue)), max(top, min(h, y.addingReportingOverflow(height).partialValue)))
+      let (right, bottom) = (
+        max(left, min(w, x.addingReportingOverflow(width).partialValue)), max(top, min(h, y.addingReportingOverflow(height).partialValue))
+      )
       guard width > 0, height > 0, right > left, bottom > top else { return nil }
       let part = Window(x: left, y: top, width: right - left, height: bottom - top)
       let image: RGBImage?

@@ -307,7 +307,9 @@ package final class Catalog: Sendable {
       let terms = order.map(\.terms)
       let arguments = terms.flatMap(\.arguments)
       let needsPlace = order.contains { $0.name == Order.place.name }
-      let spot = needsPlace ? "LEFT JOIN (SELECT entry, min(west) AS west, min(south) AS south FROM places GROUP BY entry) AS spot ON spot.entry = entries.id" : ""
+      let spot =
+        needsPlace
+        ? "LEFT JOIN (SELECT entry, min(west) AS west, min(south) AS south FROM places GROUP BY entry) AS spot ON spot.entry = entries.id" : ""
       let sql = """
         SELECT entries.id FROM entries JOIN known ON known.source = entries.source \(spot) WHERE x IS NULL OR known.scene IS NOT NULL
         ORDER BY \((terms.map(\.sql) + ["entries.id"]).joined(separator: ", "))

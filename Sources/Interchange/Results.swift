@@ -17,7 +17,8 @@ package enum ResultsFormat: String, CaseIterable, Sendable {
   }
 
   private static let columns = [
-    "rank", "id", "path", "score", "recall_score", "probability", "datetime", "lon", "lat", "west", "south", "east", "north", "x", "y", "width", "height",
+    "rank", "id", "path", "score", "recall_score", "probability", "datetime", "lon", "lat", "west", "south", "east", "north", "x", "y", "width",
+    "height",
   ]
 
   /// What stands before the first result.
@@ -51,7 +52,9 @@ package enum ResultsFormat: String, CaseIterable, Sendable {
 
   private static func feature(_ result: Answer.Result) -> [String: Any] {
     let item = Item(result)
-    var properties = item.attributes.merging(["rank": result.rank, "path": result.name, "score": result.score, "recall_score": result.recallScore]) { $1 }
+    var properties = item.attributes.merging(["rank": result.rank, "path": result.name, "score": result.score, "recall_score": result.recallScore]) {
+      $1
+    }
     properties["probability"] = result.probability
     if let window = result.window { properties["window"] = [window.x, window.y, window.width, window.height] }
     return ["type": "Feature", "id": result.id, "geometry": item.geometry, "properties": properties]
@@ -61,7 +64,9 @@ package enum ResultsFormat: String, CaseIterable, Sendable {
     let item = Item(result)
     let (box, window) = (item.box, result.window)
     func text(_ value: (some Any)?) -> String { value.map { "\($0)" } ?? "" }
-    var fields = [text(result.rank), text(result.id), result.name, text(result.score), text(result.recallScore), text(result.probability), text(result.datetime)]
+    var fields = [
+      text(result.rank), text(result.id), result.name, text(result.score), text(result.recallScore), text(result.probability), text(result.datetime),
+    ]
     fields += [item.point?.lon, item.point?.lat, box?.west, box?.south, box?.east, box?.north].map(text)
     fields += [window?.x, window?.y, window?.width, window?.height].map(text)
     return ListFormat.line(
@@ -83,7 +88,8 @@ package struct ResultsTable {
     writer = try ParquetWriter(
       file,
       [
-        .integers("rank", isOptional: false), .integers("id", isOptional: false), .strings("path", isOptional: false), .doubles("score", isOptional: false),
+        .integers("rank", isOptional: false), .integers("id", isOptional: false), .strings("path", isOptional: false),
+        .doubles("score", isOptional: false),
         .doubles("recall_score", isOptional: false), .doubles("probability", isOptional: true), .times("datetime", isOptional: true),
         .bytes("geometry", isOptional: true), .group("bbox", ["xmin", "ymin", "xmax", "ymax"].map { .doubles($0, isOptional: true) }),
         .group("window", ["x", "y", "width", "height"].map { .integers($0, isOptional: true) }), .strings("attributes", isOptional: true),
@@ -94,7 +100,8 @@ package struct ResultsTable {
     let items = results.map { Item($0) }
     let (boxes, windows) = (items.map(\.box), items.map(\.window))
     var columns: [ParquetWriter.Values] = [
-      .integers(results.map(\.rank)), .integers(results.map { Int($0.id) }), .strings(results.map(\.name)), .doubles(results.map { Double($0.score) }),
+      .integers(results.map(\.rank)), .integers(results.map { Int($0.id) }), .strings(results.map(\.name)),
+      .doubles(results.map { Double($0.score) }),
       .doubles(results.map { Double($0.recallScore) }), .doubles(results.map(\.probability)), .times(items.map(\.time)), .bytes(items.map(\.wkb)),
     ]
     for side in [\BoundingBox.west, \.south, \.east, \.north] { columns.append(.doubles(boxes.map { $0?[keyPath: side] })) }

@@ -91,7 +91,8 @@ struct PublicAddress: Sendable {
   /// Who asked: behind a proxy that is trusted whoever it names.
   func client(_ request: Request, from peer: String?) -> String? {
     guard let peer, proxies.contains(peer) else { return peer }
-    let named = Self.forwarded(request.headers[HTTPField.Name("Forwarded")!]?.split(separator: ",").first.map(String.init) ?? "")["for"]
+    let named =
+      Self.forwarded(request.headers[HTTPField.Name("Forwarded")!]?.split(separator: ",").first.map(String.init) ?? "")["for"]
       ?? request.headers[HTTPField.Name("X-Forwarded-For")!]?.split(separator: ",").first.map { $0.trimmingCharacters(in: .whitespaces) }
     return named.flatMap { $0.isEmpty ? nil : String($0.prefix(64)) } ?? peer
   }

@@ -54,7 +54,7 @@ enum JSON {
   static func isModest(_ data: Data) -> Bool {
     var (nodes, depth, isInText, isEscaped) = (0, 0, false, false)
     return unsafe data.withUnsafeBytes { bytes in
-      for unsafe byte in unsafe bytes {
+      for unsafebyte in unsafe bytes {
         if isInText {
           if isEscaped { isEscaped = false } else if byte == UInt8(ascii: "\\") { isEscaped = true } else { isInText = byte != UInt8(ascii: "\"") }
           continue

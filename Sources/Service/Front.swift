@@ -122,7 +122,8 @@ struct Front: RouterMiddleware {
     guard isText, response.headers[.contentEncoding] == nil else { return response }
     var response = response
     response.headers[.vary] = "Accept-Encoding"
-    guard accepted.contains(where: { $0 == "gzip" || $0.hasPrefix("gzip;") && !$0.hasSuffix("q=0") }), response.body.contentLength ?? 0 >= leastCompressed
+    guard accepted.contains(where: { $0 == "gzip" || $0.hasPrefix("gzip;") && !$0.hasSuffix("q=0") }),
+      response.body.contentLength ?? 0 >= leastCompressed
     else { return response }
     response.headers[.contentEncoding] = "gzip"
     response.headers[.contentLength] = nil
@@ -136,12 +137,15 @@ struct Front: RouterMiddleware {
   /// Without what changes from request to request.
   private static func route(_ path: String) -> String {
     let known = [
-      "/v1/search", "/v1/browse", "/v1/index", "/v1/attributes", "/v1/embeddings", "/v1/rerank", "/v1/models", "/v2/rerank", "/knn-service", "/indices-list", "/search",
+      "/v1/search", "/v1/browse", "/v1/index", "/v1/attributes", "/v1/embeddings", "/v1/rerank", "/v1/models", "/v2/rerank", "/knn-service",
+      "/indices-list", "/search",
       "/collections", "/conformance", "/queryables",
     ]
     if open.contains(path) || probes.contains(path) || known.contains(path) { return path }
     let parts = path.split(separator: "/")
-    if path.hasPrefix("/v1/images/") { return "/v1/images/{id}" + (parts.count == 4 ? "/\(pieces.contains(String(parts[3])) ? parts[3] : "other")" : "") }
+    if path.hasPrefix("/v1/images/") {
+      return "/v1/images/{id}" + (parts.count == 4 ? "/\(pieces.contains(String(parts[3])) ? parts[3] : "other")" : "")
+    }
     if path.hasPrefix("/v1/models/") { return "/v1/models/{id}" }
     guard path.hasPrefix("/collections/") else { return "other" }
     return "/collections/{id}" + (parts.count > 2 ? "/\(parts[2] == "items" || parts[2] == "queryables" ? parts[2] : "other")" : "")

@@ -11,7 +11,8 @@ import Interchange
 extension SearchService {
   private static let piece = 500
 
-  func list(_ query: Query, _ picture: RGBImage?, _ searcher: Searcher, _ format: ResultsFormat, _ flow: ServiceContext.Flow) async throws -> Response {
+  func list(_ query: Query, _ picture: RGBImage?, _ searcher: Searcher, _ format: ResultsFormat, _ flow: ServiceContext.Flow) async throws -> Response
+  {
     let found: Searcher.ResultList
     do { found = try await searcher.order(of: query, showing: picture, cancellation: cancellation()) } catch { throw Problem(error) }
     var headers: HTTPFields = [.contentType: format.mediaType, .contentDisposition: "attachment; filename=\"results.\(format.rawValue)\""]

@@ -66,7 +66,8 @@ enum OpenAPI {
       "/v1/images/{id}/view": [
         "get": get(
           "A part of the image's file, with as many of its pixels as fit.", nil,
-          [id, index] + ["x", "y", "width", "height"].map { parameter($0, integer($0.count > 1 ? 1 : 0, nil), "Pixels of the file.", isRequired: true) }
+          [id, index]
+            + ["x", "y", "width", "height"].map { parameter($0, integer($0.count > 1 ? 1 : 0, nil), "Pixels of the file.", isRequired: true) }
             + [parameter("size", integer(16, 2048), "Pixels of the longer side; 1024 if it is left out.")], jpeg)
       ],
       "/v1/browse": [
@@ -155,10 +156,12 @@ enum OpenAPI {
       parameter("q", ["type": "string"], "A sentence, which ranks."), parameter("bbox", ["type": "string"], "west,south,east,north"),
       parameter("datetime", ["type": "string"], "A time, or two with / between."), parameter("filter", ["type": "string"], "A condition."),
       parameter("filter-lang", ["type": "string", "enum": ["cql2-text", "cql2-json"]], "How the condition is written."),
-      parameter("filter-crs", ["type": "string"], "CRS84."), parameter("sortby", ["type": "string"], "Names of attributes, - before one for falling."),
+      parameter("filter-crs", ["type": "string"], "CRS84."),
+      parameter("sortby", ["type": "string"], "Names of attributes, - before one for falling."),
       parameter("fields", ["type": "string"], "What is sent of items, - before what is not."),
       parameter("limit", integer(1, Int(Int32.max)), "Items of a page, at most 1000."),
-      parameter("token", ["type": "string"], "Where a page begins."), parameter("ids", ["type": "string"], "Ids, with commas between."), parameter("collections", ["type": "string"], "Names, with commas between."),
+      parameter("token", ["type": "string"], "Where a page begins."), parameter("ids", ["type": "string"], "Ids, with commas between."),
+      parameter("collections", ["type": "string"], "Names, with commas between."),
       parameter("intersects", ["type": "string"], "A GeoJSON geometry."),
     ]
   }
@@ -218,8 +221,10 @@ enum OpenAPI {
           "index": named, "text": text(1, "What to look for."), "image": image,
           "examples": [
             "type": "array", "minItems": 1, "maxItems": 64, "description": "Several at once: the sum of their vectors times their weights.",
-            "items": object([], ["text": text(1), "image": image, "id": integer(0, nil), "weight": ["type": "number", "minimum": -100, "maximum": 100]])
-              .merging(["additionalProperties": false, "oneOf": ["text", "image", "id"].map { ["required": [$0]] }]) { $1 },
+            "items": object(
+              [], ["text": text(1), "image": image, "id": integer(0, nil), "weight": ["type": "number", "minimum": -100, "maximum": 100]]
+            )
+            .merging(["additionalProperties": false, "oneOf": ["text", "image", "id"].map { ["required": [$0]] }]) { $1 },
           ],
           "id": integer(0, nil).merging(["description": "More like this image of the index."]) { $1 },
           "top": optional("integer", "Results at most; 10, and at most \(SearchRequest.mostResults) but for lists.", ["minimum": 1]),
@@ -296,7 +301,8 @@ enum OpenAPI {
           "index": named,
           "input": ["oneOf": [ref("input"), ["type": "array", "items": ref("input"), "minItems": 1, "maxItems": SearchService.mostInputs]]],
           "encoding_format": ["type": ["string", "null"], "enum": ["float", "base64", NSNull()] as [Any]],
-          "dimensions": optional("integer", "As many as the model has."), "model": ["type": ["string", "null"]], "user": ["type": ["string", "null"]],
+          "dimensions": optional("integer", "As many as the model has."), "model": ["type": ["string", "null"]],
+          "user": ["type": ["string", "null"]],
         ]),
       "input": ["oneOf": [text(0), object(["image"], ["image": ["type": "string"]])]],
       "vectors": object(

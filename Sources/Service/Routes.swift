@@ -30,7 +30,8 @@ extension SearchService {
     }
     let document = OpenAPI.document(archives.map(\.name))
     router.get("/openapi.json") { _, _ -> Response in
-      Response(status: .ok, headers: [.contentType: "application/vnd.oai.openapi+json;version=3.1"], body: .init(byteBuffer: ByteBuffer(bytes: document)))
+      Response(
+        status: .ok, headers: [.contentType: "application/vnd.oai.openapi+json;version=3.1"], body: .init(byteBuffer: ByteBuffer(bytes: document)))
     }
     router.get("/v1/index") { request, _ in try self.index(self.archive(request)) }
     router.get("/v1/attributes") { request, _ in try await self.attributes(self.archive(request).now) }

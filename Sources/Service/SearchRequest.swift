@@ -16,7 +16,8 @@ struct SearchRequest: Sendable {
 
   /// The fields that it has.
   static let names: Set<String> = [
-    "text", "id", "image", "examples", "top", "candidates", "interaction", "unlike", "recall_only", "min_probability", "all_windows", "filter", "bbox", "near",
+    "text", "id", "image", "examples", "top", "candidates", "interaction", "unlike", "recall_only", "min_probability", "all_windows", "filter",
+    "bbox", "near",
     "index", "offset", "format",
   ]
   static let mostResults = 1000

@@ -25,7 +25,8 @@ public enum Service {
     var logger = Logger(label: "ftf")
     logger.logLevel = .info
     let app = Application(
-      responder: Prefixed(prefix: service.address.path, responder: service.router().buildResponder()), server: try server(options, service.connections),
+      responder: Prefixed(prefix: service.address.path, responder: service.router().buildResponder()),
+      server: try server(options, service.connections),
       configuration: .init(address: .hostname(options.host, port: options.port), backlog: 1024),
       onServerRunning: { channel in
         Supervisor.tell("READY=1")

@@ -49,8 +49,10 @@ struct StacSearch {
         }
       case "fields":
         let parts = text.split(separator: ",").map(String.init)
-        values[name] = ["include": parts.filter { !$0.hasPrefix("-") }.map { $0.hasPrefix("+") ? String($0.dropFirst()) : $0 },
-                        "exclude": parts.filter { $0.hasPrefix("-") }.map { String($0.dropFirst()) }]
+        values[name] = [
+          "include": parts.filter { !$0.hasPrefix("-") }.map { $0.hasPrefix("+") ? String($0.dropFirst()) : $0 },
+          "exclude": parts.filter { $0.hasPrefix("-") }.map { String($0.dropFirst()) },
+        ]
       case "filter":
         let isJSON = parameters["filter-lang"] == "cql2-json"
         guard let object = isJSON ? try? JSONSerialization.jsonObject(with: Data(text.utf8)) : text as Any else {

@@ -117,7 +117,9 @@ struct Search: ParsableCommand {
     if bbox != nil && near != nil { throw ValidationError("give one of --bbox and --near") }
     if (bbox != nil || near != nil) && over == .captions { throw ValidationError("--bbox and --near are for images") }
     let given = [text != nil, image != nil, stdin].count { $0 }
-    if like.isEmpty ? given != 1 : stdin { throw ValidationError("give one of --text, --image, --stdin and --like, or --like with --text or --image") }
+    if like.isEmpty ? given != 1 : stdin {
+      throw ValidationError("give one of --text, --image, --stdin and --like, or --like with --text or --image")
+    }
     if like.contains(where: { Self.example($0) == nil }) { throw ValidationError("--like takes an id, or one with a weight: 118 or 118:0.5") }
     if !like.isEmpty && (over == .captions || explain != nil) { throw ValidationError("--like is for images, and explains nothing") }
     if filter != nil && over == .captions {

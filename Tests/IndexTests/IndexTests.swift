@@ -353,7 +353,8 @@ private func rows(_ segment: Segment, _ i: Int) -> [[Float]] {
   }
 
   @Test(arguments: [
-    ("s_intersects(geometry, POINT(9.25 50.1))", "a"), ("S_INTERSECTS(geometry, BBOX(9,50,10.2,51))", "ab"), ("s_disjoint(geometry, bbox(9,50,10,51))", "b"),
+    ("s_intersects(geometry, POINT(9.25 50.1))", "a"), ("S_INTERSECTS(geometry, BBOX(9,50,10.2,51))", "ab"),
+    ("s_disjoint(geometry, bbox(9,50,10,51))", "b"),
     ("s_intersects(geometry, POLYGON((9 50, 9.1 50, 9.1 50.1, 9 50)))", "a"), ("intersects('LINESTRING(9.2 50.1, 10.2 50.1)')", "ab"),
     ("intersects('{\"type\":\"Point\",\"coordinates\":[10.2,50.1]}')", "b"), ("s_intersects(geometry, MULTIPOINT((0 0), (10.2 50.1)))", "b"),
     ("intersects(9, 50, 0, 9.1, 50.1, 100)", "a"), ("t_after(datetime, timestamp('2020-06-01T00:00:00Z'))", "b"),
