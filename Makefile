@@ -18,7 +18,7 @@ PYTHON := .venv/bin/python -B
 
 # Trains the default model on DIR/data/rsicd, to .build/training: hours on two cores, minutes on a GPU.
 # make train-test: the tests of that, in seconds.
-.PHONY: train train-test demo serve test documents rooms lint format client interchange seen service attacks docs sanitize threads fuzz check release dist check-dist goldens system gdal java
+.PHONY: picture train train-test demo serve test documents rooms lint format client interchange seen service attacks docs sanitize threads fuzz check release dist check-dist goldens system gdal java
 
 test: system gdal
 	python3 -B docs/rooms.py --check
@@ -76,6 +76,11 @@ service: system gdal
 	.build/service/bin/python -B Tests/Service/stac.py .build/debug/ftf .build/service/stac
 	@sh Tests/system-packages.sh chromium chromium-driver
 	.build/service/bin/python -B Tests/Service/page.py .build/debug/ftf .build/service/page
+
+# The picture of the page in docs, by the page's own test, on the demo's scenes.
+picture: release
+	test -e demo/index || $(FTF) demo --output demo
+	.build/service/bin/python -B Tests/Service/page.py $(FTF) .build/service/page demo/index docs/page.jpg
 
 # What strangers send to a service: it answers everybody else meanwhile.
 attacks: release

@@ -1,7 +1,7 @@
-"""Whether the page works in a browser: python page.py FTF WORK. Chromium and its driver have to be there.
+"""Whether the page works in a browser: python page.py FTF WORK [INDEX PICTURE]. Chromium and its driver have to be there.
 
 WORK is made anew. The model has random weights: what is found means nothing, that it is shown does. Screenshots of every state, at every width, are
-left in WORK/shots for whoever wants to look.
+left in WORK/shots for whoever wants to look. With INDEX, one that a model built that has learnt, PICTURE is the documents' picture of the page, made anew.
 """
 import faulthandler
 import http.server
@@ -450,6 +450,19 @@ try:
         z, x, y = max(tuple(map(int, one.removesuffix(".png").split("/")[1:])) for one in asked)
         assert z > 12, z
         check("tiles")
+    if len(sys.argv) > 4:
+        os.makedirs(f"{work}/shown")
+        os.symlink(os.path.abspath(sys.argv[3]), f"{work}/shown/index")
+        narrow(1180, 860, False)
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": "light"}]})
+        with Server(ftf, f"{work}/shown") as server:
+            browser.get(server.url + "/?q=a+bridge+over+a+wide+river")
+            settled()
+            js("const heat = document.getElementById('heat'); heat.value = 55; heat.dispatchEvent(new Event('input'))")
+            until(lambda: js("return [...document.querySelectorAll('img.heat')].filter(i => i.complete && i.naturalWidth > 0).length") >= 5)
+            time.sleep(1)
+            browser.save_screenshot(f"{work}/shots/page.png")
+        run("gdal_translate", "-q", "-of", "JPEG", "-b", "1", "-b", "2", "-b", "3", "-co", "QUALITY=82", f"{work}/shots/page.png", sys.argv[4])
 finally:
     browser.quit()
 print("the page: sentences, pictures, heat, conditions, large view, history, map, files, errors, keyboard, dark, every width, prefix, hostile names, axe")

@@ -312,10 +312,12 @@ async function search() {
   const began = performance.now();
   loading = true;
   try {
-    // What is fast comes first; what is fine takes its place.
+    // What is fast comes first; what is fine takes its place, and finds the words encoded.
+    let encoding;
     if (body && body.text) {
       const first = await (await post('v1/search', Object.assign({recall_only: true, top: pageSize}, body))).json();
       if (mine !== run) return;
+      encoding = first.encode_ms;
       fill(first.results);
     }
     const answer = await fetched(0);
@@ -327,7 +329,7 @@ async function search() {
     say(!answer.results.length ? 'Nothing fits; try other words or wider conditions.' : best < 0.02 ? 'Nothing here fits well; these come closest.' :
       answer.matched !== undefined ? `${answer.matched.toLocaleString()} images` : 'The best come first.');
     $('timings').textContent = answer.encode_ms === undefined ? '' :
-      `words ${answer.encode_ms.toFixed(1)} ms, recall ${answer.recall_ms.toFixed(1)} ms, rerank ${answer.rerank_ms.toFixed(1)} ms · ${Math.round(performance.now() - began)} ms here`;
+      `words ${(encoding ?? answer.encode_ms).toFixed(1)} ms, recall ${answer.recall_ms.toFixed(1)} ms, rerank ${answer.rerank_ms.toFixed(1)} ms · ${Math.round(performance.now() - began)} ms here`;
   } catch (error) {
     if (mine !== run) return;
     if (error.code === 'no_such_index') { const name = asked.archive; asked.archive = ''; await showIndex(); await search(); say(`There is no index '${name}' here; this is ${index.name}.`, true); return; }
