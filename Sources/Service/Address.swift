@@ -45,12 +45,17 @@ struct PublicAddress: Sendable {
   private let asksForToken: Bool
   private let scheme: String
   private let proxies: Set<String>
+  /// What the machine calls itself, in lower case.
+  private let machine: String
 
   init(_ options: ServiceOptions) {
     isLoopback = Service.isLoopback(options.host)
     asksForToken = !options.tokens.isEmpty
     scheme = options.certificate == nil ? "http" : "https"
     proxies = options.trustedProxies
+    var name = [UInt8](repeating: 0, count: 256)
+    _ = unsafe name.withUnsafeMutableBytes { unsafe gethostname($0.baseAddress!.assumingMemoryBound(to: CChar.self), $0.count - 1) }
+    machine = String(decoding: name.prefix { $0 != 0 }, as: UTF8.self).lowercased()
     told = options.publicURL.flatMap { Self.parts(of: $0) }
   }
 
@@ -76,7 +81,7 @@ struct PublicAddress: Sendable {
     if name == "localhost" || name == "::1" || Self.isNumeric(name) && name.hasPrefix("127.") { return true }
     if isLoopback { return false }
     // A token is what no page of another name has.
-    return asksForToken || told == nil && (Self.isNumeric(name) || name == ProcessInfo.processInfo.hostName.lowercased())
+    return asksForToken || told == nil && (Self.isNumeric(name) || name == machine)
   }
 
   private static func name(of host: String) -> String {
