@@ -2,6 +2,10 @@
 # Whether the packages work on a Debian without Swift: sh check.sh OUT ROOT, as root. ROOT is made anew, from the mirror that this machine uses.
 set -eu
 out=$(readlink -f "$1") root=$2
+# The unit is shut in as far as a service that reads pictures can be.
+if command -v systemd-analyze > /dev/null; then
+  systemd-analyze security --offline=yes --threshold=20 "$(dirname "$0")/ftf.service" > /dev/null
+fi
 mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 2>/dev/null | head -1)
 [ -x /usr/sbin/debootstrap ] || { apt-get update -q > /dev/null && apt-get install -y -q debootstrap > /dev/null; }
 rm -rf "$root" && mkdir -p "$root/proc"
@@ -22,8 +26,6 @@ chroot "$root" sh -eu <<'END'
 export LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive
 apt-get update -q > /dev/null
 apt-get install -y -q --no-install-recommends /tmp/*.deb > /dev/null
-# The unit is shut in as far as a service that reads pictures can be.
-if command -v systemd-analyze > /dev/null; then systemd-analyze security --offline=yes --threshold=20 ftf.service > /dev/null; fi
 ! command -v swift
 cd /tmp
 ftf demo --output drawn > demo.log 2>&1 || { tail -20 demo.log; exit 1; }
