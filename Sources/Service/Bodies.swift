@@ -53,23 +53,23 @@ enum JSON {
   /// Whether a text may be parsed: counted are the signs that stand between values, outside of texts.
   static func isModest(_ data: Data) -> Bool {
     var (nodes, depth, isInText, isEscaped) = (0, 0, false, false)
-    return unsafe data.withUnsafeBytes { bytes in
-      for unsafebyte in unsafe bytes {
-        if isInText {
-          if isEscaped { isEscaped = false } else if byte == UInt8(ascii: "\\") { isEscaped = true } else { isInText = byte != UInt8(ascii: "\"") }
-          continue
-        }
-        switch byte {
-        case UInt8(ascii: "\""): isInText = true
-        case UInt8(ascii: "{"), UInt8(ascii: "["): (nodes, depth) = (nodes + 1, depth + 1)
-        case UInt8(ascii: "}"), UInt8(ascii: "]"): depth -= 1
-        case UInt8(ascii: ","), UInt8(ascii: ":"): nodes += 1
-        default: break
-        }
-        if nodes > mostNodes || depth > mostDepth { return false }
+    let bytes = data.span
+    for i in bytes.indices {
+      let byte = bytes[i]
+      if isInText {
+        if isEscaped { isEscaped = false } else if byte == UInt8(ascii: "\\") { isEscaped = true } else { isInText = byte != UInt8(ascii: "\"") }
+        continue
       }
-      return true
+      switch byte {
+      case UInt8(ascii: "\""): isInText = true
+      case UInt8(ascii: "{"), UInt8(ascii: "["): (nodes, depth) = (nodes + 1, depth + 1)
+      case UInt8(ascii: "}"), UInt8(ascii: "]"): depth -= 1
+      case UInt8(ascii: ","), UInt8(ascii: ":"): nodes += 1
+      default: break
+      }
+      if nodes > mostNodes || depth > mostDepth { return false }
     }
+    return true
   }
 }
 

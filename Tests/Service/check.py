@@ -82,6 +82,21 @@ with Server(ftf, work) as server:
     only = server.call("/v1/search", {"text": "a", "filter": "year = 2024"})[1]["results"]
     assert [r["id"] for r in only] == [rgb]
 
+    # Several examples at once, with signs and weights.
+    def order(examples, **more): return [r["id"] for r in server.call("/v1/search", {"examples": examples, "top": 100, **more})[1]["results"]]
+    alone = [r["id"] for r in server.call("/v1/search", {"text": "a river", "recall_only": True, "top": 100})[1]["results"]]
+    # Of pictures that are the same the first id comes first, whichever way.
+    assert order([{"text": "a river"}]) == order([{"text": "a river", "weight": 3}]) == alone
+    assert order([{"text": "a river", "weight": -1}])[0] in alone[-4:], (alone, order([{"text": "a river", "weight": -1}]))
+    assert order([{"id": rgb}]) == [r["id"] for r in server.call("/v1/search", {"id": rgb, "top": 100})[1]["results"]]
+    both = order([{"text": "a river"}, {"id": rgb, "weight": 0.5}, {"image": encoded, "weight": -0.25}])
+    assert len(both) == count - 1 and rgb not in both
+    for wrong in ([], [{}], [{"text": "a", "id": 1}], [{"id": 99999}], [{"text": "a", "weight": 1e9}], [{"text": "a", "sign": 1}], "a", [{"text": "a"}] * 65):
+        assert server.call("/v1/search", {"examples": wrong})[0] == 422, wrong
+    told = json.loads(subprocess.run([ftf, "search", f"{work}/index", "--text", "a river", "--like", f"{rgb}:0.5", "--top", "100", "--json"],
+                                     capture_output=True, check=True).stdout)["results"]
+    assert [r["id"] for r in told] == order([{"text": "a river"}, {"id": rgb, "weight": 0.5}])
+
     # Page by page, and all at once.
     whole = server.call("/v1/search", {"text": "a river", "top": 100})[1]["results"]
     pages = sum((server.call("/v1/search", {"text": "a river", "top": 4, "offset": start})[1]["results"] for start in range(0, count, 4)), [])
