@@ -34,6 +34,8 @@ package struct RGBImage: Sendable {
   /// The libraries that decode, with their versions.
   package static var libraries: String { unsafe String(cString: cimage_libraries()) }
 
+  /// Of a PNG; a JPEG has 65,535 at most.
+  private static let longestSide = Int(Int32.max)
   /// More than this is refused before memory is taken for it: half a gigabyte of pixels.
   package static let mostPixels = 178_956_970
   /// Endings, in lower case, of the files that a folder is searched for.
@@ -97,8 +99,10 @@ package struct RGBImage: Sendable {
     let failed = unsafe data.withUnsafeBytes { raw in
       unsafe cimage_size(raw.bindMemory(to: UInt8.self).baseAddress, raw.count, &width, &height, &bytes)
     }
-    guard failed == 0, width > 0, height > 0 else { return nil }
-    let memory = Int(width) * Int(height) * Int(bytes)
+    // What no format allows says nothing, and the rest multiplies without overflow.
+    guard failed == 0, (1...Self.longestSide).contains(Int(width)), (1...Self.longestSide).contains(Int(height)) else { return nil }
+    let (area, isTooMuch) = (Int(width) * Int(height)).multipliedReportingOverflow(by: Int(bytes))
+    let memory = isTooMuch ? Int.max : area
     return orientation(data) >= 5 ? (Int(height), Int(width), memory) : (Int(width), Int(height), memory)
   }
 

@@ -176,7 +176,7 @@ extension SearchService {
       return last == 0 || size == 0 ? .none : .part(max(0, size - last)..<size)
     }
     guard let first, match.2.isEmpty || last.map({ $0 >= first }) ?? false else { return match.2.isEmpty || last != nil ? .all : .none }
-    return first >= size ? .none : .part(first..<min(size, (last ?? size - 1) + 1))
+    return first >= size ? .none : .part(first..<min(size - 1, last ?? size - 1) + 1)
   }
 
   private static func body(_ file: IndexedFile, _ range: Range<Int>, _ flow: ServiceContext.Flow) -> ResponseBody {

@@ -56,7 +56,7 @@ struct SearchRequest: Sendable {
         throw Problem(.unprocessableContent, "bad_input", "format is json, \(ResultsFormat.allCases.map(\.rawValue).joined(separator: ", "))")
       }
       format = found
-      query.top = try fields.integer("top", in: 1...Int.max) ?? Int(Int32.max)
+      query.top = try fields.integer("top", in: 1...Int(Int32.max)) ?? Int(Int32.max)
     }
     query.interaction.candidates = try fields.integer("candidates", in: 1...10_000)
     if let mode = try fields.string("interaction") {

@@ -139,7 +139,8 @@ with Server(ftf, work) as server:
     status, headers, got = ask(server, "GET", f"/v1/images/{id_}/original")
     expect("a large original", status == 200 and got == picture + large and headers["Accept-Ranges"] == "bytes", status)
     tag = headers["ETag"]
-    for asked, right, code in (("bytes=0-9", (picture + large)[:10], 206), ("bytes=-5", (picture + large)[-5:], 206),
+    for asked, right, code in (("bytes=0-9", (picture + large)[:10], 206), ("bytes=-5", (picture + large)[-5:], 206), ("bytes=9-9223372036854775807", (picture + large)[9:], 206),
+                               ("bytes=-9223372036854775807", picture + large, 206), ("bytes=0-99999999999999999999", picture + large, 200),
                                ("bytes=100-", (picture + large)[100:], 206), ("bytes=999999999-", None, 416), ("bytes=5-2", picture + large, 200),
                                ("bytes=0-1,5-6", picture + large, 200), ("lines=1-2", picture + large, 200)):
         status, headers, got = ask(server, "GET", f"/v1/images/{id_}/original", Range=asked)
@@ -211,6 +212,11 @@ with Server(ftf, work) as server:
     expect("a million keys are refused", set(statuses[8:16]) <= {413, 429, 503}, statuses)
     expect("deep JSON is refused", server.call("/v1/search", deep)[0] == 413)
     expect("what cannot be reduced is refused", server.call("/v1/search", png(13500, interlaced=1), Content_Type="image/png")[0] == 422)
+    for width, height in ((0xffffffff, 0xffffffff), (0x7fffffff, 0x7fffffff), (0x7fffffff, 1), (0, 5), (0x74f0905b, 0xdb8b90d5)):
+        for depth, interlaced in ((8, 0), (16, 0), (8, 1)):
+            head_ = struct.pack(">IIBBBBB", width, height, depth, 2, 0, 0, interlaced)
+            huge = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + b"IHDR" + head_ + struct.pack(">I", zlib.crc32(b"IHDR" + head_)) + b"\0" * 40
+            expect(f"a size of {width} x {height}", server.call("/v1/search", huge, Content_Type="image/png")[0] == 422)
     expect("a tall picture is answered", server.call("/v1/search", png(300, 60000), Content_Type="image/png")[0] == 200)
 
     # Its own names alone.
@@ -248,6 +254,10 @@ with Server(ftf, work) as server:
         expect(f"{path} is refused", ask(server, "GET", path)[0] == 400, ask(server, "GET", path)[0])
     status, _ = server.call("/v1/search", {"text": "a", "topp": 3})
     expect("an unknown field", status == 422, status)
+
+    for offset, top in ((10_000_000, 2**31 - 1), (5, 2**63 - 1024)):
+        status = server.call("/v1/search", {"text": "a", "format": "csv", "top": top, "offset": offset}, raw=True)[0]
+        expect(f"a list of {top} from {offset}", status in (200, 422), status)
 
     # What is kept is asked for again, and comes again where it changed.
     thumbnail = f"/v1/images/{known['rgb.jpg']}/thumbnail"
