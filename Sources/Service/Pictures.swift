@@ -170,7 +170,9 @@ extension SearchService {
   /// One range is understood; several, or what is none, are the whole file (RFC 9110).
   private static func range(_ text: String, of size: Int) -> Asked {
     guard let match = text.firstMatch(of: /^\s*bytes\s*=\s*(\d*)\s*-\s*(\d*)\s*$/) else { return .all }
-    let (first, last) = (Int(match.1), Int(match.2))
+    // More digits than a number has are beyond every end.
+    func number(_ digits: Substring) -> Int? { digits.isEmpty ? nil : Int(digits) ?? .max }
+    let (first, last) = (number(match.1), number(match.2))
     if match.1.isEmpty {
       guard let last else { return .all }
       return last == 0 || size == 0 ? .none : .part(max(0, size - last)..<size)

@@ -140,7 +140,7 @@ with Server(ftf, work) as server:
     expect("a large original", status == 200 and got == picture + large and headers["Accept-Ranges"] == "bytes", status)
     tag = headers["ETag"]
     for asked, right, code in (("bytes=0-9", (picture + large)[:10], 206), ("bytes=-5", (picture + large)[-5:], 206), ("bytes=9-9223372036854775807", (picture + large)[9:], 206),
-                               ("bytes=-9223372036854775807", picture + large, 206), ("bytes=0-99999999999999999999", picture + large, 200),
+                               ("bytes=-9223372036854775807", picture + large, 206), ("bytes=0-99999999999999999999", picture + large, 206),
                                ("bytes=100-", (picture + large)[100:], 206), ("bytes=999999999-", None, 416), ("bytes=5-2", picture + large, 200),
                                ("bytes=0-1,5-6", picture + large, 200), ("lines=1-2", picture + large, 200)):
         status, headers, got = ask(server, "GET", f"/v1/images/{id_}/original", Range=asked)
