@@ -117,11 +117,7 @@ public final class Engine: Sendable {
     }
   }
 
-  /// g of a picture in memory, the bytes of a JPEG or PNG file; in this thread.
-  package func embed(imageData bytes: [UInt8]) throws(FastThenFineError) -> [Float] {
-    try embed(picture(Data(bytes)))
-  }
-
+  /// g of a picture that is decoded; in this thread.
   package func embed(_ picture: RGBImage) -> [Float] { images.encode(prepared(picture).pixels, with: kernels.singleThreaded).global }
 
   /// Whether scores of sentences have a meaning as chances.

@@ -64,15 +64,20 @@ extension Catalog {
   /// Puts what was saved in the place of a catalog that is gone or cannot be read, which is kept under another name.
   ///
   /// - Returns: what was wrong; nil where the catalog can be read.
-  /// - Throws: `damaged` where it cannot, and nothing was saved.
+  /// - Throws: `notAnIndex` where nothing of one is there; `unreadable` where it cannot be read, and nothing was saved.
   package static func restore(_ path: String) throws -> String? {
     let catalog = file(path)
+    // Whoever names another folder by mistake finds nothing in it afterwards.
+    guard [catalog, savedFile(path), "\(path)/segments"].contains(where: FileManager.default.fileExists) else {
+      throw IndexError.notAnIndex(path: path)
+    }
     guard let problem = unreadable(path) else { return nil }
+    guard saved(path) != nil else {
+      throw IndexError.unreadable(
+        path: catalog, reason: "\(problem), and there is no copy of it that is whole; move the folder away and index the images again")
+    }
     let lock = try IndexLock(path)
     defer { withExtendedLifetime(lock) {} }
-    guard saved(path) != nil else {
-      throw IndexError.damaged(path: catalog, reason: "\(problem), and there is no copy of it that is whole")
-    }
     do {
       let copy = catalog + ".partial"
       try? FileManager.default.removeItem(atPath: copy)

@@ -141,5 +141,9 @@ import Testing
     for end in ["", "-wal", "-shm"] { try? FileManager.default.removeItem(atPath: file + end) }
     try FileManager.default.removeItem(atPath: Catalog.savedFile(path))
     #expect(throws: IndexError.self) { try Catalog.restore(path) }
+    let other = "\(folder.path)/photographs"
+    try FileManager.default.createDirectory(atPath: other, withIntermediateDirectories: true)
+    #expect(throws: IndexError.notAnIndex(path: other)) { try Catalog.restore(other) }
+    #expect(try FileManager.default.contentsOfDirectory(atPath: other).isEmpty)
   }
 }

@@ -471,7 +471,7 @@ function download(format) {
   if (picked.size) {
     const ids = `id in (${[...picked.keys()].map(id => `'${id}'`).join(', ')})`;
     // An image that is asked for is no result of its own question.
-    if (body.id !== undefined || body.examples) { save_picked(format); return; }
+    if (body.id !== undefined || body.examples) { savePicked(format); return; }
     body.filter = body.filter ? `(${body.filter}) and ${ids}` : ids;
   }
   save('v1/search', 'results.' + format, Object.assign(body, {format}));
@@ -479,7 +479,7 @@ function download(format) {
 
 const own = name => '"' + String(name ?? '').replaceAll('"', '""') + '"';
 // Of chosen images that no sentence asks for.
-function save_picked(format) {
+function savePicked(format) {
   const chosen = [...picked.values()], names = [...new Set(chosen.flatMap(result => Object.keys(result.attributes || {})))].sort();
   if (format === 'parquet') { say('A table of these comes with a sentence; CSV and GeoJSON without.', true); return; }
   const text = format === 'csv' ?
