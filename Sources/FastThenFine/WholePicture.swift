@@ -11,14 +11,14 @@ import Imaging
 ///
 /// | aspect | middle | pressed | windows | pressed and windows |
 /// |---|---|---|---|---|
-/// | strips, 1.33 | 18.0 | 19.1 | 18.8 | |
-/// | strips, 1.5 | 16.7 | 18.9 | 17.6 | 18.4 |
-/// | strips, 2 | 12.6 | 16.7 | 13.2 | 15.8 |
-/// | strips, 3 | 7.8 | 11.2 | 8.5 | 10.2 |
-/// | side by side, 1.33 | 35.4 | 32.8 | 37.1 | 37.5 |
-/// | side by side, 1.5 | 32.3 | 29.9 | 36.5 | 35.8 |
-/// | side by side, 2 | 15.2 | 15.9 | 23.9 | 23.6 |
-/// | side by side, 3 | 17.5 | 11.8 | 23.0 | 22.7 |
+/// | strips, 1.33 | 17.4 | 18.8 | 18.5 | 18.8 |
+/// | strips, 1.5 | 16.5 | 19.1 | 17.7 | 18.3 |
+/// | strips, 2 | 12.9 | 16.9 | 13.0 | 15.8 |
+/// | strips, 3 | 8.0 | 10.7 | 8.3 | 9.9 |
+/// | side by side, 1.33 | 34.5 | 32.0 | 36.4 | 36.3 |
+/// | side by side, 1.5 | 32.3 | 28.6 | 36.0 | 35.8 |
+/// | side by side, 2 | 15.4 | 16.4 | 23.5 | 23.3 |
+/// | side by side, 3 | 17.3 | 13.1 | 23.3 | 23.2 |
 enum WholePicture {
   private static let cropped = 1.25
   private static let pressed = 1.6
