@@ -35,6 +35,16 @@ static void warn(j_common_ptr info, int level) {
   if (info->err->msg_code == JWRN_JPEG_EOF || (f->is_strict && info->err->msg_code == JWRN_HIT_MARKER)) fail(info);
 }
 
+// Encoders write a dozen scans, and a few write a hundred. Each goes over the whole image again, though it may be of no more than ten bytes.
+enum { MOST_SCANS = 200 };
+
+static void count_scans(j_common_ptr info) {
+  failure *f = (failure *)info->err;
+  if (((j_decompress_ptr)info)->input_scan_number <= MOST_SCANS) return;
+  snprintf(f->message, 200, "it has more than %d scans", MOST_SCANS);
+  longjmp(f->back, 1);
+}
+
 // What EXIF says, or else XMP.
 static int find_orientation(j_decompress_ptr info) {
   static const char exif[6] = "Exif\0", xmp[29] = "http://ns.adobe.com/xap/1.0/";
@@ -84,6 +94,8 @@ static int decode(const uint8_t *data, size_t size, uint64_t max_pixels, uint32_
     return f.no_memory ? CIMAGE_NO_MEMORY : f.ended_early ? 2 : 1;
   }
   jpeg_create_decompress(&info);
+  struct jpeg_progress_mgr progress = {.progress_monitor = count_scans};
+  info.progress = &progress;
   jpeg_save_markers(&info, JPEG_APP0 + 1, 0xffff);
   jpeg_mem_src(&info, data, size);
   jpeg_read_header(&info, TRUE);

@@ -52,6 +52,9 @@ extension Answer.Result {
   /// Pixels of the scene; nil for a picture.
   package var extent: (width: Int, height: Int)? { StoredScene(scene).map { ($0.width, $0.height) } }
 
+  /// By what the scene's bands are known, where it does not say it itself.
+  package var bands: String? { StoredScene(scene)?.basis }
+
   /// When the image was taken, as its attributes say it: ISO 8601.
   public var datetime: String? {
     let object = attributes.flatMap { try? JSONSerialization.jsonObject(with: Data($0.utf8)) }

@@ -169,3 +169,8 @@ extension IndexError {
     }
   }
 }
+
+extension Row {
+  /// The value of a column. A subscript would end the program where a damaged catalog has another type there, or nothing.
+  func at<Value: DatabaseValueConvertible>(_ column: Int) throws -> Value { try decode(atIndex: column) }
+}

@@ -18,8 +18,11 @@ extension Catalog {
     }
     found = found.map { "\(Self.file(path)): \($0)" }
     for row in rows {
-      let (number, items): (Int64, Int) = (row[0], row[2])
-      let problems = try problems(segment: number, kind: row[1], items: items, fingerprint: row[3])
+      guard let (number, kind, items, fingerprint): (Int64, String, Int, String) = try? (row.at(0), row.at(1), row.at(2), row.at(3)) else {
+        found.append("\(Self.file(path)): a row of segments says nothing of one")
+        continue
+      }
+      let problems = try problems(segment: number, kind: kind, items: items, fingerprint: fingerprint)
       // Another process may have written it anew under another number.
       if !problems.isEmpty, try isLive(number) { found += problems }
       progress(items)

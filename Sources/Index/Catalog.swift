@@ -103,7 +103,7 @@ package final class Catalog: Sendable {
   static func model(_ db: Database, _ path: String) throws -> ModelIdentity {
     let meta = try Dictionary(
       uniqueKeysWithValues: Row.fetchAll(db, sql: "SELECT key, value FROM meta").map {
-        ($0[0] as String, $0[1] as String)
+        try ($0.at(0) as String, $0.at(1) as String)
       })
     guard let name = meta["model_name"], let modelPath = meta["model_path"],
       let fingerprint = meta["model_fingerprint"], let dimension = meta["dimension"].flatMap(Int.init)
@@ -161,19 +161,29 @@ package final class Catalog: Sendable {
       var result: [FilePath: Source] = [:]
       let rows = try Row.fetchCursor(db, sql: "SELECT path, size, modified, changed, failure, content, scene, done, properties FROM sources")
       while let row = try rows.next() {
-        result[FilePath(row[0])] = Source(
-          stamp: FileStamp(size: row[1], modified: row[2], changed: row[3]), failure: row[4], content: row[5], scene: row[6], done: row[7],
-          properties: row[8])
+        result[try FilePath(row.at(0))] = try Source(
+          stamp: FileStamp(size: row.at(1), modified: row.at(2), changed: row.at(3)), failure: row.at(4), content: row.at(5), scene: row.at(6),
+          done: row.at(7), properties: row.at(8))
       }
       return result
     }
+  }
+
+  /// More than any catalog counts to: a number beyond it is damage.
+  static let mostNumbers = Int64(1) << 53
+
+  /// The next segment's.
+  func number(after last: Int64?) throws(IndexError) -> Int64 {
+    let last = last ?? 0
+    guard (0..<Self.mostNumbers).contains(last) else { throw .damaged(path: Self.file(path), reason: "it counts segments to \(last)") }
+    return last + 1
   }
 
   /// Of the file of an image, when it was indexed; nil where there is none of that id.
   package func stamp(ofEntry id: Int64) throws -> FileStamp? {
     try read { db in
       let sql = "SELECT size, modified, changed FROM sources JOIN entries ON source = sources.id WHERE entries.id = ?"
-      return try Row.fetchOne(db, sql: sql, arguments: [id]).map { FileStamp(size: $0[0], modified: $0[1], changed: $0[2]) }
+      return try Row.fetchOne(db, sql: sql, arguments: [id]).map { try FileStamp(size: $0.at(0), modified: $0.at(1), changed: $0.at(2)) }
     }
   }
 
@@ -182,7 +192,7 @@ package final class Catalog: Sendable {
     try read { db in
       let basis = "json_extract(scene, '$.basis')"
       return try Row.fetchAll(db, sql: "SELECT \(basis), count(*) FROM sources WHERE \(basis) IS NOT NULL GROUP BY 1 ORDER BY 1").map {
-        ($0[0], $0[1])
+        try ($0.at(0), $0.at(1))
       }
     }
   }
@@ -217,11 +227,15 @@ package final class Catalog: Sendable {
       """ : "SELECT id, text, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM captions"
   }
 
-  private static func entry(_ row: Row) -> Entry {
-    let x: Int? = row[3]
-    return Entry(
-      id: row[0], name: row[1], size: row[2],
-      window: x.map { Window(x: $0, y: row[4], width: row[5], height: row[6]) }, footprint: row[7], attributes: row[8], scene: row[9])
+  private static func entry(_ row: Row) throws -> Entry {
+    try Entry(
+      id: row.at(0), name: row.at(1), size: row.at(2), window: window(row, at: 3), footprint: row.at(7), attributes: row.at(8), scene: row.at(9))
+  }
+
+  /// x, y, width and height; nil where the first is null.
+  private static func window(_ row: Row, at column: Int) throws -> Window? {
+    guard let x: Int = try row.at(column) else { return nil }
+    return try Window(x: x, y: row.at(column + 1), width: row.at(column + 2), height: row.at(column + 3))
   }
 
   /// Whether there are windows of scenes among the entries.
@@ -349,8 +363,7 @@ package final class Catalog: Sendable {
           """)
       return try ids.reduce(into: [:]) { result, id in
         guard let row = try Row.fetchOne(statement, arguments: [id]) else { return }
-        let x: Int? = row[1]
-        result[id] = (row[0], x.map { Window(x: $0, y: row[2], width: row[3], height: row[4]) }, row[5])
+        result[id] = try (row.at(0), Self.window(row, at: 1), row.at(5))
       }
     }
   }
@@ -411,12 +424,12 @@ package final class Catalog: Sendable {
           """, arguments: [Self.mostSummarised])
       var summaries: [AttributeSummary] = []
       while let row = try rows.next() {
-        let name: String = row[0]
+        let name: String = try row.at(0)
         if summaries.last?.name != name { summaries.append(AttributeSummary(name: name)) }
-        if row[1] as Bool {
-          summaries[summaries.count - 1].texts.append((row[2], row[3]))
+        if try row.at(1) as Bool {
+          try summaries[summaries.count - 1].texts.append((row.at(2), row.at(3)))
         } else {
-          summaries[summaries.count - 1].numbers += repeatElement(row[2] as Double, count: row[3])
+          try summaries[summaries.count - 1].numbers += repeatElement(row.at(2), count: row.at(3))
         }
       }
       return summaries
@@ -429,14 +442,14 @@ package final class Catalog: Sendable {
       let box = try Row.fetchOne(db, sql: "SELECT min(west), min(south), max(east), max(north) FROM places")
       let times = try Row.fetchOne(
         db, sql: "SELECT min(value), max(value) FROM (SELECT instant(json_extract(json, '$.datetime')) AS value FROM known)")
-      return (Self.whole(box), Self.whole(times)?.map { Instant.text($0) })
+      return try (Self.whole(box), Self.whole(times)?.map { Instant.text($0) })
     }
   }
 
   /// The values of a row that has no null.
-  private static func whole<T: DatabaseValueConvertible>(_ row: Row?) -> [T]? {
+  private static func whole<T: DatabaseValueConvertible>(_ row: Row?) throws -> [T]? {
     guard let row, (0..<row.count).allSatisfy({ !row.hasNull(atIndex: $0) }) else { return nil }
-    return (0..<row.count).map { row[$0] }
+    return try (0..<row.count).map { try row.at($0) }
   }
 
   /// The ids of the entries for which a filter holds.
@@ -495,7 +508,7 @@ package final class Catalog: Sendable {
             WHERE east >= ? AND west <= ? AND north >= ? AND south <= ?
             """, arguments: [box.west, box.east, box.south, box.north])
         while let row = try rows.next() {
-          if let footprint = Geometry(geoJSON: row[1] as String), area.meets(footprint) { found.insert(row[0]) }
+          if let footprint = try Geometry(geoJSON: row.at(1)), area.meets(footprint) { try found.insert(row.at(0)) }
         }
       }
       return found

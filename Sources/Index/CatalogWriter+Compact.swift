@@ -73,13 +73,14 @@ extension CatalogWriter {
       try Int64.fetchSet(db, sql: "SELECT segment FROM entries UNION SELECT segment FROM captions")
     }
     var repair = Repair(problems: mended.problems.map { "\(Catalog.file(catalog.path)): \($0)" }, forgotten: mended.lost)
-    var bad = named.subtracting(rows.map { $0[0] as Int64 })
+    let numbers: [Int64] = try rows.map { try $0.at(0) }
+    var bad = named.subtracting(numbers)
     for number in bad.sorted() { repair.problems.append("\(catalog.file(number)): is lost") }
     var written: [Rewritten] = []
-    var next = ((rows.map { $0[0] as Int64 } + named).max() ?? 0) + 1
+    var next = try catalog.number(after: (numbers + named).max())
     for row in rows {
-      let (number, kind, items): (Int64, String, Int) = (row[0], row[1], row[2])
-      let found = try catalog.problems(segment: number, kind: kind, items: items, fingerprint: row[3])
+      let (number, kind, items): (Int64, String, Int) = try (row.at(0), row.at(1), row.at(2))
+      let found = try catalog.problems(segment: number, kind: kind, items: items, fingerprint: row.at(3))
       progress(items)
       guard !found.isEmpty, let kind = ItemKind(rawValue: kind) else { continue }
       repair.problems += found

@@ -158,8 +158,8 @@ extension CatalogWriter {
     try db.execute(sql: "DELETE FROM places")
     let rows = try Row.fetchAll(db, sql: "SELECT id, footprint FROM entries WHERE footprint IS NOT NULL")
     for row in rows {
-      guard let footprint = Geometry(geoJSON: row[1] as String) else { continue }
-      try store(footprint, of: row[0], db)
+      guard let footprint = try Geometry(geoJSON: row.at(1)) else { continue }
+      try store(footprint, of: row.at(0), db)
     }
     return problems
   }
@@ -176,13 +176,13 @@ extension CatalogWriter {
     let last =
       try Int64.fetchOne(
         db, sql: "SELECT max(id) FROM (SELECT id FROM entries UNION ALL SELECT id FROM captions UNION ALL SELECT id FROM dead)") ?? 0
-    var next = max(last, left.max() ?? 0) + 1
+    var next = min(max(last, left.max() ?? 0), Catalog.mostNumbers - 2) + 1
     left.subtract(try Int64.fetchSet(db, sql: "SELECT id FROM entries UNION SELECT id FROM captions"))
     let dead = try Int64.fetchSet(db, sql: "SELECT id FROM dead")
     for id in dead.subtracting(left) { try db.execute(sql: "DELETE FROM dead WHERE id = ?", arguments: [id]) }
     for id in left.subtracting(dead) { try db.execute(sql: "INSERT INTO dead VALUES (?)", arguments: [id]) }
     let said = try String.fetchOne(db, sql: "SELECT value FROM meta WHERE key = 'next_id'").flatMap { Int64($0) } ?? 0
-    next = max(said, next)
+    next = max(said < Catalog.mostNumbers ? said : 0, next)
     try db.execute(
       sql: "INSERT INTO meta VALUES ('next_id', ?) ON CONFLICT(key) DO UPDATE SET value = excluded.value", arguments: ["\(next)"])
     return next

@@ -163,10 +163,12 @@ package struct CatalogWriter: ~Copyable {
 
   private mutating func append(_ vectors: PackedItem, _ kind: ItemKind) throws -> Int64 {
     if segment != nil, self.kind != kind { try commit() }
-    guard nextID > 0 else { throw IndexError.damaged(path: Catalog.file(catalog.path), reason: "it does not say which id comes next") }
+    guard (1..<Catalog.mostNumbers).contains(nextID) else {
+      throw IndexError.damaged(path: Catalog.file(catalog.path), reason: "it does not say which id comes next")
+    }
     if segment == nil {
       self.kind = kind
-      segmentNumber = try catalog.read { try Int64.fetchOne($0, sql: "SELECT coalesce(max(id), 0) + 1 FROM segments")! }
+      segmentNumber = try catalog.read { try catalog.number(after: Int64.fetchOne($0, sql: "SELECT max(id) FROM segments")) }
       segment = try SegmentWriter(
         path: catalog.file(segmentNumber), dimension: catalog.model.dimension, isPooled: kind == .image)
     }
@@ -242,13 +244,13 @@ package struct CatalogWriter: ~Copyable {
     let footprints = try Row.fetchAll(
       db, sql: "SELECT id, footprint FROM entries WHERE source = ? AND footprint IS NOT NULL", arguments: [source])
     for row in footprints {
-      guard let box = Geometry(geoJSON: row[1] as String)?.boxes else { continue }
+      guard let box = try Geometry(geoJSON: row.at(1))?.boxes else { continue }
       for box in box {
         try db.execute(
           sql: """
             DELETE FROM places WHERE id IN (
               SELECT id FROM places WHERE east >= ? AND west <= ? AND north >= ? AND south <= ? AND entry = ?)
-            """, arguments: [box.west, box.east, box.south, box.north, row[0] as Int64])
+            """, arguments: [box.west, box.east, box.south, box.north, row.at(0) as Int64])
       }
     }
     try db.execute(sql: "INSERT INTO dead SELECT id FROM entries WHERE source = ?", arguments: [source])

@@ -101,10 +101,10 @@ enum Checks {
         SELECT t.rowid, c.hash FROM \(table.name) t LEFT JOIN checks c ON c.kind = \(table.number) AND c.id = t.rowid
         WHERE c.hash IS NOT row_hash(\(table.columns.map { "t.\"\($0)\"" }.joined(separator: ", "))) ORDER BY 1
         """
-    ).map { Damage(table: table, row: $0[0], state: $0[1] == nil ? .unknown : .changed, hash: $0[1]) }
+    ).map { try Damage(table: table, row: $0.at(0), state: $0.hasNull(atIndex: 1) ? .unknown : .changed, hash: $0.at(1)) }
     let lost = try Row.fetchAll(
       db, sql: "SELECT id, hash FROM checks WHERE kind = \(table.number) AND id NOT IN (SELECT rowid FROM \(table.name)) ORDER BY 1"
-    ).map { Damage(table: table, row: $0[0], state: .lost, hash: $0[1]) }
+    ).map { try Damage(table: table, row: $0.at(0), state: .lost, hash: $0.at(1)) }
     return there + lost
   }
 

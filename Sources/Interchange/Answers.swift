@@ -10,6 +10,7 @@ extension Answer.Result {
     ]
     object["probability"] = probability
     // Of the scene that it is a window of.
+    object["bands"] = bands
     if let extent { object["extent"] = [extent.width, extent.height] }
     if let window { object["window"] = [window.x, window.y, window.width, window.height] }
     if let geometry, let parsed = try? JSONSerialization.jsonObject(with: Data(geometry.utf8)) {

@@ -257,6 +257,7 @@ enum OpenAPI {
           "window": [
             "type": "array", "items": integer(0, nil), "minItems": 4, "maxItems": 4, "description": "x, y, width, height in pixels of the scene.",
           ],
+          "bands": ["type": "string", "description": "By what red, green and blue are known, where the scene does not say it itself."],
           "extent": ["type": "array", "items": integer(1, nil), "minItems": 2, "maxItems": 2, "description": "Of the scene, in pixels."],
           "geometry": ["type": "object"], "centre": ["type": "array", "items": number, "minItems": 2, "maxItems": 2], "datetime": ["type": "string"],
           "path_bytes": ["type": "string"],

@@ -153,7 +153,7 @@ private let catalog: Catalog? = whole.flatMap { _ in try? Catalog(path: "\(folde
 @Sendable private func readPicture(_ data: Data) {
   // The libraries are given no more pixels than a machine that tries thousands a second has time for.
   let size = RGBImage.size(data)
-  guard (size?.width ?? 0) < 4096, (size?.height ?? 0) < 4096 else { return }
+  guard (size?.width ?? 0) < 2048, (size?.height ?? 0) < 2048 else { return }
   for side in [nil, 32] {
     if let image = try? RGBImage(data: data, path: "input", reducedTo: side) { _ = image.resized(width: 16, height: 16) }
   }

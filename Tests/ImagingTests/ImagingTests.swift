@@ -182,6 +182,16 @@ import Weights
     }
   }
 
+  /// Ten bytes a scan, each of which goes over all of the image.
+  @Test func aJPEGOfThousandsOfScansIsRefused() throws {
+    let data = [UInt8](try Data(contentsOf: URL(fileURLWithPath: "\(Goldens.folder)/images/progressive.jpg")))
+    let scan = try #require(data.indices.dropLast().first { data[$0] == 0xff && data[$0 + 1] == 0xda })
+    let length = Int(data[scan + 2]) << 8 + Int(data[scan + 3])
+    let empty = Array(data[scan..<scan + 2 + length]) + [0]
+    let bomb = Array(data[..<scan]) + Array(repeatElement(empty, count: 5000).joined()) + Array(data[scan...])
+    #expect(reason(Data(bomb)).contains("scans"))
+  }
+
   @Test func anImageOfThirtyThousandSquareIsRefusedBeforeMemoryIsTaken() throws {
     var png = try Data(contentsOf: URL(fileURLWithPath: "\(Goldens.folder)/images/exact.png"))
     png.replaceSubrange(16..<24, with: [0, 0, 0x75, 0x30, 0, 0, 0x75, 0x30])

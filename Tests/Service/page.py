@@ -40,7 +40,7 @@ for name in hostile: shutil.copy(f"{goldens}/images/exact.png", f"{work}/images/
 for number in range(60): shutil.copy(f"{goldens}/images/grey.png", f"{work}/images/more{number}.png")
 run("gdal_translate", "-q", "-of", "PNG", "-outsize", "900", "200", f"{goldens}/images/rgb.jpg", f"{work}/images/panorama.png")
 for number in range(3):
-    run("gdal_translate", "-q", "-of", "GTiff", "-outsize", "900", "700", "-a_srs", "EPSG:32632", "-a_ullr", str(500000 + 40000 * number), "5500000",
+    run("gdal_translate", "-q", "-of", "GTiff", "-colorinterp", "undefined,undefined,undefined", "-outsize", "900", "700", "-a_srs", "EPSG:32632", "-a_ullr", str(500000 + 40000 * number), "5500000",
         str(500900 + 40000 * number), "5499300", f"{goldens}/images/rgb.jpg", f"{work}/images/scene{number}.tif")
 run(ftf, "convert", f"{goldens}/tiny", "-o", f"{work}/tiny.ftf", "--precision", "fp32")
 known = [{"filename": f"more{number}.png", "year": 2000 + number % 20, "sensor": ["one", script, "it's"][number % 3],
@@ -363,7 +363,17 @@ try:
         click(find(".picture")[0])
         until(lambda: find("dialog#large[open]"))
         until(lambda: js("return document.getElementById('view').naturalWidth") > 0)
-        for _ in range(6): find("#shut")[0].send_keys("+")
+        # The whole scene, in which the window is framed.
+        click(next(one for one in find("#viewacts button") if one.text == "Whole scene"))
+        until(lambda: js("const v = document.getElementById('view').getBoundingClientRect(), s = document.getElementById('stage').getBoundingClientRect();"
+                         "return Math.abs(v.width / v.height - 900 / 700) < 0.02 && (v.width > 0.9 * s.width || v.height > 0.9 * s.height)"))
+        frame, whole = (js("return (r => [r.left, r.top, r.width, r.height])(document.querySelector(arguments[0]).getBoundingClientRect())", one) for one in ("#frame", "#view"))
+        window = json.loads(server.call("/v1/images/" + js("return new URLSearchParams(location.search).get('view')"), raw=True)[2])["window"]
+        for i, side in enumerate((900, 700)):
+            assert abs(frame[i + 2] / whole[i + 2] - window[i + 2] / side) < 0.02 and abs((frame[i] - whole[i]) / whole[i + 2] - window[i] / side) < 0.02, (frame, whole, window)
+        assert "a guess" in js("return document.getElementById('facts').textContent"), "by what the bands are known"
+        check("scene")
+        for _ in range(12): find("#shut")[0].send_keys("+")
         until(lambda: js("return performance.getEntriesByType('resource').some(e => e.name.includes('/view?'))"))
         find("#shut")[0].send_keys(Keys.ESCAPE)
         until(lambda: not find("dialog#large[open]"))

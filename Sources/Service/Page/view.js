@@ -58,6 +58,7 @@ export class LargeView {
     else if (event.key === '-') this.grow(1 / 1.5);
     else if (event.key === '0') this.all();
     else if (event.key === 'h' || event.key === 'H') this.heat(!this.showsHeat);
+    else if ((event.key === 's' || event.key === 'S') && this.result.window) this.scene();
     else return;
     event.preventDefault();
   }
@@ -96,6 +97,7 @@ export class LargeView {
     add('Time', result.datetime);
     if (result.probability >= 0.01) add('Likely meant', Math.round(100 * result.probability) + ' %');
     if (result.score) add('Score', result.score.toFixed(3));
+    add('Bands', result.bands && 'red, green and blue ' + result.bands);
     if (result.window) add('Window', `${result.window[2]} × ${result.window[3]} pixels at ${result.window[0]}, ${result.window[1]}`);
     add('File', result.path);
     for (const [name, value] of Object.entries(result.attributes || {})) {
@@ -112,6 +114,7 @@ export class LargeView {
       button.setAttribute('aria-pressed', String(this.showsHeat));
       acts.push(button);
     }
+    if (result.window) acts.push(act('Whole scene', () => this.scene()));
     acts.push(act('Own pixels', () => this.grow(1 / this.zoom)), act('Like this', () => this.service.act('like', result)), act('Not this', () => this.service.act('unlike', result)));
     acts.push(act('Copy path', () => this.copy(result.path)), act('Copy link', () => this.copy(location.href)), act('Original', () => this.service.act('original', result)));
     $('viewacts').replaceChildren(...acts);
@@ -136,16 +139,30 @@ export class LargeView {
     if (!this.known) return;
     const stage = $('stage');
     this.fit = Math.min(stage.clientWidth / this.known.width, stage.clientHeight / this.known.height);
-    this.zoom = this.fit;
-    this.x = (stage.clientWidth - this.known.width * this.zoom) / 2;
-    this.y = (stage.clientHeight - this.known.height * this.zoom) / 2;
+    this.show(0, 0, this.known.width, this.known.height);
+  }
+
+  // The scene that a window is of, as the model was shown it: whether its bands are the right ones is seen at once.
+  scene() {
+    const {window, extent} = this.result;
+    if (this.known && window) this.show(-window[0], -window[1], ...extent);
+  }
+
+  // A rectangle in the pixels of what is known, as large as fits.
+  show(left, top, width, height) {
+    const stage = $('stage');
+    this.zoom = Math.min(stage.clientWidth / width, stage.clientHeight / height);
+    this.x = (stage.clientWidth - width * this.zoom) / 2 - left * this.zoom;
+    this.y = (stage.clientHeight - height * this.zoom) / 2 - top * this.zoom;
     this.lay();
   }
 
   grow(by, at) {
     if (!this.known) return;
     const stage = $('stage'), [x, y] = at || [stage.clientWidth / 2, stage.clientHeight / 2];
-    const zoom = Math.min(Math.max(16, this.fit * 4), Math.max(this.fit / 2, this.zoom * by)), grown = zoom / this.zoom;
+    // As far as the window, or the whole scene that it is of, at half the stage.
+    const {extent} = this.result, least = Math.min(this.fit, ...(extent ? [stage.clientWidth / extent[0], stage.clientHeight / extent[1]] : [])) / 2;
+    const zoom = Math.min(Math.max(16, this.fit * 4), Math.max(least, this.zoom * by)), grown = zoom / this.zoom;
     Object.assign(this, {zoom, x: x - (x - this.x) * grown, y: y - (y - this.y) * grown});
     this.lay();
   }
@@ -172,10 +189,14 @@ export class LargeView {
     // What the model saw of a picture that is nearly square is its middle.
     const side = Math.min(known.width, known.height), isWide = Math.max(known.width, known.height) > 1.25 * side;
     const [w, h] = isWide ? [known.width, known.height] : [side, side];
+    // Where the window lies, once more than it is shown.
+    const frame = $('frame');
+    frame.hidden = !this.result.window || zoom > this.fit * 0.95;
+    Object.assign(frame.style, {left: x + 'px', top: y + 'px', width: known.width * zoom + 'px', height: known.height * zoom + 'px'});
     overlay.style.transform = `translate(${x + (known.width - w) / 2 * zoom}px,${y + (known.height - h) / 2 * zoom}px) scale(${w * zoom / (overlay.naturalWidth || 1)},${h * zoom / (overlay.naturalHeight || 1)})`;
     clearTimeout(this.later);
     // Where the thumbnail has not all pixels that fit on the screen, those of the file are asked for.
-    if (sx > 1.2 || known.part) this.later = setTimeout(() => this.sharpen(), 250);
+    if (sx > 1.2 || known.part || !frame.hidden) this.later = setTimeout(() => this.sharpen(), 250);
   }
 
   async sharpen() {
