@@ -121,7 +121,7 @@ let package = Package(
       name: "FastThenFineTests", dependencies: ["FastThenFine", "Files", "Geography", "Index", "Scenes", "Weights", "TestSupport"],
       swiftSettings: settings),
     .testTarget(name: "DemoTests", dependencies: ["Demo", "TestSupport"], swiftSettings: settings),
-    .testTarget(name: "CommandTests", dependencies: ["ftf", "Scenes", "Weights", "TestSupport"], swiftSettings: settings),
+    .testTarget(name: "CommandTests", dependencies: ["ftf", "Imaging", "Scenes", "Weights", "TestSupport"], swiftSettings: settings),
     // libFuzzer's target, or a program that replays files: make fuzz.
     .executableTarget(
       name: "Fuzz", dependencies: ["Files", "Geography", "Imaging", "Index", "Kernels", "Parquet", "Service", "Weights"], path: "Tests/Fuzz",

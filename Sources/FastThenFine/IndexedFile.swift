@@ -104,7 +104,8 @@ extension IndexedFile {
       let part = Window(x: left, y: top, width: right - left, height: bottom - top)
       let image: RGBImage?
       if let scene {
-        image = try scene.picture(part, side: side, stretch: StoredScene(item.scene)?.stretch, with: engine.kernels.singleThreaded)
+        image = try scene.picture(
+          part, side: side, stretch: StoredScene(item.scene)?.stretch, shape: .pixels, with: engine.kernels.singleThreaded)
       } else {
         image = whole!.cropped(x: part.x, y: part.y, width: part.width, height: part.height)
       }

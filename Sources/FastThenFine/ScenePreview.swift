@@ -15,8 +15,8 @@ package struct ScenePreview: Sendable {
   /// By what its bands are known, where it does not say it itself.
   package var basis: String?
 
-  /// Pixels of the longer side of a picture, about.
-  private static let side = 512
+  /// Pixels of the longer side of a picture, at most.
+  private static let side = 1024
 
   /// Writes a PNG file of every scene below some paths.
   package static func all(
@@ -40,10 +40,10 @@ package struct ScenePreview: Sendable {
     do {
       let scene = try Scene(path, bands: cutting.bands)
       let grid = try engine.grid(scene, cutting)
-      guard let image = try scene.picture(nil, side: Self.side, stretch: nil, with: engine.kernels) else {
+      guard let image = try scene.picture(nil, side: Self.side, stretch: nil, shape: .ground, with: engine.kernels) else {
         throw ImagingError.unreadable(path: path.description, reason: "most of it is nothing")
       }
-      let scale = min(1, Double(2 * Self.side) / Double(max(image.width, image.height)))
+      let scale = min(1, Double(Self.side) / Double(max(image.width, image.height)))
       let small =
         scale < 1
         ? image.resized(width: max(1, Int(Double(image.width) * scale)), height: max(1, Int(Double(image.height) * scale))) : image

@@ -19,6 +19,7 @@ package final class SceneReader {
   private let side: Int
   /// Pixels of the level that become one of the strip.
   private let factor: Int
+  private let shape: PictureShape
   private let table: AlignedBuffer<UInt8>
   private let strips: [Strip]
 
@@ -35,11 +36,11 @@ package final class SceneReader {
   ///   - side: pixels that the model takes from a window.
   ///   - stretch: what an earlier reading found; nil to look at the scene's values now.
   package init(
-    _ scene: Scene, grid: WindowGrid, side: Int, stretch known: Stretch? = nil, with kernels: KernelSet
+    _ scene: Scene, grid: WindowGrid, side: Int, stretch known: Stretch? = nil, shape: PictureShape = .square, with kernels: KernelSet
   ) throws(ImagingError) {
-    (self.scene, self.grid, self.side) = (scene, grid, side)
+    (self.scene, self.grid, self.side, self.shape) = (scene, grid, side, shape)
     // The coarsest level that still has all the pixels that the model takes, reduced by whole pixels as far as that goes.
-    let wanted = Double(min(grid.width, grid.height)) / Double(side)
+    let wanted = Double(shape == .square ? min(grid.width, grid.height) : max(grid.width, grid.height)) / Double(side)
     level = scene.levels.last { Double(scene.width) / Double($0.width) <= max(1, wanted) * 1.001 } ?? scene.levels[0]
     let rest = wanted * Double(level.width) / Double(scene.width)
     var factor = 1
@@ -220,7 +221,7 @@ package final class SceneReader {
   /// The size of a picture whose pixels are square on the ground; nil where they are already. The side that has more pixels keeps them,
   /// up to twice what the model takes.
   private func squareSize(_ width: Int, _ height: Int) -> (width: Int, height: Int)? {
-    guard let sample = scene.ground?.sample else { return nil }
+    guard shape != .pixels, let sample = scene.ground?.sample else { return nil }
     let (across, down) = (sample.across / scale.x, sample.down / scale.y)
     guard abs(across - down) * 50 > max(across, down) else { return nil }
     let ground = (width: Double(width) * across, height: Double(height) * down)
@@ -240,7 +241,7 @@ package final class SceneReader {
     guard width > 0, height > 0 else { return nil }
     // A picture is seen as any other is; of the ground nothing is cut off.
     let square = squareSize(width, height)
-    let isPadded = !(grid.isWhole && scene.ground == nil) && !RGBImage.isSquare(square?.width ?? width, square?.height ?? height)
+    let isPadded = shape == .square && !(grid.isWhole && scene.ground == nil) && !RGBImage.isSquare(square?.width ?? width, square?.height ?? height)
     let rgb = AlignedBuffer<UInt8>(uninitialised: width * height * 3)
     let mean = isPadded ? AlignedBuffer<UInt8>(count: 3, repeating: 0) : nil
     let share = unsafe cimage_cut(
@@ -251,6 +252,16 @@ package final class SceneReader {
     if let square { image = image.resized(width: square.width, height: square.height) }
     return mean.map { image.padded(with: [$0[0], $0[1], $0[2]]) } ?? image
   }
+}
+
+/// What a picture of a window is to be.
+package enum PictureShape: Sendable {
+  /// As a model sees it: square, filled up where it is not, its pixels square on the ground.
+  case square
+  /// As it lies on the ground, whatever its sides.
+  case ground
+  /// The scene's own pixels.
+  case pixels
 }
 
 /// Pixels of the rows that the windows being read need: u8[rows, columns, 4], the last what share of the pixel is there.
@@ -314,9 +325,11 @@ extension RGBImage {
 extension Scene {
   /// The picture of a window, or of all; nil where most of it is nothing.
   ///
-  /// - Parameter side: pixels that it has at least, where the scene has them.
-  package func picture(_ window: Window?, side: Int, stretch: Stretch?, with kernels: KernelSet) throws(ImagingError) -> RGBImage? {
-    let reader = try SceneReader(self, grid: WindowGrid(self, window: window), side: side, stretch: stretch, with: kernels)
+  /// - Parameter side: pixels that it has at least, where the scene has them: on its shorter side, or on its longer one where it is looked at.
+  package func picture(
+    _ window: Window?, side: Int, stretch: Stretch?, shape: PictureShape = .square, with kernels: KernelSet
+  ) throws(ImagingError) -> RGBImage? {
+    let reader = try SceneReader(self, grid: WindowGrid(self, window: window), side: side, stretch: stretch, shape: shape, with: kernels)
     return try reader.next(with: kernels)?.image(0)
   }
 }

@@ -1,4 +1,5 @@
 import Foundation
+import Imaging
 import Scenes
 import TestSupport
 import Testing
@@ -29,6 +30,15 @@ import Testing
   @Test(.enabled(if: GDAL.absence == nil, "GDAL is not installed")) func placesAreFoundAndHandedOn() throws {
     try write("before", seed: 1, time: "2023-06-01T00:00:00Z")
     try write("after", seed: 2, time: "2024-06-01T00:00:00Z")
+    // To be looked at before anything is indexed: all of it, in its own shape.
+    let shown = try ftf("index", index, scenes, "--model", model, "--ground", "20m", "--preview", "\(folder.path)/look", "--json")
+    #expect(shown.code == 0 && !FileManager.default.fileExists(atPath: index), "\(shown.error)")
+    let previews = shown.objects
+    #expect(previews.count == 2 && previews.allSatisfy { $0["windows"] as? Int == 12 })
+    for preview in previews {
+      let picture = try RGBImage(path: #require(preview["picture"] as? String))
+      #expect(picture.width == 120 && picture.height == 96)
+    }
     let made = try ftf("index", index, scenes, "--model", model, "--ground", "20m", "--json")
     #expect(made.code == 0, "\(made.error)")
     // 40 pixels every 30: across 0, 30, 60, 80, down 0, 30, 56.

@@ -78,9 +78,10 @@ import Testing
     "UPDATE checks SET hash = hash + 1 WHERE kind = 4 AND id = 2",
     "DELETE FROM checks WHERE kind = 7", "DELETE FROM entries", "INSERT INTO sources(id, path, size, modified) VALUES (77, '/new', 1, 1)",
     "UPDATE meta SET value = 'other' WHERE key = 'model_name'",
-    // Of another type than any is written with, or beyond every count.
-    "UPDATE segments SET items = 'many' WHERE id = 1", "UPDATE segments SET kind = x'00' WHERE id = 2", "UPDATE sources SET size = 'large' WHERE id = 3",
-    "UPDATE sources SET scene = x'ff' WHERE id = 6", "UPDATE entries SET y = 'top' WHERE id = 7", "UPDATE entries SET footprint = 7 WHERE id = 8",
+    // Of another type, or beyond every count.
+    "UPDATE segments SET items = 'many' WHERE id = 1", "UPDATE segments SET kind = x'00' WHERE id = 2",
+    "UPDATE sources SET size = 'large' WHERE id = 3", "UPDATE sources SET scene = x'ff' WHERE id = 6", "UPDATE entries SET y = 'top' WHERE id = 7",
+    "UPDATE entries SET footprint = 7 WHERE id = 8",
     "UPDATE segments SET id = 9223372036854775807 WHERE id = 1", "UPDATE meta SET value = 9223372036854775807 WHERE key = 'next_id'",
   ]
 

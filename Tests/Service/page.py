@@ -367,6 +367,8 @@ try:
         click(next(one for one in find("#viewacts button") if one.text == "Whole scene"))
         until(lambda: js("const v = document.getElementById('view').getBoundingClientRect(), s = document.getElementById('stage').getBoundingClientRect();"
                          "return Math.abs(v.width / v.height - 900 / 700) < 0.02 && (v.width > 0.9 * s.width || v.height > 0.9 * s.height)"))
+        until(lambda: js("return document.getElementById('view').src.startsWith('blob:') && performance.getEntriesByType('resource').some(e => e.name.includes('/view?x=0&y=0&width=900&height=700'))"))
+        until(lambda: abs(js("const v = document.getElementById('view'); return v.naturalWidth / v.naturalHeight") - 900 / 700) < 0.01)
         frame, whole = (js("return (r => [r.left, r.top, r.width, r.height])(document.querySelector(arguments[0]).getBoundingClientRect())", one) for one in ("#frame", "#view"))
         window = json.loads(server.call("/v1/images/" + js("return new URLSearchParams(location.search).get('view')"), raw=True)[2])["window"]
         for i, side in enumerate((900, 700)):

@@ -82,12 +82,20 @@ export class LargeView {
     if (this.showsHeat) this.heat(true);
   }
 
+  // The last one that was asked for stays, in whatever order they come.
   async put(image, path) {
+    const mine = image.asked = (image.asked || 0) + 1;
     try {
+      const blob = await this.service.fetched(path);
+      if (image.asked !== mine) return;
       if (image.dataset.blob) URL.revokeObjectURL(image.dataset.blob);
-      image.dataset.blob = image.src = URL.createObjectURL(await this.service.fetched(path));
+      image.dataset.blob = image.src = URL.createObjectURL(blob);
       await image.decode();
-    } catch (error) { image.removeAttribute('src'); $('about').textContent = error.message; }
+    } catch (error) {
+      if (image.asked !== mine) return;
+      image.removeAttribute('src');
+      $('about').textContent = error.message;
+    }
   }
 
   tell(result) {
