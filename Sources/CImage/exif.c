@@ -59,31 +59,6 @@ static int exif_orientation(const uint8_t *block, size_t size) {
   return is_named ? cimage_orientation(block + sizeof name, size - sizeof name) : cimage_orientation(block, size);
 }
 
-static int of_jpeg(const uint8_t *data, size_t size) {
-  static const char xmp[29] = "http://ns.adobe.com/xap/1.0/";
-  int said = 0;
-  for (size_t at = 2; size - at >= 4 && data[at] == 0xff;) {
-    const uint8_t marker = data[at + 1];
-    if (marker == 0xff) {
-      at++;
-      continue;
-    }
-    // The picture itself: nothing is said behind it.
-    if (marker == 0xda || marker == 0xd9) break;
-    const size_t length = read(data + at + 2, 2, 0);
-    if (length < 2 || length + 2 > size - at) break;
-    const uint8_t *block = data + at + 4;
-    if (marker == 0xe1 && length > 8 && memcmp(block, "Exif\0", 6) == 0) {
-      const int found = exif_orientation(block, length - 2);
-      if (found) return found;
-    } else if (marker == 0xe1 && length - 2 > sizeof xmp && memcmp(block, xmp, sizeof xmp) == 0 && !said) {
-      said = cimage_xmp_orientation(block + sizeof xmp, length - 2 - sizeof xmp);
-    }
-    at += length + 2;
-  }
-  return said;
-}
-
 // Chunks with a name and a length: WebP's, name first, padded to two bytes, and PNG's, length first, with a checksum behind.
 static int of_chunks(const uint8_t *data, size_t size, size_t at, int is_webp) {
   int said = 0;
@@ -105,7 +80,8 @@ static int of_chunks(const uint8_t *data, size_t size, size_t at, int is_webp) {
 int cimage_file_orientation(const uint8_t *data, size_t size) {
   int found = 0;
   if (size >= 16 && (memcmp(data, "II", 2) == 0 || memcmp(data, "MM", 2) == 0)) found = cimage_orientation(data, size);
-  if (size >= 16 && data[0] == 0xff && data[1] == 0xd8) found = of_jpeg(data, size);
+  uint32_t width, height, bytes;
+  if (size >= 16 && data[0] == 0xff && data[1] == 0xd8 && cimage_jpeg_header(data, size, &width, &height, &bytes, &found)) found = 1;
   if (size >= 16 && memcmp(data, "RIFF", 4) == 0 && memcmp(data + 8, "WEBP", 4) == 0) found = of_chunks(data, size, 12, 1);
   if (size >= 16 && memcmp(data, "\x89PNG\r\n\x1a\n", 8) == 0) found = of_chunks(data, size, 8, 0);
   return found ? found : 1;

@@ -154,6 +154,29 @@ int cimage_decode_jpeg(const uint8_t *data, size_t size, uint64_t max_pixels, ui
   return failed == CIMAGE_NO_MEMORY ? failed : failed != 0;
 }
 
+int cimage_jpeg_header(const uint8_t *data, size_t size, uint32_t *width, uint32_t *height, uint32_t *bytes, int *orientation) {
+  struct jpeg_decompress_struct info;
+  failure f = {.message = NULL};
+  info.err = jpeg_std_error(&f.base);
+  f.base.error_exit = fail;
+  f.base.emit_message = warn;
+  if (setjmp(f.back)) {
+    jpeg_destroy_decompress(&info);
+    return 1;
+  }
+  jpeg_create_decompress(&info);
+  jpeg_save_markers(&info, JPEG_APP0 + 1, 0xffff);
+  jpeg_mem_src(&info, data, size);
+  jpeg_read_header(&info, TRUE);
+  *width = info.image_width;
+  *height = info.image_height;
+  // What comes in more than one scan is held in coefficients of 16 bits until the last has come.
+  *bytes = jpeg_has_multiple_scans(&info) ? 2 * (uint32_t)info.num_components : 0;
+  *orientation = find_orientation(&info);
+  jpeg_destroy_decompress(&info);
+  return 0;
+}
+
 void cimage_free(cimage *image) {
   free(image->rgb);
   image->rgb = NULL;

@@ -155,6 +155,9 @@ private let catalog: Catalog? = whole.flatMap { _ in try? Catalog(path: "\(folde
   let size = RGBImage.size(data)
   guard (size?.width ?? 0) < 2048, (size?.height ?? 0) < 2048 else { return }
   for side in [nil, 32] {
-    if let image = try? RGBImage(data: data, path: "input", reducedTo: side) { _ = image.resized(width: 16, height: 16) }
+    guard let image = try? RGBImage(data: data, path: "input", reducedTo: side) else { continue }
+    // Memory is booked by what is said before: what can be decoded has said it.
+    precondition(side != nil || size.map { $0.width == image.width && $0.height == image.height } == true)
+    _ = image.resized(width: 16, height: 16)
   }
 }

@@ -182,6 +182,20 @@ import Weights
     }
   }
 
+  /// Memory is booked by what a file says before it is decoded: whatever the decoder takes has to have said it.
+  @Test(arguments: ["rgb.jpg", "progressive.jpg", "exif6.jpg"]) func theSizeIsKnownWhereverTheDecoderFindsIt(name: String) throws {
+    let data = [UInt8](try Data(contentsOf: URL(fileURLWithPath: "\(Goldens.folder)/images/\(name)")))
+    let whole = try #require(RGBImage.size(Data(data)))
+    #expect((whole.decodingBytes > 0) == (name == "progressive.jpg"))
+    // libjpeg looks for the next marker in whatever lies between two.
+    for junk in [[0x30], Array(repeating: 0x2f, count: 70), [0xff, 0xff, 0xff]] as [[UInt8]] {
+      let spoilt = Data(data[..<2] + junk + data[2...])
+      let image = try RGBImage(data: spoilt, path: name)
+      let size = try #require(RGBImage.size(spoilt))
+      #expect(size == whole && (size.width, size.height) == (image.width, image.height))
+    }
+  }
+
   /// Ten bytes a scan, each of which goes over all of the image.
   @Test func aJPEGOfThousandsOfScansIsRefused() throws {
     let data = [UInt8](try Data(contentsOf: URL(fileURLWithPath: "\(Goldens.folder)/images/progressive.jpg")))
