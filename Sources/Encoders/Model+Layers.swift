@@ -7,6 +7,8 @@ package struct EncodedImage: Sendable, Equatable {
   package var global: [Float]
   /// f32[N, d], rows of unit norm, in order of the patch grid: P.
   package var patches: [Float]
+
+  package init(global: [Float], patches: [Float]) { (self.global, self.patches) = (global, patches) }
 }
 
 /// What an encoder makes of one sentence.

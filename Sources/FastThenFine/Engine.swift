@@ -109,11 +109,12 @@ public final class Engine: Sendable {
   /// g of a picture: f32[dimension], unit norm. JPEG and PNG files are read, by what they hold and not by their names, and where GDAL
   /// is installed also GeoTIFF, JPEG 2000, VRT and WebP.
   ///
+  /// - Parameter views: of the picture, whose vectors are averaged.
   /// - Throws: `unusableFile`.
-  public func embed(imageAt path: String) throws(FastThenFineError) -> [Float] {
+  public func embed(imageAt path: String, views: Views = .one) throws(FastThenFineError) -> [Float] {
     try FastThenFineError.wrapping {
       let image = try picture(at: path)
-      return pool.run { images.encode(prepared(image).pixels, with: kernels.with(threads: $0)).global }
+      return pool.run { encode(prepared: prepared(image), views, with: kernels.with(threads: $0)).global }
     }
   }
 
@@ -188,19 +189,19 @@ public final class Engine: Sendable {
   }
 
   /// One image.
-  package func encode(_ image: RGBImage, with kernels: KernelSet? = nil) -> EncodedImage {
-    images.encode(prepared(image).pixels, with: kernels ?? self.kernels)
+  package func encode(_ image: RGBImage, views: Views = .one, with kernels: KernelSet? = nil) -> EncodedImage {
+    encode(prepared: prepared(image), views, with: kernels ?? self.kernels)
   }
 
   /// Many images, in order, one a thread; a bad one costs no other its result.
   package func encode(
-    imagePaths paths: [String], progress: (Int) -> Void = { _ in }
+    imagePaths paths: [String], views: Views = .one, progress: (Int) -> Void = { _ in }
   ) -> [Result<EncodedImage, ImagingError>] {
     let single = kernels.singleThreaded
     return kernels.parallelMap(paths.count) { i in
       defer { progress(1) }
       return Result { () throws(ImagingError) in
-        encode(try picture(at: paths[i]), with: single)
+        encode(try picture(at: paths[i]), views: views, with: single)
       }
     }
   }

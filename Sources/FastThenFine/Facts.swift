@@ -38,7 +38,7 @@ package enum Facts {
       Fact(key: "bad_files", value: try catalog.sources().values.count { $0.failure != nil }),
       Fact(key: "segments", value: counts.segments), Fact(key: "dead_items", value: counts.dead),
       Fact(key: "model", value: catalog.model.name), Fact(key: "model_path", value: catalog.model.path),
-      Fact(key: "dimension", value: catalog.model.dimension),
+      Fact(key: "dimension", value: catalog.model.dimension), Fact(key: "views", value: catalog.model.views),
     ] + bands(try catalog.bandBases())
   }
 

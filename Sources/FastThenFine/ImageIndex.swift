@@ -45,6 +45,8 @@ public final class ImageIndex: Sendable {
   public var modelName: String { catalog.model.name }
   /// Length of every vector.
   public var dimension: Int { catalog.model.dimension }
+  /// Of each picture, whose vectors are averaged.
+  public var views: Views { (try? catalog.views) ?? .one }
 
   /// Items that are in the index now.
   public func count(_ target: SearchTarget = .images) throws(FastThenFineError) -> Int {

@@ -240,13 +240,13 @@ extension IndexWriter {
   private func next(
     of reader: SceneReader, _ progress: (Event) -> Void
   ) throws(ImagingError) -> (windows: [Window], vectors: [PackedItem?])? {
-    let engine = engine
+    let (engine, views) = (engine, views)
     return try engine.pool.run { threads throws(ImagingError) in
       let (kernels, single) = (engine.kernels.with(threads: threads), engine.kernels.singleThreaded)
       guard let row = try reader.next(with: kernels) else { return nil }
       let vectors = kernels.parallelMap(row.windows.count) { i -> PackedItem? in
         defer { progress(.encoded(1)) }
-        return row.image(i).map { engine.packed(engine.images.encode(engine.whole($0).pixels, with: single)) }
+        return row.image(i).map { engine.packed(engine.encode(prepared: engine.whole($0), views, with: single)) }
       }
       return (row.windows, vectors)
     }

@@ -15,6 +15,7 @@ import Scenes
 public struct IndexWriter: ~Copyable {
   let engine: Engine
   var catalog: CatalogWriter
+  let views: Views
 
   /// Images that are encoded side by side before the next look at a cancellation.
   private static let batch = 64
@@ -24,16 +25,27 @@ public struct IndexWriter: ~Copyable {
 
   /// Opens an index, or makes one where there is none.
   ///
-  /// - Throws: `otherModel` where another model built it, `locked` where another writer holds it, `unusableIndex`, `unusableFile`.
-  public init(path: String, engine: Engine) throws(FastThenFineError) {
+  /// - Parameter views: of each picture, whose vectors are averaged; nil for those that the index has, or one.
+  /// - Throws: `otherModel` where another model built it, `badInput` where it has other views, `locked` where another writer holds it,
+  ///   `unusableIndex`, `unusableFile`.
+  public init(path: String, engine: Engine, views: Views? = nil) throws(FastThenFineError) {
     self.engine = engine
-    catalog = try Self.open(path, engine)
+    let writer = try Self.open(path, engine, views)
+    do { self.views = try writer.catalog.views } catch { throw FastThenFineError(error) }
+    catalog = writer
   }
 
-  private static func open(_ path: String, _ engine: Engine) throws(FastThenFineError) -> CatalogWriter {
+  private static func open(_ path: String, _ engine: Engine, _ views: Views?) throws(FastThenFineError) -> CatalogWriter {
     do {
-      let writer = try CatalogWriter(path: path, creating: engine.identity)
-      try writer.catalog.check(engine.identity)
+      var identity = engine.identity
+      identity.views = (views ?? .one).rawValue
+      let writer = try CatalogWriter(path: path, creating: identity)
+      try writer.catalog.check(identity)
+      let stored = try writer.catalog.views
+      guard views == nil || views == stored else {
+        throw FastThenFineError(
+          .badInput, "\(path): its pictures were encoded in \(stored.rawValue) view\(stored == .one ? "" : "s"), and are not mixed")
+      }
       return writer
     } catch {
       throw FastThenFineError(error)
@@ -272,7 +284,7 @@ public struct IndexWriter: ~Copyable {
   private func packed(
     _ paths: [FilePath], _ progress: (Event) -> Void
   ) -> [Result<(entries: [NewEntry], content: Int64), ImagingError>] {
-    let engine = engine
+    let (engine, views) = (engine, views)
     return engine.pool.run { threads in
       let (kernels, single) = (engine.kernels.with(threads: threads), engine.kernels.singleThreaded)
       return kernels.parallelMap(paths.count) { i in
@@ -281,7 +293,7 @@ public struct IndexWriter: ~Copyable {
           let bytes = try RGBImage.bytes(paths[i].spelling)
           let image = try RGBImage(data: bytes, path: paths[i].description, reducedTo: engine.inputSide)
           func entry(_ window: Window?, _ picture: RGBImage) -> NewEntry {
-            NewEntry(window: window, vectors: engine.packed(engine.images.encode(picture.pixels, with: single)))
+            NewEntry(window: window, vectors: engine.packed(engine.encode(prepared: picture, views, with: single)))
           }
           let size = RGBImage.size(bytes).map { ($0.width, $0.height) } ?? (image.width, image.height)
           let windows = WholePicture.windows(size.0, size.1)

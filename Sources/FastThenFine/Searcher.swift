@@ -20,6 +20,8 @@ public final class Searcher: Sendable {
   private let hasWindows: Bool
   /// The ids that a filter and an area leave; nil for all.
   private let matching: Set<Int64>?
+  /// In which pictures are encoded that are asked for: as those of the index were.
+  private let views: Views
   private let waiting = Mutex<[Waiting]>([])
   private let sharedFrom: Int
 
@@ -48,6 +50,7 @@ public final class Searcher: Sendable {
     do {
       let limits = Limits(filter: filter, area: try area?.checked(), constants: constants, allowsUnknown: allowsUnknown)
       (catalog, pipeline, matching) = try Self.opened(index.catalog, engine, target, limits)
+      views = try catalog.views
       hasWindows = try target == .images && catalog.hasWindows()
     } catch {
       throw FastThenFineError(error)
@@ -185,7 +188,7 @@ public final class Searcher: Sendable {
     let values: [Float]
     switch input {
     case .sentence(let text): values = engine.remembered(text: text, with: kernels).sentence
-    case .image(let image): values = engine.images.encode(engine.whole(image).pixels, with: kernels).global
+    case .image(let image): values = engine.encode(prepared: engine.whole(image), views, with: kernels).global
     case .vector(let vector): values = vector
     case .examples(let parts):
       values = parts.reduce(into: [Float](repeating: 0, count: engine.dimension)) { sum, part in
@@ -556,7 +559,7 @@ public final class Searcher: Sendable {
       let values = vector(of: input, kernels)
       return EncodedQuery(global: Self.less(values, unlike), patches: [], precision: .int8, with: kernels.singleThreaded)
     case .image(let image):
-      let vectors = engine.images.encode(engine.whole(image).pixels, with: kernels)
+      let vectors = engine.encode(prepared: engine.whole(image), views, with: kernels)
       return EncodedQuery(
         global: Self.less(vectors.global, unlike), patches: vectors.patches, precision: .int8, with: kernels.singleThreaded)
     }

@@ -147,7 +147,7 @@ package struct RGBImage: Sendable {
   }
 
   /// Turned and mirrored from an EXIF orientation to how it is meant to be seen.
-  func oriented(_ orientation: Int) -> RGBImage {
+  package func oriented(_ orientation: Int) -> RGBImage {
     guard (2...8).contains(orientation) else { return self }
     let (w, h) = orientation >= 5 ? (height, width) : (width, height)
     let turned = AlignedBuffer<UInt8>(uninitialised: pixels.count)

@@ -17,9 +17,11 @@ package struct ModelIdentity: Sendable, Equatable {
   /// Of what the model computes: the weights, the config and the tokenizer.
   package var fingerprint: String
   package var dimension: Int
+  /// Of a picture, whose vectors are averaged.
+  package var views: Int
 
-  package init(name: String, path: String, fingerprint: String, dimension: Int) {
-    (self.name, self.path, self.fingerprint, self.dimension) = (name, path, fingerprint, dimension)
+  package init(name: String, path: String, fingerprint: String, dimension: Int, views: Int = 1) {
+    (self.name, self.path, self.fingerprint, self.dimension, self.views) = (name, path, fingerprint, dimension, views)
   }
 }
 
@@ -54,7 +56,7 @@ package struct FileStamp: Sendable, Equatable {
 /// | dead | the id of an item that is still in a segment and no longer in the index |
 /// | attributes | what its owner says of a source, a JSON object |
 /// | known | a view: what a source says of itself and its owner of it, whose word counts |
-/// | meta | the model that built the index, the next id |
+/// | meta | the model that built the index, of how many views, the next id |
 /// | checks | of each row of the others the hash |
 ///
 /// Entries and captions take their ids from one count, and an id is never given twice.
@@ -108,7 +110,9 @@ package final class Catalog: Sendable {
     guard let name = meta["model_name"], let modelPath = meta["model_path"],
       let fingerprint = meta["model_fingerprint"], let dimension = meta["dimension"].flatMap(Int.init)
     else { throw IndexError.damaged(path: file(path), reason: "it does not say what model built it") }
-    return ModelIdentity(name: name, path: modelPath, fingerprint: fingerprint, dimension: dimension)
+    // Of one view is what says nothing of them.
+    return ModelIdentity(
+      name: name, path: modelPath, fingerprint: fingerprint, dimension: dimension, views: meta["views"].flatMap(Int.init) ?? 1)
   }
 
   /// Throws where `given` is not the model that built the index.

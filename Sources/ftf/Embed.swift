@@ -28,6 +28,9 @@ struct Embed: ParsableCommand {
   @Option(help: "f32 [n, M, d], the word pieces of each sentence; rows past a sentence's end are zero.")
   var tokens: String?
 
+  @Option(help: "How many of the eight symmetries of an image are encoded, and averaged: 1, 2, 4 or 8.")
+  var views = Views.one
+
   @Flag(help: "JSON on stdout: the files and their shapes.")
   var json = false
 
@@ -37,6 +40,7 @@ struct Embed: ParsableCommand {
     let sources = [!image.isEmpty, !text.isEmpty, stdin].filter { $0 }.count
     if sources != 1 { throw ValidationError("give one of --image, --text and --stdin") }
     if patches != nil && image.isEmpty { throw ValidationError("--patches needs --image") }
+    if views != .one && image.isEmpty { throw ValidationError("--views needs --image") }
     if tokens != nil && !image.isEmpty { throw ValidationError("--tokens needs --text or --stdin") }
   }
 
@@ -47,7 +51,7 @@ struct Embed: ParsableCommand {
       if stdin { while let line = readLine() { sentences.append(line) } }
       try write(engine.encode(texts: sentences), engine.dimension)
     } else {
-      try write(engine.encode(imagePaths: image).map { try $0.get() }, engine)
+      try write(engine.encode(imagePaths: image, views: views).map { try $0.get() }, engine)
     }
   }
 

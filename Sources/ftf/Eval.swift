@@ -23,6 +23,9 @@ struct Eval: ParsableCommand {
   @Option(help: "fp32 searches the vectors as they are, int8 their codes; the model's own by default.")
   var precision: Precision?
 
+  @Option(help: "How many of the eight symmetries of an image are encoded, and averaged: 1, 2, 4 or 8.")
+  var views = Views.one
+
   @OptionGroup var rerank: RerankOptions
   @OptionGroup var machine: Machine
 
@@ -38,7 +41,7 @@ struct Eval: ParsableCommand {
     guard !lines.isEmpty else { throw Failure("\(captions): no line has the split '\(split)'") }
 
     let progress = Progress("images", total: lines.count)
-    let encoded = try engine.encode(imagePaths: lines.map { "\(images)/\($0.filename)" }, progress: progress.add)
+    let encoded = try engine.encode(imagePaths: lines.map { "\(images)/\($0.filename)" }, views: views, progress: progress.add)
       .map { try $0.get() }
     progress.finish()
     let sentences = lines.flatMap(\.captions)

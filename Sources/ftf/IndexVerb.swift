@@ -46,6 +46,13 @@ struct IndexAdd: ParsableCommand {
 
   @OptionGroup var scenes: SceneOptions
 
+  @Option(
+    help: """
+      How many of the eight symmetries of a picture are encoded, and averaged: 1, 2, 4 or 8. More find better and take as many times as long; \
+      by default what the index has, and 1 for a new one.
+      """)
+  var views: Views?
+
   @Flag(help: "Try files again whose content could not be read before.")
   var retry = false
 
@@ -133,7 +140,7 @@ struct IndexAdd: ParsableCommand {
     // What cannot be indexed makes no index.
     if archive == nil { try ImageFiles.require(paths) }
     let model = try archive.map { try modelPath(of: $0, given: self.model) } ?? self.model ?? defaultModel()
-    return try IndexWriter(path: index, engine: machine.engine(model))
+    return try IndexWriter(path: index, engine: machine.engine(model), views: views)
   }
 
   private func set(_ file: AttributesFile, _ writer: inout IndexWriter) throws -> (stored: Int, problems: [String]) {
@@ -146,6 +153,8 @@ struct IndexAdd: ParsableCommand {
     return (file.lines.count - unused.count, file.problems + problems)
   }
 }
+
+extension Views: ExpressibleByArgument {}
 
 /// How scenes are cut.
 struct SceneOptions: ParsableArguments {

@@ -1,0 +1,72 @@
+import Encoders
+import Imaging
+import Index
+import Kernels
+
+/// How many of the eight symmetries of a picture are encoded, and their vectors averaged: the ground has no north, but encoders know one.
+///
+/// Encoding takes as many times as long; searching takes what it took. An index remembers which it holds.
+public enum Views: Int, Sendable, CaseIterable {
+  /// As it is.
+  case one = 1
+  /// And upside down.
+  case two = 2
+  /// The four quarter turns.
+  case four = 4
+  /// And their mirror images.
+  case eight = 8
+
+  /// As EXIF numbers them.
+  var orientations: [Int] {
+    switch self {
+    case .one: [1]
+    case .two: [1, 3]
+    case .four: [1, 3, 6, 8]
+    case .eight: [1, 3, 6, 8, 2, 4, 5, 7]
+    }
+  }
+}
+
+extension Engine {
+  /// A prepared picture: g is the mean over the views, P that of each place of the ground; all of unit norm.
+  package func encode(prepared picture: RGBImage, _ views: Views, with kernels: KernelSet) -> EncodedImage {
+    guard views != .one else { return images.encode(picture.pixels, with: kernels) }
+    let (d, side) = (dimension, patchGrid)
+    var sum = EncodedImage(global: Array(repeating: 0, count: d), patches: Array(repeating: 0, count: side * side * d))
+    for orientation in views.orientations {
+      let seen = images.encode(picture.oriented(orientation).pixels, with: kernels)
+      let turn = Turn(orientation, width: side, height: side)
+      for i in 0..<d { sum.global[i] += seen.global[i] }
+      for place in 0..<side * side {
+        // Back to where it lies in the picture as it is.
+        let stored = turn.stored((x: place % side, y: place / side, width: 1, height: 1))
+        let (from, to) = (place * d, (stored.y * side + stored.x) * d)
+        for i in 0..<d { sum.patches[to + i] += seen.patches[from + i] }
+      }
+    }
+    Self.normalise(&sum.global, rows: 1)
+    Self.normalise(&sum.patches, rows: side * side)
+    return sum
+  }
+
+  private static func normalise(_ values: inout [Float], rows: Int) {
+    let d = values.count / rows
+    for row in 0..<rows {
+      let range = row * d..<(row + 1) * d
+      let length = max(values[range].reduce(0) { $0 + $1 * $1 }.squareRoot(), .leastNormalMagnitude)
+      for i in range { values[i] /= length }
+    }
+  }
+}
+
+extension Catalog {
+  /// - Throws: `damaged` where it says a number that there is not.
+  var views: Views {
+    get throws(IndexError) {
+      guard let views = Views(rawValue: model.views) else {
+        throw .damaged(path: path, reason: "it says that its pictures have \(model.views) views")
+      }
+      return views
+    }
+  }
+}
