@@ -105,6 +105,36 @@ def views(pixels, fixed, side, least_area, random):
     return ((out - middle) * uniform(0.8, 1.2, 1, 1, 1) + middle * gain).clamp(0, 255)
 
 
+def turned(pixels, turn):
+    """Each of pixels [B, C, S, S] in the symmetry turn int[B], 0 ... 7: quarter turns, and from 4 on mirrored first."""
+    out = torch.empty_like(pixels)
+    for k in turn.unique().tolist():
+        rows = turn == k
+        out[rows] = torch.rot90(pixels[rows].flip(-1) if k >= 4 else pixels[rows], k % 4, (-2, -1))
+    return out
+
+
+def turned_back(P, turn):
+    """Patches [B, N, d] of turned pictures, each to where it lies in the picture that was turned."""
+    side, out = math.isqrt(P.shape[1]), torch.empty_like(P)
+    for k in turn.unique().tolist():
+        rows = turn == k
+        grid = torch.rot90(P[rows].view(-1, side, side, P.shape[2]), -(k % 4), (1, 2))
+        out[rows] = (grid.flip(2) if k >= 4 else grid).reshape(-1, side * side, P.shape[2])
+    return out
+
+
+def pictures(folder, limit=None):
+    """Pictures without captions: u8[n, 3, 224, 224] of the files in a folder, in order of their names."""
+    names = sorted(n for n in os.listdir(folder) if n.lower().endswith((".jpg", ".jpeg", ".png")))[:limit]
+    out = torch.empty(len(names), 3, SIDE, SIDE, dtype=torch.uint8)
+    for i, name in enumerate(names):
+        image = Image.open(os.path.join(folder, name)).convert("RGB")
+        if image.size != (SIDE, SIDE): image = image.resize((SIDE, SIDE), Image.BICUBIC)
+        out[i] = torch.from_numpy(np.asarray(image).copy()).permute(2, 0, 1)
+    return out
+
+
 def mix(pixels, first, end, random):
     """Mixes rows first ..< end of the views, in place, each with one of those before: faded into it, or with a rectangle of it.
 

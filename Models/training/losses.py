@@ -87,6 +87,11 @@ def imitation(g, t, taught_g, taught_t):
     return ((g - taught_g).square().sum(1).mean() + (t - taught_t).square().sum(1).mean()) / 2
 
 
+def imitated_patches(P, taught_P):
+    """Mean squared distance of patches [V, N, d] to the teacher's, of unit norm, of the same ground."""
+    return (P - taught_P).square().sum(-1).mean()
+
+
 def ranking(g, t, taught_g, taught_t, tau):
     """Cross-entropy of the scores of images [V, d] with captions [C, d] against the teachers' scores, both ways, less its least
     value: the Kullback-Leibler divergence."""
@@ -108,7 +113,7 @@ def total(out, positives, scenes, recipe):
     """The weighted sum and its parts. A term of weight 0 is not computed.
 
     out: g [B, d], P [B, N, d], t [C, d], W [C, M, d], weights [C, M], classes [S, d], and the temperatures tau_c, tau_f, tau_w;
-    with teachers all_g [V, d] of all views, those without captions too, taught_g [V, d] and taught_t [C, d];
+    with teachers all_g [V, d] and all_P [V, N, d] of all views, those without captions too, taught_g, taught_P and taught_t [C, d];
     with pasted things pasted_P [R, N, d], guides [R, Q, d], cells bool[R, N].
     """
     g, P, t, W, weights = (out[k] for k in ("g", "P", "t", "W", "weights"))
@@ -123,6 +128,7 @@ def total(out, positives, scenes, recipe):
         "agreement": lambda: agreement(g, P, t, W, weights, out["tau_c"]),
         "scene": lambda: scene(g, t, out["classes"], scenes, positives, out["tau_c"]),
         "imitation": lambda: imitation(out["all_g"], t, out["taught_g"], out["taught_t"]),
+        "patches": lambda: imitated_patches(out["all_P"], out["taught_P"]),
         "ranking": lambda: ranking(out["all_g"], t, out["taught_g"], out["taught_t"], recipe["taught_tau"]),
         "pointing": lambda: pointing(out["pasted_P"], out["guides"], out["cells"], tau),
     }

@@ -73,6 +73,7 @@ class Vision(nn.Module):
         """The early blocks keep the statistics of their start: they see every image the same way."""
         super().train(mode)
         self.stem.eval(); self.blocks[: self.normalised].eval()
+        if self.normalised > len(self.blocks): self.head.eval(); self.detail_norm.eval()
         return self
 
     def forward(self, pixels):

