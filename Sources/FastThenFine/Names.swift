@@ -30,16 +30,21 @@ extension Engine {
   ///
   /// - Parameters:
   ///   - texts: of the captions, image by image.
+  ///   - kinds: of scene, image by image; nil where nobody says.
   ///   - precision: fp32 searches the vectors as they are, int8 their codes.
   package func evaluate(
-    _ images: [EncodedImage], _ texts: [EncodedText], captions: [[String]], precision: Precision, _ interaction: Interaction
+    _ images: [EncodedImage], _ texts: [EncodedText], captions: [[String]], kinds: [String?], precision: Precision, _ interaction: Interaction
   ) throws -> RetrievalReport {
     let settings = try interaction.resolved(model.config.interaction)
     let reranks = settings.mode != .none
-    let evaluation = try Evaluation(
-      globals: images.map(\.global), patches: images.map(\.patches), sentences: texts.map(\.sentence),
-      words: texts.map(\.words), owner: captions.indices.flatMap { i in captions[i].map { _ in i } }, dimension: dimension,
-      precision: precision, hubness: Self.hubness(model, precision, with: kernels.singleThreaded), with: kernels)
+    let hubness = try Self.hubness(model, precision, with: kernels.singleThreaded)
+    func named(_ texts: [EncodedText], _ owner: [Int]) -> Evaluation {
+      Evaluation(
+        globals: images.map(\.global), patches: images.map(\.patches), sentences: texts.map(\.sentence), words: texts.map(\.words), owner: owner,
+        dimension: dimension, precision: precision, hubness: hubness, with: kernels)
+    }
+    let owner = captions.indices.flatMap { i in captions[i].map { _ in i } }
+    let evaluation = named(texts, owner)
     var report = RetrievalReport(recall: evaluation.scores(nil), reranked: evaluation.scores(settings))
     // Of fewer candidates the rerank does not reach the tenth place.
     guard settings.candidates >= 10 else { return report }
@@ -49,9 +54,15 @@ extension Engine {
       report.gain = Interval(zip(parts[1], parts[0]).map { $0 - $1 })
     }
     guard let probability = model.config.probability else { return report }
-    let (all, owned) = (captions.flatMap { $0 }, captions.map { Set($0) })
+    let relevance = Relevance(captions, kinds: kinds)
+    let classes = relevance.classes
+    let names =
+      classes.isEmpty
+      ? nil
+      : RerankTrials(
+        named(encode(texts: classes.map(\.sentence)), classes.map(\.image)), limit: settings.candidates)
     report.reliability = Reliability(
-      probability, trials.answers(reranks ? settings : nil) { owned[$1].contains(all[$0]) })
+      probability, trials.judged(reranks ? settings : nil, relevance, captions: captions.flatMap { $0 }, owner: owner, classes: names))
     return report
   }
 

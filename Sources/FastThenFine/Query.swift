@@ -76,7 +76,7 @@ public struct Query: Sendable, Equatable {
   public var interaction: Interaction
   /// Leaves the rerank out.
   public var recallOnly: Bool
-  /// Leaves out images that are less likely what the sentence asks for, 0 to 1; the model has to know (see ``Answer/Result/probability``).
+  /// Leaves out images that show what the sentence says with a smaller chance than this, 0 to 1; the model has to know (see ``Answer/Result/probability``).
   public var minimumProbability: Double
   /// Answers with every window of a scene, also where windows that overlap say the same.
   public var allWindows: Bool
@@ -105,8 +105,8 @@ public struct Answer: Sendable, Equatable {
     /// The path of an image as the system has it, where it is not UTF-8.
     public var pathBytes: [UInt8]?
     public var score: Float
-    /// The chance that a person who wrote the sentence meant this image, as found on captioned images: from the score, and from the
-    /// other candidates' scores. Nil where a picture was asked for, captions are searched, or the model was not tuned.
+    /// The chance that this image shows what the sentence says, as found on captioned images: from the score alone, whatever else the index
+    /// holds. Nil where a picture was asked for, captions are searched, or the model was not tuned.
     public var probability: Double?
     /// s_c, and its place in recall's order, from 1.
     public var recallScore: Float
@@ -131,4 +131,6 @@ public struct Answer: Sendable, Equatable {
   public var encodeMilliseconds: Double
   public var recallMilliseconds: Double
   public var rerankMilliseconds: Double
+  /// The chance that the best of what was found does not show what the sentence says either; nil where results have no probability.
+  public var nothingFits: Double?
 }

@@ -368,6 +368,7 @@ public final class Searcher: Sendable {
       answer.rerankMilliseconds = clock.lap()
     }
     let chances = probability(query)?.probabilities(found.map(\.score), candidates: candidates(interaction))
+    answer.nothingFits = chances.map { 1 - ($0.max() ?? 0) }
     // Along the list both fall together.
     let count = min(most(query), chances?.prefix { $0 >= query.minimumProbability }.count ?? most(query))
     let most = min(query.top + query.offset, found.count)

@@ -9,8 +9,10 @@ import Weights
 public struct CaptionedImage: Sendable {
   public var path: String
   public var captions: [String]
+  /// What kind of scene it is, such as `airport`; nil where nobody says.
+  public var kind: String?
 
-  public init(path: String, captions: [String]) { (self.path, self.captions) = (path, captions) }
+  public init(path: String, captions: [String], kind: String? = nil) { (self.path, self.captions, self.kind) = (path, captions, kind) }
 }
 
 /// Finds the rerank that suits a model on captioned images, what images and captions have for every query, and what a score means.
@@ -19,7 +21,8 @@ struct Tuner {
   private struct Encoded {
     var captions: [String] = []
     /// Of each image.
-    var owned: [Set<String>] = []
+    var owned: [[String]] = []
+    var kinds: [String?] = []
     /// The image of each caption.
     var owner: [Int] = []
     var images: [EncodedImage] = []
@@ -56,7 +59,8 @@ struct Tuner {
         encoded.images.append(vectors)
         encoded.owner += image.captions.map { _ in encoded.images.count - 1 }
         encoded.captions += image.captions
-        encoded.owned.append(Set(image.captions))
+        encoded.owned.append(image.captions)
+        encoded.kinds.append(image.kind)
       case .failure(let error): progress(.report("\(error); left out"))
       }
     }
@@ -115,9 +119,10 @@ struct Tuner {
     } else {
       report("recall alone is better than every rerank that was tried: the default is no rerank")
     }
-    // A sentence is right for every image that has it.
     let chosen = config.interaction.mode == .none ? nil : config.interaction
-    let answers = all[best?.level ?? 0].answers(chosen) { encoded.owned[$1].contains(encoded.captions[$0]) }
+    let relevance = Relevance(encoded.owned, kinds: encoded.kinds)
+    let answers = all[best?.level ?? 0].judged(
+      chosen, relevance, captions: encoded.captions, owner: encoded.owner, classes: trials(levels[best?.level ?? 0], of: relevance))
     config.probability = ProbabilityConfig(answers)
     if let probability = config.probability {
       report(String(format: "probabilities: expected calibration error %.3f", Reliability(probability, answers).expectedError))
@@ -182,7 +187,15 @@ struct Tuner {
     return settings
   }
 
-  private func trials(_ config: HubnessConfig) -> RerankTrials {
+  private func trials(_ config: HubnessConfig) -> RerankTrials { trials(config, encoded.texts, encoded.owner) }
+
+  /// Of the names of classes; nil where there are none.
+  private func trials(_ config: HubnessConfig, of relevance: Relevance) -> RerankTrials? {
+    let classes = relevance.classes
+    return classes.isEmpty ? nil : trials(config, engine.encode(texts: classes.map(\.sentence)), classes.map(\.image))
+  }
+
+  private func trials(_ config: HubnessConfig, _ texts: [EncodedText], _ owner: [Int]) -> RerankTrials {
     let (d, precision, kernels) = (engine.dimension, engine.precision, engine.kernels)
     func hubness(_ bank: [Float], _ level: Float) -> Hubness {
       Hubness(
@@ -191,8 +204,8 @@ struct Tuner {
     }
     let evaluation = Evaluation(
       globals: encoded.images.map(\.global), patches: encoded.images.map(\.patches),
-      sentences: encoded.texts.map(\.sentence), words: encoded.texts.map(\.words),
-      owner: encoded.owner, dimension: d, precision: precision,
+      sentences: texts.map(\.sentence), words: texts.map(\.words),
+      owner: owner, dimension: d, precision: precision,
       hubness: (hubness(sentenceBank, config.imageLevel), hubness(imageBank, config.captionLevel)), with: kernels)
     return RerankTrials(evaluation, limit: Self.candidates.last!)
   }

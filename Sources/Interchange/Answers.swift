@@ -26,10 +26,12 @@ extension Answer.Result {
 extension Answer {
   /// An answer as JSON has it.
   package func object(_ query: String, _ over: SearchTarget = .images) -> [String: Any] {
-    [
+    var object: [String: Any] = [
       "query": query, "encode_ms": encodeMilliseconds, "recall_ms": recallMilliseconds,
       "rerank_ms": rerankMilliseconds,
       "results": results.map { $0.object(over) },
     ]
+    object["nothing_fits"] = nothingFits
+    return object
   }
 }

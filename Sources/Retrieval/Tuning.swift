@@ -85,7 +85,7 @@ package struct RerankTrials: Sendable {
   /// - Parameter isRight: of a sentence and an image.
   package func answers(
     _ interaction: InteractionConfig?, isRight: (_ caption: Int, _ image: Int) -> Bool
-  ) -> [(scores: [Float], isRight: [Bool])] {
+  ) -> [JudgedAnswer] {
     let single = evaluation.kernels.singleThreaded
     return evaluation.kernels.parallelMap(fromCaptions.count) { i in
       var found = fromCaptions[i].candidates
@@ -93,7 +93,7 @@ package struct RerankTrials: Sendable {
         found = evaluation.images.reranked(found, for: evaluation.captionQueries[i], interaction, with: single)
         found.removeLast(max(0, found.count - interaction.candidates))
       }
-      return (found.map(\.score), found.map { isRight(i, $0.item) })
+      return JudgedAnswer(scores: found.map(\.score), isRight: found.map { isRight(i, $0.item) })
     }
   }
 }

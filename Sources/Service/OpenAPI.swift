@@ -242,7 +242,8 @@ enum OpenAPI {
             "type": ["array", "null"], "items": integer(0, nil), "maxItems": SearchRequest.mostUnlike,
             "description": "Images of the index that the results should not be like.",
           ],
-          "recall_only": optional("boolean", "Leaves the rerank out."), "min_probability": optional("number", "Leaves out what is less likely."),
+          "recall_only": optional("boolean", "Leaves the rerank out."),
+          "min_probability": optional("number", "Leaves out what shows it with a smaller chance."),
           "all_windows": optional("boolean", "Also windows that overlap and say the same."),
           "filter": optional("string", "A condition on attributes: year >= 2020 and sensor = 'a'."),
           "bbox": numbers(4, "west, south, east, north, in degrees."), "near": numbers(3, "Longitude, latitude, kilometres."),
@@ -266,6 +267,7 @@ enum OpenAPI {
         ["query", "encode_ms", "recall_ms", "rerank_ms", "results"],
         [
           "query": ["type": "string"], "encode_ms": number, "recall_ms": number, "rerank_ms": number,
+          "nothing_fits": ["type": "number", "minimum": 0, "maximum": 1, "description": "The chance that the best result does not show it either."],
           "results": ["type": "array", "items": ref("result")],
         ]),
       "browsed": object(["results", "matched"], ["results": ["type": "array", "items": ref("result")], "matched": integer(0, nil)]),

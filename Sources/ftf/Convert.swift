@@ -182,7 +182,7 @@ struct Convert: ParsableCommand {
     let file = try CaptionsFile(path: path)
     if let problem = file.problems.first { throw Failure(problem) }
     func images(_ lines: [CaptionsFile.Line]) -> [CaptionedImage] {
-      lines.map { CaptionedImage(path: "\(folder)/\($0.filename)", captions: $0.captions) }
+      lines.map { CaptionedImage(path: "\(folder)/\($0.filename)", captions: $0.captions, kind: $0.kind) }
     }
     let val = file.lines.filter { $0.split == "val" }
     return val.isEmpty ? (images(file.lines), []) : (images(val), images(file.lines.filter { $0.split == "train" }))

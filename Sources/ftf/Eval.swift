@@ -51,7 +51,7 @@ struct Eval: ParsableCommand {
 
     let precision = precision ?? engine.precision
     let candidates = try engine.candidates(interaction)
-    let found = try engine.evaluate(encoded, texts, captions: lines.map(\.captions), precision: precision, interaction)
+    let found = try engine.evaluate(encoded, texts, captions: lines.map(\.captions), kinds: lines.map(\.kind), precision: precision, interaction)
     if json {
       var facts: [String: Any] = [
         "images": lines.count, "captions": sentences.count, "precision": precision.rawValue,
@@ -78,7 +78,7 @@ struct Eval: ParsableCommand {
       print(String(format: "the rerank adds %+.2f mR (%+.2f to %+.2f, drawing images anew)", gain.mean, gain.low, gain.high))
     }
     guard let reliability = found.reliability else { return }
-    print(String(format: "probabilities of the first ten: expected calibration error %.3f", reliability.expectedError))
+    print(String(format: "probabilities of the first ten, captions and names of classes: expected calibration error %.3f", reliability.expectedError))
     for bin in reliability.bins where bin.count > 0 {
       print(String(format: "  stated %5.1f %%, right %5.1f %% of %d", 100 * bin.meanStated, 100 * bin.shareRight, bin.count))
     }

@@ -211,6 +211,9 @@ struct Search: ParsableCommand {
       let chance = result.probability.map { String(format: "%5.1f %%  ", 100 * $0) } ?? ""
       print(numbers + chance + result.name.shown + result.place + (result.attributes.map { "  \($0.shown)" } ?? ""))
     }
+    if let chance = answer.nothingFits, chance > 0.5, !answer.results.isEmpty {
+      print(String(format: "nothing here is likely to show that: the best with a chance of %.0f %%", 100 * (1 - chance)))
+    }
     print(
       String(
         format: "encode %.2f ms, recall %.2f ms, rerank %.2f ms", answer.encodeMilliseconds, answer.recallMilliseconds,

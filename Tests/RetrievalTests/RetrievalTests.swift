@@ -274,15 +274,15 @@ extension Pipelines {
   /// Answers whose right images were drawn with the chances of a known model: the fit states those chances again.
   @Test func aFitFindsTheChancesThatAnswersWereDrawnWith() throws {
     var random = SeededGenerator(seed: 4)
-    let truth = ProbabilityConfig(bias: -1, score: 4, share: 0.7, temperature: 0.05)
-    let answers = (0..<3000).map { _ -> (scores: [Float], isRight: [Bool]) in
+    let truth = ProbabilityConfig(bias: -3, score: 8, share: 0, temperature: 1)
+    let answers = (0..<3000).map { _ -> JudgedAnswer in
       let level = Float.random(in: 0.1...0.6, using: &random)
       let scores = (0..<20).map { _ in level + Float.random(in: -0.1...0.1, using: &random) }.sorted(by: >)
       let chances = truth.probabilities(scores, candidates: scores.count)
-      return (scores, chances.map { Double.random(in: 0...1, using: &random) < $0 })
+      return JudgedAnswer(scores: scores, isRight: chances.map { Double.random(in: 0...1, using: &random) < $0 })
     }
     let found = try #require(ProbabilityConfig(answers))
-    #expect(found.temperature == truth.temperature)
+    #expect(abs(found.bias - truth.bias) < 0.2 && abs(found.score - truth.score) < 0.4 && found.share == 0)
     let differences = answers.prefix(200).flatMap { answer in
       zip(truth.probabilities(answer.scores, candidates: 20), found.probabilities(answer.scores, candidates: 20)).map { abs($0 - $1) }
     }
@@ -296,15 +296,25 @@ extension Pipelines {
 
   @Test func aChanceNeverFallsWhereTheScoreRises() throws {
     // Right is what has the lowest score.
-    var answers: [(scores: [Float], isRight: [Bool])] = []
-    for i in 0..<50 { answers.append(([0.5, 0.4, 0.3 - Float(i) / 1000], [false, i % 10 == 0, true])) }
+    var answers: [JudgedAnswer] = []
+    for i in 0..<50 { answers.append(JudgedAnswer(scores: [0.5, 0.4, 0.3 - Float(i) / 1000], isRight: [false, i % 10 == 0, true])) }
     let config = try #require(ProbabilityConfig(answers))
-    #expect(config.score >= 0 && config.share >= 0)
+    #expect(config.score == 0)
+    #expect(abs(config.probabilities([0.9], candidates: 1)[0] - 55.0 / 150) < 1e-6)
   }
 
   @Test func nothingToLearnFromIsNoFit() {
     #expect(ProbabilityConfig([]) == nil)
-    #expect(ProbabilityConfig([(scores: [0.5, 0.2], isRight: [false, false])]) == nil)
+    #expect(ProbabilityConfig([JudgedAnswer(scores: [0.5, 0.2], isRight: [false, false])]) == nil)
+  }
+
+  /// Ten answers of weight one outweigh a thousand that count for little.
+  @Test func answersCountByTheirWeight() throws {
+    var answers = (0..<1000).map { i in JudgedAnswer(scores: [0.5, 0.4], isRight: [false, i == 0], weight: 0.001) }
+    answers += (0..<10).map { i in JudgedAnswer(scores: [0.5, 0.4], isRight: [true, i != 0], weight: 1) }
+    let config = try #require(ProbabilityConfig(answers))
+    #expect(config.probabilities([0.5, 0.4], candidates: 2).allSatisfy { $0 > 0.8 })
+    #expect(Reliability(config, answers).expectedError < 0.1)
   }
 
   @Test func chancesFallAlongTheListAndWithEveryScore() {

@@ -218,7 +218,7 @@ function card(result) {
   image.addEventListener('missing', () => { image.alt = name + ' is not there any more'; });
   image.addEventListener('load', () => picture.classList.toggle('wide', Math.max(image.naturalWidth / image.naturalHeight, image.naturalHeight / image.naturalWidth) > 1.6));
   const details = [];
-  if (result.probability >= 0.05) details.push(`${Math.round(100 * result.probability)} % likely meant`);
+  if (result.probability >= 0.05) details.push(`${Math.round(100 * result.probability)} % likely to show it`);
   if (result.datetime) details.push(result.datetime.slice(0, 10));
   if (result.centre) details.push(`${result.centre[1].toFixed(4)}, ${result.centre[0].toFixed(4)}`);
   const more = element('button', {type: 'button', textContent: 'Like this'}), less = element('button', {type: 'button', textContent: 'Not this'});
@@ -325,8 +325,7 @@ async function search() {
     found = answer;
     fill(answer.results);
     $('more').hidden = answer.results.length < pageSize;
-    const best = Math.max(...answer.results.map(result => result.probability ?? 1));
-    say(!answer.results.length ? 'Nothing fits; try other words or wider conditions.' : best < 0.02 ? 'Nothing here fits well; these come closest.' :
+    say(!answer.results.length ? 'Nothing fits; try other words or wider conditions.' : answer.nothing_fits > 0.5 ? `Nothing here is likely to show that (the best ${Math.round(100 * (1 - answer.nothing_fits))} %); these come closest.` :
       answer.matched !== undefined ? `${answer.matched.toLocaleString()} images` : 'The best come first.');
     $('timings').textContent = answer.encode_ms === undefined ? '' :
       `words ${(encoding ?? answer.encode_ms).toFixed(1)} ms, recall ${answer.recall_ms.toFixed(1)} ms, rerank ${answer.rerank_ms.toFixed(1)} ms · ${Math.round(performance.now() - began)} ms here`;

@@ -103,7 +103,7 @@ export class LargeView {
     add('Rank', result.rank > 0 ? result.rank : '');
     add('Place', result.centre ? `${result.centre[1].toFixed(5)}, ${result.centre[0].toFixed(5)}` : '');
     add('Time', result.datetime);
-    if (result.probability >= 0.01) add('Likely meant', Math.round(100 * result.probability) + ' %');
+    if (result.probability >= 0.01) add('Likely to show it', Math.round(100 * result.probability) + ' %');
     if (result.score) add('Score', result.score.toFixed(3));
     add('Bands', result.bands && 'red, green and blue ' + result.bands);
     if (result.window) add('Window', `${result.window[2]} × ${result.window[3]} pixels at ${result.window[0]}, ${result.window[1]}`);
