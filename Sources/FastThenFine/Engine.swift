@@ -76,6 +76,22 @@ public final class Engine: Sendable {
     )
   }
 
+  /// Images of an archive that tell what of its captions is near to all of them; fewer tell nothing.
+  static let (leastOwnBank, mostOwnBank) = (100, 2048)
+
+  /// Of captions by the images that are searched with: what is common to them is better known than from any other images.
+  ///
+  /// - Parameters:
+  ///   - images: g of some, side by side; where they are too few the model's bank serves.
+  ///   - captions: t of some.
+  static func captionHubness(
+    _ model: Model, images: [Float], captions: [[Float]], _ precision: Precision, with kernels: KernelSet
+  ) -> Hubness? {
+    let d = model.config.dimension
+    guard let config = model.config.hubness, images.count >= leastOwnBank * d else { return nil }
+    return Hubness(bank: images, temperature: config.temperature, items: captions, dimension: d, precision: precision, with: kernels)
+  }
+
   /// The ids of a sentence, cut to a number of them.
   static func tokenizer(of model: Model) throws -> @Sendable (String, Int) -> [Int32] {
     do {

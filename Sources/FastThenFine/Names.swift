@@ -37,7 +37,12 @@ extension Engine {
   ) throws -> RetrievalReport {
     let settings = try interaction.resolved(model.config.interaction)
     let reranks = settings.mode != .none
-    let hubness = try Self.hubness(model, precision, with: kernels.singleThreaded)
+    var hubness = try Self.hubness(model, precision, with: kernels.singleThreaded)
+    if let own = Self.captionHubness(
+      model, images: images.everyFew(Self.mostOwnBank).flatMap(\.global), captions: texts.map(\.sentence), precision, with: kernels.singleThreaded)
+    {
+      hubness?.captions = own
+    }
     func named(_ texts: [EncodedText], _ owner: [Int]) -> Evaluation {
       Evaluation(
         globals: images.map(\.global), patches: images.map(\.patches), sentences: texts.map(\.sentence), words: texts.map(\.words), owner: owner,

@@ -80,6 +80,15 @@ public final class Searcher: Sendable {
     return try pipeline(snapshot, engine, target, limits)
   }
 
+  /// By the images of the index, where there are enough of them.
+  private static func captionHubness(_ catalog: Catalog, _ engine: Engine) throws -> Hubness? {
+    guard engine.hubness != nil else { return nil }
+    let images = try catalog.someCoarse(.image, most: Engine.mostOwnBank).flatMap { $0 }
+    let own = Engine.captionHubness(
+      engine.model, images: images, captions: try catalog.someCoarse(.caption, most: 64), .int8, with: engine.kernels.singleThreaded)
+    return own ?? engine.hubness?.captions
+  }
+
   private static func pipeline(
     _ catalog: Catalog, _ engine: Engine, _ target: SearchTarget, _ limits: Limits
   ) throws -> (Catalog, Pipeline<Segment>, Set<Int64>?) {
@@ -97,7 +106,7 @@ public final class Searcher: Sendable {
       let inside = try catalog.ids(in: area)
       matching = matching?.intersection(inside) ?? inside
     }
-    let hubness = target == .images ? engine.hubness?.images : engine.hubness?.captions
+    let hubness = target == .images ? engine.hubness?.images : try captionHubness(catalog, engine)
     guard !dead.isEmpty || matching != nil else { return (catalog, Pipeline(segments, hubness: hubness), nil) }
     let live = segments.flatMap { segment in
       (0..<segment.count).map { i in

@@ -202,11 +202,19 @@ struct Tuner {
         bank: bank, temperature: config.temperature, level: level, dimension: d, precision: precision,
         with: kernels.singleThreaded)
     }
+    // As an index of these images would: by its own, where they are enough.
+    let images = encoded.images.everyFew(Engine.mostOwnBank).flatMap(\.global)
+    let captions =
+      images.count < Engine.leastOwnBank * d
+      ? hubness(imageBank, config.captionLevel)
+      : Hubness(
+        bank: images, temperature: config.temperature, items: encoded.texts.map(\.sentence), dimension: d, precision: precision,
+        with: kernels.singleThreaded)
     let evaluation = Evaluation(
       globals: encoded.images.map(\.global), patches: encoded.images.map(\.patches),
       sentences: texts.map(\.sentence), words: texts.map(\.words),
       owner: owner, dimension: d, precision: precision,
-      hubness: (hubness(sentenceBank, config.imageLevel), hubness(imageBank, config.captionLevel)), with: kernels)
+      hubness: (hubness(sentenceBank, config.imageLevel), captions), with: kernels)
     return RerankTrials(evaluation, limit: Self.candidates.last!)
   }
 

@@ -532,4 +532,20 @@ package final class Catalog: Sendable {
     }
     return (ids, values)
   }
+
+  /// The coarse vectors of some items, spread evenly over all.
+  package func someCoarse(_ kind: ItemKind, most: Int) throws -> [[Float]] {
+    let (segments, dead) = try segments(kind)
+    let all = segments.reduce(0) { $0 + $1.count }
+    let step = max(1, (all + most - 1) / most)
+    var (found, place) = ([[Float]](), 0)
+    for segment in segments {
+      for i in stride(from: (step - place % step) % step, to: segment.count, by: step) where !dead.contains(segment.id(i)) {
+        let row = segment.coarse.extracting(i..<i + 1)
+        found.append((0..<segment.dimension).map { row.scales[0] * Float(row.codes[$0]) })
+      }
+      place += segment.count
+    }
+    return found
+  }
 }

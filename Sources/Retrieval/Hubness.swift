@@ -11,7 +11,7 @@ import Weights
 package struct Hubness: Sendable {
   private let bank: VectorSet
   private let temperature: Float
-  private let level: Float
+  private var level: Float
 
   /// - Parameters:
   ///   - bank: f32[rows, dimension], rows of unit norm.
@@ -22,6 +22,16 @@ package struct Hubness: Sendable {
     self.bank = VectorSet(bank, precision, dimension: dimension, with: kernels)
     (self.temperature, self.level) = (temperature, level)
   }
+
+  /// With a level of its own: the mean over some of the items, f32[d] each, that will be searched.
+  package init(bank: [Float], temperature: Float, items: [[Float]], dimension: Int, precision: Precision, with kernels: KernelSet) {
+    self.init(bank: bank, temperature: temperature, level: 0, dimension: dimension, precision: precision, with: kernels)
+    let some = items.indices.filter { $0 % (items.count / Self.mostOfLevel + 1) == 0 }
+    let values = some.map { value(of: VectorSet(items[$0], precision, dimension: dimension, with: kernels).view, with: kernels) }
+    level = values.reduce(0, +) / Float(max(values.count, 1))
+  }
+
+  private static let mostOfLevel = 64
 
   /// - Parameter item: the coarse vector of one item, in the bank's representation.
   package func value(of item: Rows, with kernels: KernelSet) -> Float {

@@ -203,6 +203,22 @@ private func rows(_ segment: Segment, _ i: Int) -> [[Float]] {
     #expect(try writer.catalog.count(.image) == 0)
   }
 
+  @Test func someVectorsAreSpreadOverAllSegmentsAndNoneIsDead() throws {
+    var writer = try CatalogWriter(path: path, creating: identity)
+    for part in 0..<4 { try writer.add((0..<5).map { "/\(part)\($0)" }, seed: UInt64(part)) }
+    try writer.remove(sources: ["/00", "/13"])
+    let catalog = try Catalog(path: path)
+    let d = identity.dimension
+    let all = try catalog.coarseVectors(.image).values
+    let live = (0..<18).map { Array(all[$0 * d..<($0 + 1) * d]) }
+    #expect(try catalog.someCoarse(.image, most: 100) == live)
+    for most in [1, 3, 7, 19] {
+      let some = try catalog.someCoarse(.image, most: most)
+      #expect(some.count <= most && some.count >= most / 2 - 2 && some.allSatisfy(live.contains))
+    }
+    #expect(try catalog.someCoarse(.caption, most: 9).isEmpty)
+  }
+
   @Test func whatWasNotCommittedGoes() throws {
     let stray = "\(path)/segments/00000002.ftfseg"
     do {
