@@ -111,11 +111,11 @@ threads: system
 	  --filter 'FastThenFineTests|IndexTests|RetrievalTests'
 	python3 -B Tests/Service/threads.py .build-tsan/debug/ftf .build-tsan/service
 
-# libFuzzer, guided by coverage, under the address sanitizer, four kinds of hostile bytes at a time; what it finds is left in .build-fuzz.
+# libFuzzer, guided by coverage, under the address sanitizer, all kinds of hostile bytes at once; what it finds is left in .build-fuzz.
 KINDS := weights picture parquet catalog segment filter geometry multipart
 fuzz: system
 	$(SWIFT) build --product Fuzz -c release -Xswiftc -sanitize=fuzzer -Xswiftc -DFUZZING --sanitize=address --scratch-path .build-fuzz
-	$(MAKE) -j 4 --output-sync=target $(KINDS:%=fuzz-%)
+	$(MAKE) -j 8 --output-sync=target $(KINDS:%=fuzz-%)
 
 fuzz-weights fuzz-filter fuzz-geometry fuzz-multipart fuzz-parquet: SEEDS = Tests/Fuzz/corpus/$(@:fuzz-%=%)
 fuzz-picture: SEEDS = Tests/Goldens/images
