@@ -100,17 +100,22 @@ extension SearchService {
     return request
   }
 
-  /// All of a request's body.
-  func body(_ request: Request) async throws -> Data { Data(buffer: try await request.body.collect(upTo: options.bodyLimit)) }
+  /// What is made of all of a request's body: of a large one beside the threads that answer, to which even a look at it would be long.
+  func body<R: Sendable>(_ request: Request, _ make: @escaping @Sendable (Data) throws -> R) async throws -> R {
+    let buffer = try await request.body.collect(upTo: options.bodyLimit)
+    guard buffer.readableBytes > Self.mostParsedHere else { return try make(Data(buffer: buffer)) }
+    return try await decode { try make(Data(buffer: buffer)) }
+  }
 
   /// The object of a request's body.
   func object(_ request: Request) async throws -> Fields {
-    let data = try await body(request)
-    guard JSON.isModest(data) else { throw Problem(.contentTooLarge, "too_large", "the body has too many values, or they lie too deep") }
-    @Sendable func parse() -> Fields? { (try? JSONSerialization.jsonObject(with: data) as? [String: Any]).map { Fields($0) } }
-    let fields = data.count <= Self.mostParsedHere ? parse() : try await decode { parse() }
-    guard let fields else { throw Problem(.badRequest, "bad_json", "the body has to be a JSON object") }
-    return fields
+    try await body(request) { data in
+      guard JSON.isModest(data) else { throw Problem(.contentTooLarge, "too_large", "the body has too many values, or they lie too deep") }
+      guard let object = try? JSONSerialization.jsonObject(with: data) as? [String: Any] else {
+        throw Problem(.badRequest, "bad_json", "the body has to be a JSON object")
+      }
+      return Fields(object)
+    }
   }
 
   /// Work on what a client sent or a file holds, beside the threads that search and those that answer.

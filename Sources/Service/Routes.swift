@@ -95,17 +95,19 @@ extension SearchService {
   private func fields(of request: Request) async throws -> Fields {
     let type = request.headers[.contentType] ?? ""
     if type.lowercased().hasPrefix("multipart/form-data") {
-      guard let parts = Multipart.parts(try await body(request), type: type) else {
-        throw Problem(.badRequest, "bad_form", "the body has to be multipart/form-data with the boundary that its type names")
+      return try await body(request) { data in
+        guard let parts = Multipart.parts(data, type: type) else {
+          throw Problem(.badRequest, "bad_form", "the body has to be multipart/form-data with the boundary that its type names")
+        }
+        var values: [String: Any] = [:]
+        for part in parts {
+          values[part.name] = part.isFile ? part.data : SearchRequest.value(String(decoding: part.data, as: UTF8.self), of: part.name)
+        }
+        return try Fields(values).only(SearchRequest.names)
       }
-      var values: [String: Any] = [:]
-      for part in parts {
-        values[part.name] = part.isFile ? part.data : SearchRequest.value(String(decoding: part.data, as: UTF8.self), of: part.name)
-      }
-      return try Fields(values).only(SearchRequest.names)
     }
     guard type.lowercased().hasPrefix("image/") else { return try await object(request).only(SearchRequest.names) }
-    var values: [String: Any] = ["image": try await body(request)]
+    var values: [String: Any] = ["image": try await body(request) { $0 }]
     for (key, text) in try Parameters(request).pairs { values[key] = SearchRequest.value(text, of: key) }
     return try Fields(values).only(SearchRequest.names)
   }
