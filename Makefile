@@ -18,7 +18,7 @@ PYTHON := .venv/bin/python -B
 
 # Trains the default model on DIR/data/rsicd, to .build/training: hours on two cores, minutes on a GPU.
 # make train-test: the tests of that, in seconds.
-.PHONY: picture train train-test demo serve test documents rooms lint format client interchange seen service attacks docs sanitize threads fuzz check release dist check-dist goldens system gdal java
+.PHONY: old-cpus picture train train-test demo serve test documents rooms lint format client interchange seen service attacks docs sanitize threads fuzz check release dist check-dist goldens system gdal java
 
 test: system gdal
 	python3 -B docs/rooms.py --check
@@ -81,6 +81,11 @@ service: system gdal
 picture: release
 	test -e demo/index || $(FTF) demo --output demo
 	.build/service/bin/python -B Tests/Service/page.py $(FTF) .build/service/page demo/index docs/page.jpg
+
+# CPUs without AVX2, by qemu: no illegal instruction, the same bits.
+old-cpus: release
+	@sh Tests/system-packages.sh qemu-user
+	sh Tests/old-cpus.sh $(FTF) .build/old
 
 # What strangers send to a service: it answers everybody else meanwhile.
 attacks: release

@@ -15,9 +15,10 @@
 /// Instruction-set levels in order of preference.
 typedef enum csimd_level {
   csimd_level_portable = 0,   // not in this library: the twins in Swift SIMD types
-  csimd_level_avx2 = 1,       // AVX2 + FMA
-  csimd_level_avxvnni = 2,    // AVX2 + FMA + AVX-VNNI
-  csimd_level_avx512vnni = 3, // AVX-512 F, BW, DQ, VL, VNNI
+  csimd_level_sse42 = 1,      // SSSE3, SSE4.1, SSE4.2
+  csimd_level_avx2 = 2,       // AVX2 + FMA
+  csimd_level_avxvnni = 3,    // AVX2 + FMA + AVX-VNNI
+  csimd_level_avx512vnni = 4, // AVX-512 F, BW, DQ, VL, VNNI
 } csimd_level;
 
 typedef enum csimd_activation {

@@ -4,6 +4,8 @@ import CSIMD
 package enum Level: String, CaseIterable, Sendable {
   /// Swift SIMD types; no instruction beyond the platform's baseline.
   case portable
+  /// SSSE3, SSE4.1 and SSE4.2.
+  case sse42
   /// AVX2 and FMA.
   case avx2
   /// AVX2, FMA and AVX-VNNI.
@@ -14,6 +16,7 @@ package enum Level: String, CaseIterable, Sendable {
   var code: csimd_level {
     switch self {
     case .portable: csimd_level_portable
+    case .sse42: csimd_level_sse42
     case .avx2: csimd_level_avx2
     case .avxvnni: csimd_level_avxvnni
     case .avx512vnni: csimd_level_avx512vnni
