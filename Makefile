@@ -18,7 +18,7 @@ PYTHON := .venv/bin/python -B
 
 # Trains the default model on DIR/data/rsicd, to .build/training: hours on two cores, minutes on a GPU.
 # make train-test: the tests of that, in seconds.
-.PHONY: old-cpus picture train train-test demo serve test documents rooms lint format client interchange seen service attacks docs sanitize threads fuzz check release dist check-dist goldens system gdal java
+.PHONY: arm old-cpus picture train train-test demo serve test documents rooms lint format client interchange seen service attacks docs sanitize threads fuzz check release dist check-dist goldens system gdal java
 
 test: system gdal
 	python3 -B docs/rooms.py --check
@@ -86,6 +86,11 @@ picture: release
 old-cpus: release
 	@sh Tests/system-packages.sh qemu-user
 	sh Tests/old-cpus.sh $(FTF) .build/old
+
+# The kernels of Arm, cross-compiled and run by qemu, against those of x86.
+arm:
+	@sh Tests/system-packages.sh qemu-user libc6-dev-arm64-cross libgcc-12-dev-arm64-cross
+	sh Tests/Arm/run.sh .build/arm
 
 # What strangers send to a service: it answers everybody else meanwhile.
 attacks: release

@@ -19,6 +19,8 @@ typedef enum csimd_level {
   csimd_level_avx2 = 2,       // AVX2 + FMA
   csimd_level_avxvnni = 3,    // AVX2 + FMA + AVX-VNNI
   csimd_level_avx512vnni = 4, // AVX-512 F, BW, DQ, VL, VNNI
+  csimd_level_neon = 5,       // every 64-bit Arm CPU that has CRC32
+  csimd_level_neondot = 6,    // and the dot products of Armv8.2
 } csimd_level;
 
 typedef enum csimd_activation {

@@ -1,4 +1,4 @@
-// Which level the CPU and the operating system run: cpuid for the instructions, xgetbv for the saved state.
+// Which level the CPU and the operating system run: cpuid for the instructions, xgetbv for the saved state; what Linux says of an Arm CPU.
 #include "csimd.h"
 
 #if defined(__x86_64__)
@@ -47,6 +47,22 @@ const csimd_kernels *csimd_kernels_of(csimd_level level) {
   case csimd_level_avx512vnni: return best >= csimd_level_avx512vnni ? &csimd_kernels_avx512vnni : NULL;
   default: return NULL;
   }
+}
+#elif defined(__aarch64__)
+#include <sys/auxv.h>
+
+csimd_level csimd_best_level(void) {
+  const unsigned long crc32 = 1ul << 7, dot_products = 1ul << 20, has = getauxval(AT_HWCAP);
+  if (!(has & crc32)) return csimd_level_portable;
+  return has & dot_products ? csimd_level_neondot : csimd_level_neon;
+}
+
+extern const csimd_kernels csimd_kernels_neon, csimd_kernels_neondot;
+
+const csimd_kernels *csimd_kernels_of(csimd_level level) {
+  const csimd_level best = csimd_best_level();
+  if (level > best) return NULL;
+  return level == csimd_level_neon ? &csimd_kernels_neon : level == csimd_level_neondot ? &csimd_kernels_neondot : NULL;
 }
 #else
 csimd_level csimd_best_level(void) { return csimd_level_portable; }

@@ -12,6 +12,10 @@ package enum Level: String, CaseIterable, Sendable {
   case avxvnni
   /// AVX-512 F, BW, DQ, VL and VNNI.
   case avx512vnni
+  /// What every 64-bit Arm CPU has, and CRC32.
+  case neon
+  /// And the dot products of Armv8.2.
+  case neondot
 
   var code: csimd_level {
     switch self {
@@ -20,6 +24,8 @@ package enum Level: String, CaseIterable, Sendable {
     case .avx2: csimd_level_avx2
     case .avxvnni: csimd_level_avxvnni
     case .avx512vnni: csimd_level_avx512vnni
+    case .neon: csimd_level_neon
+    case .neondot: csimd_level_neondot
     }
   }
 

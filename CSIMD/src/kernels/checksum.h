@@ -1,4 +1,4 @@
-// CRC-32C by the instruction that x86 has for it: eight bytes in three cycles, which is faster than memory is read.
+// CRC-32C by the instruction that CPUs have for it: eight bytes in three cycles, which is faster than memory is read.
 #pragma once
 
 static uint32_t crc32c(uint32_t crc, const void *bytes, size_t count) {
@@ -7,8 +7,8 @@ static uint32_t crc32c(uint32_t crc, const void *bytes, size_t count) {
   for (; count >= 8; p += 8, count -= 8) {
     uint64_t word;
     memcpy(&word, p, 8);
-    state = _mm_crc32_u64(state, word);
+    state = crc32c_of_8(state, word);
   }
-  for (; count; p++, count--) state = _mm_crc32_u8((uint32_t)state, *p);
+  for (; count; p++, count--) state = crc32c_of_1(state, *p);
   return ~(uint32_t)state;
 }

@@ -12,17 +12,17 @@ static int32_t sum_s8(size_t d, const int8_t *b) {
   i8v acc[DOT_ROWS] = {zero_i8(), zero_i8(), zero_i8(), zero_i8()};
   size_t l = 0;
   for (; l + BYTES <= d; l += BYTES) acc[0] = accumulate(acc[0], peak_splat(1), load_i8(b + l));
-  int32_t sum = _mm_cvtsi128_si32(sums4(acc));
+  int32_t sum = first_of(sums4(acc));
   for (; l < d; l++) sum += b[l];
   return sum;
 }
 
 // sum_i (A[r, at + i] + ROW_OFFSET) B[at + i]: what is left of a length that BYTES does not divide.
-static __attribute__((noinline)) __m128i dots_tail(size_t rows, size_t count, const int8_t *a, size_t d, const int8_t *b, size_t at) {
+static __attribute__((noinline)) i32x4 dots_tail(size_t rows, size_t count, const int8_t *a, size_t d, const int8_t *b, size_t at) {
   int32_t sums[DOT_ROWS] = {0};
   for (size_t r = 0; r < rows; r++)
     for (size_t i = at; i < at + count; i++) sums[r] += (a[r * d + i] + ROW_OFFSET) * b[i];
-  return _mm_loadu_si128((const __m128i *)sums);
+  return load_i32x4(sums);
 }
 
 // Rows row ..< row + rows, 4 or 1, against `queries` queries.
@@ -47,18 +47,11 @@ static inline __attribute__((always_inline)) void dots_tile(size_t rows, size_t 
       for (size_t r = 0; r < rows; r++) acc[q][r] = accumulate(acc[q][r], u[r], s);
     }
   }
-  const __m128 by_row = rows == 1 ? _mm_load_ss(x->a_scale + row) : _mm_loadu_ps(x->a_scale + row);
 #pragma clang loop unroll(full)
   for (size_t q = 0; q < queries; q++) {
-    __m128i sums = _mm_sub_epi32(sums4(acc[q]), _mm_set1_epi32(ROW_OFFSET * b_sum[q]));
-    if (l < d) sums = _mm_add_epi32(sums, dots_tail(rows, d - l, a, d, b + q * d, l));
-    const __m128 by = _mm_mul_ps(_mm_set1_ps(x->b_scale[query + q]), by_row);
-    const __m128 scores = _mm_mul_ps(by, _mm_cvtepi32_ps(sums));
-    float *out = x->out + (query + q) * x->ldo + row;
-    if (rows == 1)
-      _mm_store_ss(out, scores);
-    else
-      _mm_storeu_ps(out, scores);
+    i32x4 sums = less(sums4(acc[q]), ROW_OFFSET * b_sum[q]);
+    if (l < d) sums = added(sums, dots_tail(rows, d - l, a, d, b + q * d, l));
+    store_scaled(x->out + (query + q) * x->ldo + row, rows, sums, x->b_scale[query + q], x->a_scale + row);
   }
 }
 

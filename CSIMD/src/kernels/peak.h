@@ -11,10 +11,11 @@ static uint64_t peak_s8(size_t rounds) {
     for (size_t s = 0; s < SUMS; s++) {
       sums[s] = peak_step(sums[s], a, b);
       // Keeps the product from being computed once for all sums.
-      __asm__ volatile("" : "+v"(a), "+v"(b));
+      TOUCH(a);
+      TOUCH(b);
     }
   }
 #pragma clang loop unroll(full)
-  for (size_t s = 0; s < SUMS; s++) __asm__ volatile("" : : "v"(sums[s]));
+  for (size_t s = 0; s < SUMS; s++) TOUCH(sums[s]);
   return (uint64_t)rounds * SUMS * PEAK_MACS;
 }

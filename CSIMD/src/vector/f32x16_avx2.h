@@ -1,5 +1,7 @@
 // Sixteen floats in two 256-bit registers. Included inside the region that has the target attribute.
 #pragma once
+#include "i32x4_sse.h"
+
 typedef struct f32x16 {
   __m256 low, high;
 } f32x16;
@@ -112,7 +114,7 @@ enum { BYTES = 32, DOT_QUERIES = 2 };
 typedef __m256i i8v;
 static inline i8v zero_i8(void) { return _mm256_setzero_si256(); }
 static inline i8v load_i8(const int8_t *p) { return _mm256_loadu_si256((const __m256i *)p); }
-static inline __m128i sums4(const i8v v[4]) {
+static inline i32x4 sums4(const i8v v[4]) {
   const __m256i ab = _mm256_add_epi32(_mm256_unpacklo_epi32(v[0], v[1]), _mm256_unpackhi_epi32(v[0], v[1]));
   const __m256i cd = _mm256_add_epi32(_mm256_unpacklo_epi32(v[2], v[3]), _mm256_unpackhi_epi32(v[2], v[3]));
   const __m256i all = _mm256_add_epi32(_mm256_unpacklo_epi64(ab, cd), _mm256_unpackhi_epi64(ab, cd));

@@ -1,5 +1,7 @@
 // Sixteen floats in one 512-bit register. Included inside the region that has the target attribute.
 #pragma once
+#include "i32x4_sse.h"
+
 typedef __m512 f32x16;
 
 static inline __mmask16 mask_of(size_t n) { return (__mmask16)((1u << n) - 1); }

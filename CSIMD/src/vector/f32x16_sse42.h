@@ -1,5 +1,7 @@
 // Sixteen floats in four 128-bit registers. Included inside the region that has the target attribute.
 #pragma once
+#include "i32x4_sse.h"
+
 typedef struct f32x16 {
   __m128 v[4];
 } f32x16;
@@ -101,7 +103,7 @@ enum { BYTES = 16, DOT_QUERIES = 2 };
 typedef __m128i i8v;
 static inline i8v zero_i8(void) { return _mm_setzero_si128(); }
 static inline i8v load_i8(const int8_t *p) { return _mm_loadu_si128((const __m128i *)p); }
-static inline __m128i sums4(const i8v v[4]) {
+static inline i32x4 sums4(const i8v v[4]) {
   const __m128i ab = _mm_add_epi32(_mm_unpacklo_epi32(v[0], v[1]), _mm_unpackhi_epi32(v[0], v[1]));
   const __m128i cd = _mm_add_epi32(_mm_unpacklo_epi32(v[2], v[3]), _mm_unpackhi_epi32(v[2], v[3]));
   return _mm_add_epi32(_mm_unpacklo_epi64(ab, cd), _mm_unpackhi_epi64(ab, cd));
