@@ -170,7 +170,9 @@ TEACHER = $(DATA)/weights/ftf-lite2
 train: .venv
 	@for needed in "$(DATA)/data/rsicd/captions.jsonl" "$(TEACHER)"; do test -e "$$needed" || { echo "$$needed is not there: make train DATA=DIR, see Models/training"; exit 2; }; done
 	$(TRAIN) $(TRAINED)/whole --recipe recipes/whole.json
-	$(TRAIN) $(TRAINED) --recipe recipes/distilled.json --teachers $(abspath $(TEACHER)) $(TRAINED)/whole
+	$(TRAIN) $(TRAINED)/distilled --recipe recipes/distilled.json --teachers $(abspath $(TEACHER)) $(TRAINED)/whole
+	$(abspath .venv)/bin/python -B Models/training/others.py $(DATA)/data $(TRAINED)/others
+	$(TRAIN) $(TRAINED) --recipe recipes/views.json --teachers $(TRAINED)/distilled --others $(TRAINED)/others
 
 train-test: .venv
 	cd Models/training && $(abspath .venv)/bin/python -B -m unittest test_training

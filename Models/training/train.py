@@ -88,6 +88,7 @@ class Training:
             self.model.load_state_dict(self.teachers.models[-1].state_dict())
         if bool(others) != bool(recipe.get("others")): raise SystemExit("a recipe that has pictures without captions needs --others, and no other takes them")
         self.others = data.pictures(others, recipe.get("limit")) if others else None
+        if others and not len(self.others): raise SystemExit(f"{others} holds no pictures")
         if recipe.get("frozen_text"): self.model.text.requires_grad_(False)
         self.things = sprites.bank(recipe["seed"]) if recipe.get("pasted") else {}
         self.average = Averaged(self.model, recipe["average"])
