@@ -94,7 +94,8 @@ let package = Package(
       ], resources: [.embedInCode("Page")], swiftSettings: settings),
     .target(name: "Demo", dependencies: ["Imaging", "Kernels", "Scenes"], swiftSettings: optimised),
     .target(
-      name: "Profiling", dependencies: ["FastThenFine"], path: "Profiling", exclude: ["first-minutes.sh", "load.py", "peer.py", "peer_service.py", "rerank.py"],
+      name: "Profiling", dependencies: ["FastThenFine"], path: "Profiling",
+      exclude: ["first-minutes.sh", "load.py", "peer.py", "peer_service.py", "rerank.py"],
       swiftSettings: settings),
     .executableTarget(
       name: "ftf",
