@@ -44,7 +44,9 @@ public struct IndexWriter: ~Copyable {
       let stored = try writer.catalog.views
       guard views == nil || views == stored else {
         throw FastThenFineError(
-          .badInput, "\(path): its pictures were encoded in \(stored.rawValue) view\(stored == .one ? "" : "s"), and are not mixed")
+          .badInput,
+          "\(path): its pictures were encoded in \(stored.rawValue) view\(stored == .one ? "" : "s"), which are not mixed with others; "
+            + "go on with those, or make another index")
       }
       return writer
     } catch {

@@ -49,7 +49,7 @@ struct DemoVerb: ParsableCommand {
     try FileManager.default.createDirectory(atPath: output, withIntermediateDirectories: true)
     let drawn = images == nil ? try drawScenes(engine) : []
     let folder = images ?? "\(output)/scenes"
-    var writer = try IndexWriter(path: "\(output)/index", engine: engine)
+    var writer = try writer("index", engine)
     // The index may hold the images of another run: the demo answers from these alone.
     try writer.keep(only: ImageFiles.below([folder]))
     let progress = IndexProgress("images")
@@ -78,6 +78,17 @@ struct DemoVerb: ParsableCommand {
     report(lines: "\nOpen \(URL(fileURLWithPath: output).appendingPathComponent("index.html").path)")
   }
 
+  /// An index of the demo's own, made anew where another model built it.
+  private func writer(_ name: String, _ engine: Engine) throws -> IndexWriter {
+    let path = "\(output)/\(name)"
+    do {
+      return try IndexWriter(path: path, engine: engine)
+    } catch  where error.code == .otherModel {
+      try FileManager.default.removeItem(atPath: path)
+      return try IndexWriter(path: path, engine: engine)
+    }
+  }
+
   /// Draws a scene with a place on the ground, cuts it, and looks whether sentences lead to what is there.
   private func findPlaces(_ engine: Engine, _ drawn: [Demo.Scene]) throws {
     if let absence = Landscape.absence { return report(lines: "\nscenes are left out: \(absence)") }
@@ -85,7 +96,7 @@ struct DemoVerb: ParsableCommand {
     try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
     let landscape = Landscape(side: side, drawn: drawn, with: engine.kernels)
     try landscape.write(to: "\(folder)/landscape.tif")
-    var writer = try IndexWriter(path: "\(output)/places", engine: engine)
+    var writer = try writer("places", engine)
     let progress = IndexProgress("windows")
     _ = try writer.add([folder], progress: progress.take)
     progress.finish()
@@ -112,7 +123,7 @@ struct DemoVerb: ParsableCommand {
   private func point(_ engine: Engine, _ drawn: [Demo.Scene]) throws {
     let scenes = engine.kernels.parallelMap(drawn.count) { drawn[$0].small }.compactMap { $0 }
     try draw(scenes, to: "\(output)/small")
-    var writer = try IndexWriter(path: "\(output)/small-index", engine: engine)
+    var writer = try writer("small-index", engine)
     _ = try writer.add(["\(output)/small"])
     let objects = Dictionary(uniqueKeysWithValues: scenes.map { ($0.name, $0.objects) })
     let game = try PointingGame(Searcher(writer.index, engine: engine), objects)
