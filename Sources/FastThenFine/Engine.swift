@@ -125,7 +125,9 @@ public final class Engine: Sendable {
   /// g of a picture: f32[dimension], unit norm. JPEG and PNG files are read, by what they hold and not by their names, and where GDAL
   /// is installed also GeoTIFF, JPEG 2000, VRT and WebP.
   ///
-  /// - Parameter views: of the picture, whose vectors are averaged.
+  /// - Parameters:
+  ///   - path: of the file.
+  ///   - views: of the picture, whose vectors are averaged.
   /// - Throws: `unusableFile`.
   public func embed(imageAt path: String, views: Views = .one) throws(FastThenFineError) -> [Float] {
     try FastThenFineError.wrapping {

@@ -25,7 +25,10 @@ public struct IndexWriter: ~Copyable {
 
   /// Opens an index, or makes one where there is none.
   ///
-  /// - Parameter views: of each picture, whose vectors are averaged; nil for those that the index has, or one.
+  /// - Parameters:
+  ///   - path: the folder of the index.
+  ///   - engine: encodes; its model has to be the one that built the index.
+  ///   - views: of each picture, whose vectors are averaged; nil for those that the index has, or one.
   /// - Throws: `otherModel` where another model built it, `badInput` where it has other views, `locked` where another writer holds it,
   ///   `unusableIndex`, `unusableFile`.
   public init(path: String, engine: Engine, views: Views? = nil) throws(FastThenFineError) {
