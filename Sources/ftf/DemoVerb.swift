@@ -81,12 +81,8 @@ struct DemoVerb: ParsableCommand {
   /// An index of the demo's own, made anew where another model built it.
   private func writer(_ name: String, _ engine: Engine) throws -> IndexWriter {
     let path = "\(output)/\(name)"
-    do {
-      return try IndexWriter(path: path, engine: engine)
-    } catch  where error.code == .otherModel {
-      try FileManager.default.removeItem(atPath: path)
-      return try IndexWriter(path: path, engine: engine)
-    }
+    if let index = try ImageIndex.existing(path: path), !index.isBuilt(by: engine.model.path) { try FileManager.default.removeItem(atPath: path) }
+    return try IndexWriter(path: path, engine: engine)
   }
 
   /// Draws a scene with a place on the ground, cuts it, and looks whether sentences lead to what is there.
