@@ -10,6 +10,8 @@ ALL := --traits TLS
 GDAL := gdal-bin
 # Seconds that libFuzzer has for each kind of hostile bytes.
 FUZZ ?= 60
+# release finds twice as much a second, debug is built in half the time.
+FUZZ_BUILD ?= release
 FTF := .build/release/ftf
 CLANG_FORMAT := .build/lint/bin/clang-format
 C_SOURCES = $(shell git ls-files '*.c' '*.h')
@@ -18,7 +20,7 @@ PYTHON := .venv/bin/python -B
 
 # Trains the default model on DIR/data/rsicd, to .build/training: hours on two cores, minutes on a GPU.
 # make train-test: the tests of that, in seconds.
-.PHONY: arm old-cpus picture train train-test demo serve test documents rooms lint format client interchange seen service attacks docs sanitize threads fuzz check release dist check-dist goldens system gdal java
+.PHONY: arm mutations old-cpus picture train train-test demo serve test documents rooms lint format client interchange seen service attacks docs sanitize threads fuzz check release dist check-dist goldens system gdal java
 
 test: system gdal
 	python3 -B docs/rooms.py --check
@@ -92,6 +94,10 @@ arm:
 	@sh Tests/system-packages.sh qemu-user libc6-dev-arm64-cross libgcc-12-dev-arm64-cross
 	sh Tests/Arm/run.sh .build/arm
 
+# Whether their tests notice a tile that is wrong.
+mutations:
+	python3 -B Tests/Arm/mutations.py .build/mutations
+
 # What strangers send to a service: it answers everybody else meanwhile.
 attacks: release
 	python3 -B Tests/Service/attacks.py $(FTF) .build/attacks
@@ -124,7 +130,7 @@ threads: system
 # libFuzzer, guided by coverage, under the address sanitizer, all kinds of hostile bytes at once; what it finds is left in .build-fuzz.
 KINDS := weights picture parquet catalog segment filter geometry multipart
 fuzz: system
-	$(SWIFT) build --product Fuzz -c release -Xswiftc -sanitize=fuzzer -Xswiftc -DFUZZING --sanitize=address --scratch-path .build-fuzz
+	$(SWIFT) build --product Fuzz -c $(FUZZ_BUILD) -Xswiftc -sanitize=fuzzer -Xswiftc -DFUZZING --sanitize=address --scratch-path .build-fuzz
 	$(MAKE) -j 8 --output-sync=target $(KINDS:%=fuzz-%)
 
 fuzz-weights fuzz-filter fuzz-geometry fuzz-multipart fuzz-parquet: SEEDS = Tests/Fuzz/corpus/$(@:fuzz-%=%)
@@ -132,7 +138,7 @@ fuzz-picture: SEEDS = Tests/Goldens/images
 fuzz-segment: SEEDS = Tests/Goldens/form5/index/segments
 fuzz-%:
 	mkdir -p .build-fuzz/found/$*
-	FTF_FUZZ=$* ASAN_OPTIONS=detect_leaks=0:quarantine_size_mb=64 .build-fuzz/release/Fuzz -max_total_time=$(FUZZ) -dict=Tests/Fuzz/tokens.dict \
+	FTF_FUZZ=$* ASAN_OPTIONS=detect_leaks=0:quarantine_size_mb=64 .build-fuzz/$(FUZZ_BUILD)/Fuzz -max_total_time=$(FUZZ) -dict=Tests/Fuzz/tokens.dict \
 	  -max_len=16384 -rss_limit_mb=2048 -timeout=10 -verbosity=0 -print_funcs=0 -print_final_stats=1 -artifact_prefix=.build-fuzz/$*- .build-fuzz/found/$* $(SEEDS)
 
 # The whole command, with the Swift runtime in it, so that it runs where there is none.

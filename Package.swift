@@ -107,7 +107,7 @@ let package = Package(
 
     .target(
       name: "TestSupport", dependencies: ["Kernels", "Weights"], path: "Tests/TestSupport", swiftSettings: settings),
-    .testTarget(name: "KernelsTests", dependencies: ["Kernels", "TestSupport"], swiftSettings: settings),
+    .testTarget(name: "KernelsTests", dependencies: ["CSIMD", "Kernels", "TestSupport"], swiftSettings: settings),
     .testTarget(name: "WeightsTests", dependencies: ["Weights", "TestSupport"], swiftSettings: settings),
     .testTarget(name: "ImagingTests", dependencies: ["Imaging", "Weights", "TestSupport"], swiftSettings: settings),
     .testTarget(

@@ -1,4 +1,4 @@
-/// Kernels of one instruction-set level, and the parallel loop that drives them.
+/// Kernels of every instruction-set level, and the parallel loop that drives them.
 ///
 /// The library knows nothing of models or files. No kernel allocates, locks, logs or reports an error: the caller has
 /// checked every shape. Matrices are row-major with a leading dimension in elements; images are [height, width, channels].
@@ -12,16 +12,41 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/// Instruction-set levels in order of preference.
+/// What a CPU may have beyond its platform's baseline, as far as the operating system keeps the registers.
+typedef enum csimd_feature {
+  csimd_feature_SSE42 = 1 << 0,      // SSSE3, SSE4.1 and SSE4.2
+  csimd_feature_AVX2 = 1 << 1,       // AVX2 and FMA
+  csimd_feature_AVXVNNI = 1 << 2,    // the VEX form of the dot products
+  csimd_feature_AVX512 = 1 << 3,     // F, BW, DQ and VL, and AVX2 and FMA
+  csimd_feature_AVX512VNNI = 1 << 4, // the dot products of AVX-512
+  csimd_feature_CRC32 = 1 << 8,
+  csimd_feature_DOTPROD = 1 << 9,
+  csimd_feature_I8MM = 1 << 10,
+} csimd_feature;
+
+/// Levels in order of preference; `portable` is not in this library: the twins in Swift SIMD types.
 typedef enum csimd_level {
-  csimd_level_portable = 0,   // not in this library: the twins in Swift SIMD types
-  csimd_level_sse42 = 1,      // SSSE3, SSE4.1, SSE4.2
-  csimd_level_avx2 = 2,       // AVX2 + FMA
-  csimd_level_avxvnni = 3,    // AVX2 + FMA + AVX-VNNI
-  csimd_level_avx512vnni = 4, // AVX-512 F, BW, DQ, VL, VNNI
-  csimd_level_neon = 5,       // every 64-bit Arm CPU that has CRC32
-  csimd_level_neondot = 6,    // and the dot products of Armv8.2
+#define CSIMD_LEVEL(name, needs, instructions) csimd_level_##name,
+#include "kernels.inc"
+  csimd_levels,
 } csimd_level;
+
+/// The operations of csimd_kernels, which has them as fields of these names.
+typedef enum csimd_operation {
+#define CSIMD_OPERATION(name) csimd_operation_##name,
+#include "kernels.inc"
+  csimd_operations,
+} csimd_operation;
+
+/// How weights lie in a panel; absent elements are zero.
+typedef enum csimd_packing {
+  csimd_packing_none = 0,
+  csimd_packing_s8_by_4 = 1,  // [ceil(n / panel)][ceil(k / 4)][panel][4]
+  csimd_packing_s8_by_8 = 2,  // [ceil(n / panel)][ceil(k / 8)][panel][8]
+  csimd_packing_f32 = 3,      // [ceil(n / panel)][k][panel]
+  csimd_packing_taps_u8 = 4,  // [kernel columns][2][groups of four rows][channels][4], see src/kernels/depthwise.h
+  csimd_packing_taps_i16 = 5, // the same, pairs of rows in i16
+} csimd_packing;
 
 typedef enum csimd_activation {
   csimd_activation_none = 0,
@@ -36,7 +61,7 @@ typedef struct csimd_product_u8 {
   const uint8_t *a; // u8[m, lda], lda >= k rounded up to 4; what lies past k is read and multiplied by zero
   size_t lda;
   int32_t a_zero;
-  const void *w;        // packed by pack_s8 of the same level
+  const void *w;        // packed by pack_s8 of the same table
   const int32_t *w_sum; // i32[n rounded up to the panel], sum_k W[n,k]
 } csimd_product_u8;
 
@@ -69,7 +94,7 @@ typedef struct csimd_gemm_f32_args {
   size_t m, n, k;
   const float *a; // f32[m, lda]
   size_t lda;
-  const float *w;    // packed by pack_f32 of the same level
+  const float *w;    // packed by pack_f32 of the same table
   const float *bias; // f32[n]
   csimd_activation activation;
   const float *residual; // f32[m, ldr], or NULL; may be C itself
@@ -133,15 +158,14 @@ typedef struct csimd_interaction_args {
   size_t ahead_size;
 } csimd_interaction_args;
 
-/// The kernels of a level.
+/// The kernels that a CPU runs, each the best that it can.
 typedef struct csimd_kernels {
-  /// Rows of W in a packed panel, for both element types.
-  size_t panel;
+  /// Rows of W in a packed panel, of s8 and of f32.
+  size_t panel_s8, panel_f32;
 
-  /// Packs s8 W[n,k] to panels in the level's own order, absent elements zero; the x86 levels use
-  /// [ceil(n / panel)][ceil(k / 4)][panel][4]. out: csimd_packed_bytes_s8(n, k, panel) bytes, 64-byte aligned.
+  /// Packs s8 W[n,k] to panels, as the kernel's packing has them. out: csimd_packed_bytes_s8(n, k, panel_s8) bytes, 64-byte aligned.
   void (*pack_s8)(size_t n, size_t k, const int8_t *w, void *out);
-  /// Packs f32 W[n,k] to panels: [ceil(n / panel)][k][panel], absent elements zero.
+  /// Packs f32 W[n,k] to panels of panel_f32 rows.
   void (*pack_f32)(size_t n, size_t k, const float *w, float *out);
 
   /// W s8[channels, kernel, kernel] into what depthwise_u8 reads. out: csimd_packed_bytes_depthwise(channels, kernel) bytes,
@@ -187,11 +211,42 @@ typedef struct csimd_kernels {
   uint64_t (*peak_s8)(size_t rounds);
 } csimd_kernels;
 
-/// The best level this CPU and operating system run.
-csimd_level csimd_best_level(void);
+/// A row of the list: a kernel of a level.
+typedef struct csimd_row {
+  csimd_operation operation;
+  csimd_level level;
+  uint32_t needs;       // csimd_feature
+  size_t rows, columns; // of its tile
+  csimd_packing packing;
+} csimd_row;
 
-/// The kernels of a level, or NULL where this CPU cannot run it (and for portable).
-const csimd_kernels *csimd_kernels_of(csimd_level level);
+/// The kernels that are compiled in, in the order of the list.
+size_t csimd_row_count(void);
+csimd_row csimd_row_at(size_t index);
+
+const char *csimd_level_name(csimd_level level);
+/// The instructions that a level is named for.
+const char *csimd_level_instructions(csimd_level level);
+const char *csimd_operation_name(csimd_operation operation);
+
+/// The features of this CPU under this operating system; read once.
+uint32_t csimd_features(void);
+
+/// What cpuid and xgetbv say on x86: leaf 1 ecx, leaf 7 ebx and ecx, leaf 7.1 eax (zero where a leaf is absent), xcr0 (zero without osxsave).
+typedef struct csimd_x86 {
+  uint32_t leaf1_ecx, leaf7_ebx, leaf7_ecx, leaf7_1_eax;
+  uint64_t xcr0;
+} csimd_x86;
+uint32_t csimd_features_of_x86(csimd_x86 says);
+/// What Linux says on Arm: AT_HWCAP and AT_HWCAP2.
+uint32_t csimd_features_of_arm(uint64_t hwcap, uint64_t hwcap2);
+
+/// Puts into `table`, operation by operation, the best kernel up to level `most` that needs no other features; what it finds none for stays as it is.
+/// chosen: [csimd_operations], the level that each was taken from, written where one was; or NULL.
+void csimd_choose(csimd_level most, uint32_t features, csimd_kernels *table, csimd_level *chosen);
+
+/// Whether a CPU of these features runs kernels that this level is the name of; portable: always.
+int csimd_level_runs(csimd_level level, uint32_t features);
 
 /// Bytes of a packed s8 matrix for a panel of the given rows.
 size_t csimd_packed_bytes_s8(size_t n, size_t k, size_t panel);

@@ -1,70 +1,113 @@
-// Which level the CPU and the operating system run: cpuid for the instructions, xgetbv for the saved state; what Linux says of an Arm CPU.
+// What the CPU and the operating system run (cpuid for the instructions, xgetbv for the saved state, on Arm what Linux says), and the best kernels
+// for it out of the list.
 #include "csimd.h"
+#include "kernels/level.h"
+
+static const char *const level_names[] = {
+#define CSIMD_LEVEL(name, needs, instructions) #name,
+#include "kernels.inc"
+};
+static const char *const level_instructions[] = {
+#define CSIMD_LEVEL(name, needs, instructions) instructions,
+#include "kernels.inc"
+};
+static const char *const operation_names[] = {
+#define CSIMD_OPERATION(name) #name,
+#include "kernels.inc"
+};
+
+const char *csimd_level_name(csimd_level level) { return level_names[level]; }
+const char *csimd_level_instructions(csimd_level level) { return level_instructions[level]; }
+const char *csimd_operation_name(csimd_operation operation) { return operation_names[operation]; }
+
+// In the words of the list.
+enum {
+  SSE42 = csimd_feature_SSE42,
+  AVX2 = csimd_feature_AVX2,
+  AVXVNNI = csimd_feature_AVXVNNI,
+  AVX512 = csimd_feature_AVX512,
+  AVX512VNNI = csimd_feature_AVX512VNNI,
+  CRC32 = csimd_feature_CRC32,
+  DOTPROD = csimd_feature_DOTPROD,
+  I8MM = csimd_feature_I8MM,
+};
+
+static const csimd_row rows[] = {
+#define CSIMD_KERNEL(operation, level, needs, rows, columns, packing)                                                                                \
+  {csimd_operation_##operation, csimd_level_##level, needs, rows, columns, csimd_packing_##packing},
+#include "kernels.inc"
+    {csimd_operations, csimd_level_portable, 0, 0, 0, csimd_packing_none},
+};
+
+size_t csimd_row_count(void) { return sizeof rows / sizeof *rows - 1; }
+csimd_row csimd_row_at(size_t index) { return rows[index]; }
+
+void csimd_choose(csimd_level most, uint32_t features, csimd_kernels *table, csimd_level *chosen) {
+  size_t panels[csimd_operations] = {0};
+#define CSIMD_KERNEL(operation, level, needs, rows, columns, packing)                                                                                \
+  if (csimd_level_##level <= most && !((needs) & ~features)) {                                                                                       \
+    table->operation = csimd_##operation##_##level;                                                                                                  \
+    panels[csimd_operation_##operation] = columns;                                                                                                   \
+    if (chosen) chosen[csimd_operation_##operation] = csimd_level_##level;                                                                           \
+  }
+#include "kernels.inc"
+  if (panels[csimd_operation_pack_s8]) table->panel_s8 = panels[csimd_operation_pack_s8];
+  if (panels[csimd_operation_pack_f32]) table->panel_f32 = panels[csimd_operation_pack_f32];
+}
+
+int csimd_level_runs(csimd_level level, uint32_t features) {
+  if (level == csimd_level_portable) return 1;
+  for (size_t i = 0; i < csimd_row_count(); i++)
+    if (rows[i].level == level && !(rows[i].needs & ~features)) return 1;
+  return 0;
+}
+
+uint32_t csimd_features_of_x86(csimd_x86 x) {
+  const uint32_t ssse3 = 1u << 9, sse41 = 1u << 19, sse42 = 1u << 20, avx = 1u << 28, fma = 1u << 12, avx2 = 1u << 5, avxvnni = 1u << 4;
+  const uint32_t f = 1u << 16, dq = 1u << 17, bw = 1u << 30, vl = 1u << 31, vnni = 1u << 11;
+  const uint64_t ymm = 0x6, zmm = 0xe6;
+  if ((x.leaf1_ecx & (ssse3 | sse41 | sse42)) != (ssse3 | sse41 | sse42)) return 0;
+  if ((x.leaf1_ecx & (avx | fma)) != (avx | fma) || (x.xcr0 & ymm) != ymm || !(x.leaf7_ebx & avx2)) return SSE42;
+  const uint32_t narrow = SSE42 | AVX2 | (x.leaf7_1_eax & avxvnni ? AVXVNNI : 0);
+  if ((x.xcr0 & zmm) != zmm || (x.leaf7_ebx & (f | dq | bw | vl)) != (f | dq | bw | vl)) return narrow;
+  return narrow | AVX512 | (x.leaf7_ecx & vnni ? AVX512VNNI : 0);
+}
+
+uint32_t csimd_features_of_arm(uint64_t hwcap, uint64_t hwcap2) {
+  const uint64_t crc32 = 1u << 7, dot_products = 1u << 20, i8mm = 1u << 13;
+  return (hwcap & crc32 ? CRC32 : 0) | (hwcap & dot_products ? DOTPROD : 0) | (hwcap2 & i8mm ? I8MM : 0);
+}
 
 #if defined(__x86_64__)
 #include <cpuid.h>
 
-static uint64_t enabled_state(void) {
-  uint32_t low, high;
-  __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
-  return ((uint64_t)high << 32) | low;
-}
-
-csimd_level csimd_best_level(void) {
+static uint32_t features_now(void) {
   uint32_t a, b, c, d;
-  if (!__get_cpuid(1, &a, &b, &c, &d)) return csimd_level_portable;
-  const uint32_t ssse3 = 1u << 9, sse41 = 1u << 19, sse42 = 1u << 20;
-  if ((c & (ssse3 | sse41 | sse42)) != (ssse3 | sse41 | sse42)) return csimd_level_portable;
-  const uint32_t osxsave = 1u << 27, avx = 1u << 28, fma = 1u << 12;
-  if ((c & (osxsave | avx | fma)) != (osxsave | avx | fma)) return csimd_level_sse42;
-  const uint64_t state = enabled_state();
-  const uint64_t ymm = 0x6, zmm = 0xe6;
-  if ((state & ymm) != ymm || !__get_cpuid_count(7, 0, &a, &b, &c, &d)) return csimd_level_sse42;
-  const uint32_t avx2 = 1u << 5;
-  if (!(b & avx2)) return csimd_level_sse42;
-  const uint32_t f = 1u << 16, dq = 1u << 17, bw = 1u << 30, vl = 1u << 31, vnni = 1u << 11;
-  if ((state & zmm) == zmm && (b & (f | dq | bw | vl)) == (f | dq | bw | vl) && (c & vnni)) return csimd_level_avx512vnni;
-  uint32_t a1, b1, c1, d1;
-  const uint32_t avxvnni = 1u << 4;
-  if (a >= 1 && __get_cpuid_count(7, 1, &a1, &b1, &c1, &d1) && (a1 & avxvnni)) return csimd_level_avxvnni;
-  return csimd_level_avx2;
-}
-
-// A CPU with AVX-512 VNNI need not have AVX-VNNI: the levels are not nested there.
-static int has_avxvnni(void) {
-  uint32_t a, b, c, d;
-  return __get_cpuid_count(7, 0, &a, &b, &c, &d) && a >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 4 & 1);
-}
-
-extern const csimd_kernels csimd_kernels_sse42, csimd_kernels_avx2, csimd_kernels_avxvnni, csimd_kernels_avx512vnni;
-
-const csimd_kernels *csimd_kernels_of(csimd_level level) {
-  const csimd_level best = csimd_best_level();
-  switch (level) {
-  case csimd_level_sse42: return best >= csimd_level_sse42 ? &csimd_kernels_sse42 : NULL;
-  case csimd_level_avx2: return best >= csimd_level_avx2 ? &csimd_kernels_avx2 : NULL;
-  case csimd_level_avxvnni: return best >= csimd_level_avx2 && has_avxvnni() ? &csimd_kernels_avxvnni : NULL;
-  case csimd_level_avx512vnni: return best >= csimd_level_avx512vnni ? &csimd_kernels_avx512vnni : NULL;
-  default: return NULL;
+  csimd_x86 x = {0};
+  if (!__get_cpuid(1, &a, &b, &c, &d)) return 0;
+  x.leaf1_ecx = c;
+  if (c >> 27 & 1) { // osxsave
+    uint32_t low, high;
+    __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    x.xcr0 = (uint64_t)high << 32 | low;
   }
+  if (__get_cpuid_count(7, 0, &a, &b, &c, &d)) {
+    x.leaf7_ebx = b, x.leaf7_ecx = c;
+    if (a >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d)) x.leaf7_1_eax = a;
+  }
+  return csimd_features_of_x86(x);
 }
-#elif defined(__aarch64__)
+#elif defined(__aarch64__) && defined(__linux__)
 #include <sys/auxv.h>
 
-csimd_level csimd_best_level(void) {
-  const unsigned long crc32 = 1ul << 7, dot_products = 1ul << 20, has = getauxval(AT_HWCAP);
-  if (!(has & crc32)) return csimd_level_portable;
-  return has & dot_products ? csimd_level_neondot : csimd_level_neon;
-}
-
-extern const csimd_kernels csimd_kernels_neon, csimd_kernels_neondot;
-
-const csimd_kernels *csimd_kernels_of(csimd_level level) {
-  const csimd_level best = csimd_best_level();
-  if (level > best) return NULL;
-  return level == csimd_level_neon ? &csimd_kernels_neon : level == csimd_level_neondot ? &csimd_kernels_neondot : NULL;
-}
+static uint32_t features_now(void) { return csimd_features_of_arm(getauxval(AT_HWCAP), getauxval(AT_HWCAP2)); }
 #else
-csimd_level csimd_best_level(void) { return csimd_level_portable; }
-const csimd_kernels *csimd_kernels_of(csimd_level level) { return NULL; }
+static uint32_t features_now(void) { return 0; }
 #endif
+
+uint32_t csimd_features(void) {
+  static _Atomic uint32_t known;
+  const uint32_t read = 1u << 31;
+  if (!known) known = features_now() | read;
+  return known & ~read;
+}

@@ -3,7 +3,7 @@
 #include "shapes.h"
 #include <string.h>
 
-size_t csimd_packed_bytes_s8(size_t n, size_t k, size_t panel) { return (n + panel - 1) / panel * panel * ((k + 3) / 4) * 4; }
+size_t csimd_packed_bytes_s8(size_t n, size_t k, size_t panel) { return (n + panel - 1) / panel * panel * ((k + 7) / 8) * 8; }
 
 // The most that a level takes: two places of a window among groups of four rows, in i16.
 size_t csimd_packed_bytes_depthwise(size_t channels, size_t kernel) { return kernel * 2 * ((kernel + 4) / 4) * csimd_round16(channels) * 8; }
@@ -28,12 +28,12 @@ uint64_t csimd_read(const void *bytes, size_t count) {
   return sums[0] + sums[1] + sums[2] + sums[3] + sums[4] + sums[5] + sums[6] + sums[7];
 }
 
-void csimd_pack_s8(size_t n, size_t k, const int8_t *w, int8_t *out, size_t panel) {
+void csimd_pack_s8(size_t n, size_t k, const int8_t *w, int8_t *out, size_t panel, size_t depth) {
   for (size_t n0 = 0; n0 < n; n0 += panel)
-    for (size_t k0 = 0; k0 < k; k0 += 4)
-      for (size_t i = 0; i < panel; i++, out += 4) {
-        memset(out, 0, 4);
-        if (n0 + i < n) memcpy(out, w + (n0 + i) * k + k0, k - k0 < 4 ? k - k0 : 4);
+    for (size_t k0 = 0; k0 < k; k0 += depth)
+      for (size_t i = 0; i < panel; i++, out += depth) {
+        memset(out, 0, depth);
+        if (n0 + i < n) memcpy(out, w + (n0 + i) * k + k0, k - k0 < depth ? k - k0 : depth);
       }
 }
 

@@ -17,11 +17,20 @@ package enum Facts {
     let kernels = try FastThenFineError.wrapping { try Engine.kernels(level: level, threads: threads) }
     return [
       Fact(key: "cpu", value: cpuName), Fact(key: "levels", value: Level.available.map(\.rawValue)),
-      Fact(key: "level", value: kernels.level.rawValue), Fact(key: "threads", value: kernels.threads),
+      Fact(key: "level", value: kernels.level.rawValue), Fact(key: "kernels", value: origins(kernels)), Fact(key: "threads", value: kernels.threads),
       Fact(key: "memory_bytes", value: Int(ProcessInfo.processInfo.physicalMemory)),
       Fact(key: "version", value: version),
       Fact(key: "libraries", value: "\(RGBImage.libraries), \(Catalog.library), \(GDAL.version.map { "GDAL \($0)" } ?? "no GDAL")"),
     ]
+  }
+
+  /// The levels that the kernels are from, the one of most operations first; the operations of the others by name.
+  private static func origins(_ kernels: KernelSet) -> [String] {
+    let levels = Dictionary(grouping: kernels.kernels, by: \.level).sorted { ($1.value.count, $0.key.rawValue) < ($0.value.count, $1.key.rawValue) }
+    return levels.enumerated().map { place, level in
+      let all = "\(level.key.rawValue) (\(level.key.instructions))"
+      return place == 0 ? all : "\(all): \(level.value.map(\.operation).joined(separator: " "))"
+    }
   }
 
   /// Of a model file or an index.

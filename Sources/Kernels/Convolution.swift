@@ -163,7 +163,7 @@ extension KernelSet {
       residual: residual.map { unsafe UnsafePointer($0.address) },
       residual_scale: layer.residualMultiplier ?? 0, c: y.address,
       c_row: starts.map { unsafe UnsafePointer($0.starts.address) })
-    forTiles(rows: rows, outputs: n) { row, count, first, end in
+    forTiles(rows: rows, outputs: n, panel: table.panel_s8) { row, count, first, end in
       var part = unsafe args
       unsafe part.product.m = count
       unsafe part.product.a += row * lda

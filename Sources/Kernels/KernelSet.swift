@@ -1,7 +1,7 @@
 import CSIMD
 import Synchronization
 
-/// The kernels of one level and the number of threads that share their work. A value: keep one and pass it on.
+/// The best kernels up to a level, operation by operation, and the number of threads that share their work. A value: keep one and pass it on.
 ///
 /// Every method checks its shapes against its spans; a mismatch is a programmer's mistake and stops the program.
 /// Matrices are row-major and dense unless a stride is named. Results are the same bits on every
@@ -14,12 +14,10 @@ package struct KernelSet: Sendable {
   /// - Parameter threads: at least 1.
   package init(level: Level = .best, threads: Int = 1) throws(LevelError) {
     precondition(threads >= 1, "at least one thread")
-    if level == .portable {
-      table = Portable.kernels
-    } else {
-      guard let kernels = unsafe csimd_kernels_of(level.code) else { throw .unavailable(level) }
-      unsafe table = kernels.pointee
-    }
+    guard level.isAvailable else { throw .unavailable(level) }
+    var table = Portable.kernels
+    unsafe csimd_choose(level.code, csimd_features(), &table, nil)
+    self.table = table
     self.level = level
     self.threads = threads
   }
@@ -32,6 +30,16 @@ package struct KernelSet: Sendable {
     }
     guard let level = Level(rawValue: name) else { throw .unknown(name) }
     try self.init(level: level, threads: threads)
+  }
+
+  /// The level that each operation's kernel is from, in the order of the list.
+  package var kernels: [(operation: String, level: Level)] {
+    var chosen = [csimd_level](repeating: csimd_level_portable, count: Int(csimd_operations.rawValue))
+    var table = Portable.kernels
+    unsafe csimd_choose(level.code, csimd_features(), &table, &chosen)
+    return chosen.indices.map {
+      unsafe (String(cString: csimd_operation_name(csimd_operation(rawValue: UInt32($0)))), Level(chosen[$0]))
+    }
   }
 
   /// The same kernels for one thread: what runs inside an outer loop over images.

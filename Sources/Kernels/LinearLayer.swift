@@ -14,7 +14,7 @@ package struct PackedMatrix: Sendable {
   /// - Parameter codes: s8[outputs, inputs] in [-127, 127]; inputs at most 65,536 so that sums are exact.
   init(codes: Span<Int8>, inputs: Int, outputs: Int, for kernels: KernelSet) {
     precondition(inputs > 0 && inputs <= 65536 && codes.count == outputs * inputs, "PackedMatrix: shapes disagree")
-    let panel = kernels.table.panel
+    let panel = kernels.table.panel_s8
     let bytes = csimd_packed_bytes_s8(outputs, inputs, panel)
     let packed = AlignedBuffer<UInt8>(count: bytes, repeating: 0)
     unsafe kernels.table.pack_s8(outputs, inputs, codes.address, packed.address)
@@ -34,7 +34,7 @@ package struct PackedMatrix: Sendable {
   /// - Parameter weights: f32[outputs, inputs].
   init(weights: Span<Float>, inputs: Int, outputs: Int, for kernels: KernelSet) {
     precondition(inputs > 0 && weights.count == outputs * inputs, "PackedMatrix: shapes disagree")
-    let panel = kernels.table.panel
+    let panel = kernels.table.panel_f32
     let packed = AlignedBuffer<Float>(count: (outputs + panel - 1) / panel * panel * inputs, repeating: 0)
     unsafe kernels.table.pack_f32(outputs, inputs, weights.address, packed.address)
     isInt8 = false
@@ -148,7 +148,7 @@ extension KernelSet {
       let args = unsafe csimd_gemm_f32_args(
         m: m, n: n, k: k, a: x.address, lda: k, w: layer.matrix.floats.address, bias: layer.bias.address,
         activation: activation.code, residual: adding ? UnsafePointer(c) : nil, ldr: n, c: c, ldc: n)
-      forTiles(rows: m, outputs: n) { row, count, first, end in
+      forTiles(rows: m, outputs: n, panel: table.panel_f32) { row, count, first, end in
         var part = unsafe args
         unsafe part.m = count
         unsafe part.a += row * k
@@ -190,7 +190,7 @@ extension KernelSet {
         w: layer.matrix.codes.address, w_sum: layer.matrix.sums.address),
       a_scale: scales, scale: layer.scales.address, bias: layer.bias.address, activation: activation.code,
       residual: adding ? UnsafePointer(c) : nil, ldr: n, c: c, ldc: n)
-    forTiles(rows: rows, outputs: n) { row, count, first, end in
+    forTiles(rows: rows, outputs: n, panel: table.panel_s8) { row, count, first, end in
       var part = unsafe args
       unsafe part.product.m = count
       unsafe part.product.a += row * stride
@@ -203,8 +203,8 @@ extension KernelSet {
 
   /// `body(row, count, firstPanel, endPanel)` over a division of the product: by panels where there are enough for all
   /// threads, else by rows.
-  func forTiles(rows: Int, outputs: Int, _ body: (Int, Int, Int, Int) -> Void) {
-    let panels = (outputs + table.panel - 1) / table.panel
+  func forTiles(rows: Int, outputs: Int, panel: Int, _ body: (Int, Int, Int, Int) -> Void) {
+    let panels = (outputs + panel - 1) / panel
     if threads == 1 { return body(0, rows, 0, panels) }
     if panels >= 2 * threads { return parallelFor(panels) { body(0, rows, $0, $0 + 1) } }
     let block = max(24, (rows / (4 * threads) + 23) / 24 * 24)

@@ -6,7 +6,8 @@ enum Portable {
   private static let panel = 16
 
   static let kernels = unsafe csimd_kernels(
-    panel: panel,
+    panel_s8: panel,
+    panel_f32: panel,
     pack_s8: { unsafe packWeights($0, $1, $2!, $3!) },
     pack_f32: { unsafe packFloats($0, $1, $2!, $3!) },
     pack_depthwise: { unsafe packTaps($0, $1, $2!, $3!) },

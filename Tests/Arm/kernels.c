@@ -1,5 +1,6 @@
-// What the kernels of a level make of the same numbers, a line a kernel and shape: kernels LEVEL. Whatever level and CPU it runs on, the lines are
-// the same where csimd.h says so; those of gemm_f32 and depthwise_f32 are where the level fuses multiply and add. Every output has guards behind it.
+// What the best kernels up to a level make of the same numbers, a line a kernel and shape: kernels LEVEL. Whatever level and CPU it runs on, the
+// lines are the same where csimd.h says so; those of gemm_f32 and depthwise_f32 are where the level fuses multiply and add. Every output has guards
+// behind it.
 #include "csimd.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -54,14 +55,16 @@ static void say(const char *kernel, size_t a, size_t b, size_t c, const void *ou
 }
 
 static void products(const csimd_kernels *kernels, size_t m, size_t n, size_t k) {
-  const size_t panel = kernels->panel, panels = (n + panel - 1) / panel, lda = (k + 3) / 4 * 4;
+  const size_t panel = kernels->panel_s8, panels = (n + panel - 1) / panel, lda = (k + 3) / 4 * 4;
+  const size_t wide = kernels->panel_f32, wides = (n + wide - 1) / wide;
   int8_t *w = codes(n * k);
   void *packed = space(csimd_packed_bytes_s8(n, k, panel));
   int32_t *sums = space(panels * panel * 4);
   for (size_t i = 0; i < n; i++)
     for (size_t j = 0; j < k; j++) sums[i] += w[i * k + j];
   kernels->pack_s8(n, k, w, packed);
-  csimd_product_u8 product = {m, n, k, bytes(m * lda), lda, (int32_t)(next() % 256), packed, sums};
+  // The last row of A ends with its last byte, and begins at no multiple of anything.
+  csimd_product_u8 product = {m, n, k, bytes(m * lda + 1) + 1, lda, (int32_t)(next() % 256), packed, sums};
   float *scale = scales(n), *bias = reals(n), *a_scale = scales(m), *residual = reals(m * n), *c = space(m * n * 4);
   for (int activation = 0; activation < 4; activation++) {
     csimd_gemm_u8_f32_args args = {product, activation % 2 ? a_scale : NULL, scale, bias, activation, activation > 1 ? residual : NULL, n, c, n};
@@ -72,10 +75,10 @@ static void products(const csimd_kernels *kernels, size_t m, size_t n, size_t k)
   csimd_gemm_u8_u8_args args = {product, scale, bias, bytes(m * n), 0.1f, u8, NULL};
   kernels->gemm_u8_u8(&args, 0, panels);
   say("gemm_u8_u8", m, n, k, u8, m * n);
-  float *f = reals(n * k), *floats = space(panels * panel * k * 4);
+  float *f = reals(n * k), *floats = space(wides * wide * k * 4);
   kernels->pack_f32(n, k, f, floats);
   csimd_gemm_f32_args real = {m, n, k, reals(m * k), k, floats, bias, csimd_activation_gelu, residual, n, c, n};
-  kernels->gemm_f32(&real, 0, panels);
+  kernels->gemm_f32(&real, 0, wides);
   say("gemm_f32", m, n, k, c, m * n * 4);
 }
 
@@ -144,12 +147,20 @@ static void interaction(const csimd_kernels *kernels, size_t n, size_t guides) {
 }
 
 int main(int count, char **arguments) {
-  const csimd_kernels *kernels = csimd_kernels_of((csimd_level)atoi(arguments[1]));
-  if (count < 2 || !kernels) return printf("this CPU has no such level\n"), 2;
-  const size_t ms[] = {1, 2, 3, 4, 5, 7, 13}, ns[] = {1, 15, 16, 17, 33, 64, 70, 130}, ks[] = {1, 3, 4, 7, 16, 31, 67};
-  for (size_t i = 0; i < 7; i++)
-    for (size_t j = 0; j < 8; j++)
-      for (size_t l = 0; l < 7; l++) products(kernels, ms[i], ns[j], ks[l]);
+  csimd_level level = csimd_level_sse42;
+  while (level < csimd_levels && (count < 2 || strcmp(csimd_level_name(level), arguments[1]))) level++;
+  if (level == csimd_levels || !csimd_level_runs(level, csimd_features())) return printf("this CPU has no such level\n"), 2;
+  csimd_kernels table = {0};
+  csimd_choose(level, csimd_features(), &table, NULL);
+  const csimd_kernels *kernels = &table;
+  // Every number of rows up to the tallest tile of any level and what is over, against every number of vectors that a panel can end with.
+  const size_t ks[] = {1, 3, 4, 5, 8, 9, 16, 31, 67};
+  for (size_t m = 1; m < 34; m++)
+    for (size_t n = 0; n < 10; n++)
+      for (size_t l = 0; l < 9; l++) {
+        const size_t ns[] = {1, 15, 16, 17, 32, 33, 48, 64, 70, 130};
+        if (l < 2 || (m + n + l) % 3 == 0) products(kernels, m, ns[n], ks[l]);
+      }
   const size_t sides[] = {1, 2, 5, 8}, channels[] = {1, 15, 16, 17, 40};
   for (size_t i = 0; i < 4; i++)
     for (size_t j = 0; j < 5; j++)

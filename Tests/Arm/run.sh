@@ -11,18 +11,19 @@ clang --target=aarch64-linux-gnu -O2 -Wall -Werror --sysroot=$root -I$root/inclu
   -B/usr/lib/gcc-cross/aarch64-linux-gnu/12 -L$root/lib -L/usr/lib/gcc-cross/aarch64-linux-gnu/12 $sources -lm -o "$work/arm"
 
 # avx2 stands for all: it fuses multiply and add, as Arm does.
-"$work/here" 2 > "$work/expected"
+"$work/here" avx2 > "$work/expected"
 ! grep -q BEHIND "$work/expected"
 compare() { cmp -s "$work/expected" "$work/got" || { echo "$1: not what avx2 makes:"; diff "$work/expected" "$work/got" | head -5; exit 1; }; }
-for level in 3 4; do
+for level in avxvnni avx512vnni; do
   if "$work/here" $level > "$work/got"; then compare "level $level"; else grep -q "no such level" "$work/got"; fi
 done
 # It does not fuse.
-"$work/here" 1 > "$work/all" && grep -v '^gemm_f32\|^depthwise_f32' "$work/all" > "$work/got"
+"$work/here" sse42 > "$work/all" && grep -v '^gemm_f32\|^depthwise_f32' "$work/all" > "$work/got"
 grep -v '^gemm_f32\|^depthwise_f32' "$work/expected" > "$work/unfused" && cmp "$work/unfused" "$work/got"
-for pair in cortex-a53=5 cortex-a76=5 cortex-a76=6 neoverse-n1=6 max=6; do
-  qemu-aarch64 -cpu "${pair%=*}" "$work/arm" "${pair#*=}" > "$work/got"
+for pair in cortex-a53=neon cortex-a76=neon cortex-a76=neondot neoverse-n1=neondot max=neondot max=i8mm max,sve=off=i8mm; do
+  qemu-aarch64 -cpu "${pair%=*}" "$work/arm" "${pair##*=}" > "$work/got"
   compare "$pair"
 done
-! qemu-aarch64 -cpu cortex-a53 "$work/arm" 6 > "$work/got"
-echo "$(wc -l < "$work/expected") results of kernels: x86 levels, Arm with and without dot products, the same bits"
+! qemu-aarch64 -cpu cortex-a53 "$work/arm" neondot > "$work/got"
+! qemu-aarch64 -cpu neoverse-n1 "$work/arm" i8mm > "$work/got"
+echo "$(wc -l < "$work/expected") results of kernels: x86 levels, Arm with and without dot products and matrix products, the same bits"

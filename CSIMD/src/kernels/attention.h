@@ -2,6 +2,9 @@
 // scores of a block stay in cache; nothing of size tokens^2 is written. Products accumulate in order of the depth.
 #pragma once
 
+enum { ATTENTION_VECTORS = TILE_COLUMNS(attention) / 16 };
+_Static_assert(CSIMD_ATTENTION_ROWS == TILE_ROWS(attention), "");
+
 // C[rows, 16 vectors] = A[rows, depth] B[depth, 16 vectors], A with leading dimension lda, B and C with padded rows.
 static inline __attribute__((always_inline)) void block_product(size_t rows, size_t vectors, size_t depth, const float *a, size_t lda, const float *b,
                                                                 size_t ldb, f32x16 acc[][ATTENTION_VECTORS]) {
@@ -57,7 +60,7 @@ static inline __attribute__((always_inline)) void attend(const csimd_attention_f
   product_rows(rows, seen, x->width, scores, padded, v, csimd_round16(x->width), by, x->o + first * x->ldo, x->ldo);
 }
 
-static void attention(const csimd_attention_f32_args *x) {
+void KERNEL(attention)(const csimd_attention_f32_args *x) {
   const size_t padded = csimd_round16(x->tokens), wide = csimd_round16(x->width);
   float *kt = x->scratch, *v = kt + x->width * padded, *scores = v + x->tokens * wide;
   for (size_t i = 0; i < x->width; i++) {

@@ -1,7 +1,7 @@
 // CRC-32C by the instruction that CPUs have for it: eight bytes in three cycles, which is faster than memory is read.
 #pragma once
 
-static uint32_t crc32c(uint32_t crc, const void *bytes, size_t count) {
+uint32_t KERNEL(crc32c)(uint32_t crc, const void *bytes, size_t count) {
   const uint8_t *p = bytes;
   uint64_t state = (uint32_t)~crc;
   for (; count >= 8; p += 8, count -= 8) {

@@ -3,14 +3,13 @@
 //
 // u8: four rows of a column are interleaved, so that a channel's lane holds four taps, which one multiply-add takes. Such
 // a group of rows serves two output rows, each with the weights moved to its place; the taps that are not there have zero
-// weights. The level defines quads (sixteen channels of four rows), QUAD_BYTES (of the weights of one channel), ACROSS_U8
-// (columns at a time) and
+// weights. The level defines quads (sixteen channels of four rows), QUAD_BYTES (of the weights of one channel) and
 //   interleaved(p, at, taps, n)     the quads of n <= 16 channels of the rows p[0] + at ... p[taps - 1] + at
 //   quads_add(acc, quads, taps, w)  acc plus the sum of each lane's products; the weights past the taps are zero
 //   quad_put(w, c, b, code)         the weight of channel c and row b of a group
 #pragma once
 
-enum { ACROSS = 4 };
+enum { ACROSS = TILE_ROWS(depthwise_f32), ACROSS_U8 = TILE_ROWS(depthwise_u8) };
 
 // Groups of four rows that two output rows reach into.
 #define GROUPS(kernel) (((kernel) + 4) / 4)
@@ -56,7 +55,7 @@ static inline __attribute__((always_inline)) void window_f32(size_t kernel, size
 }
 
 // w[j, v, q, c, b] is the tap of row i = 4 q + b - v and column j, zero where there is no such row.
-static void pack_depthwise(size_t channels, size_t kernel, const int8_t *w, void *out) {
+void KERNEL(pack_depthwise)(size_t channels, size_t kernel, const int8_t *w, void *out) {
   const size_t groups = GROUPS(kernel), wide = csimd_round16(channels);
   memset(out, 0, kernel * 2 * groups * wide * QUAD_BYTES);
   for (size_t c = 0; c < channels; c++)
@@ -139,7 +138,7 @@ static inline __attribute__((always_inline)) void step_f32(size_t kernel, size_t
   }
 
 #define DEPTHWISE_OF(type, TYPE)                                                                                                                     \
-  DEPTHWISE_##TYPE(3, 1) DEPTHWISE_##TYPE(3, 2) DEPTHWISE_##TYPE(5, 1) DEPTHWISE_##TYPE(5, 2) static void depthwise_##type(                          \
+  DEPTHWISE_##TYPE(3, 1) DEPTHWISE_##TYPE(3, 2) DEPTHWISE_##TYPE(5, 1) DEPTHWISE_##TYPE(5, 2) void KERNEL(depthwise_##type)(                         \
       const csimd_depthwise_args *a, size_t first, size_t end) {                                                                                     \
     if (a->kernel == 3)                                                                                                                              \
       (a->stride == 1 ? depthwise_##type##_3_1 : depthwise_##type##_3_2)(a, first, end);                                                             \

@@ -6,7 +6,7 @@
 // row + 128, and 128 times the query's sum comes off at the end. The level defines BYTES, i8v and its operations.
 #pragma once
 
-enum { DOT_ROWS = 4, DOT_CHUNK = 16 };
+enum { DOT_ROWS = TILE_ROWS(dots_s8), DOT_QUERIES = TILE_COLUMNS(dots_s8), DOT_CHUNK = 16 };
 
 static int32_t sum_s8(size_t d, const int8_t *b) {
   i8v acc[DOT_ROWS] = {zero_i8(), zero_i8(), zero_i8(), zero_i8()};
@@ -73,7 +73,7 @@ static inline void fetch(const csimd_dots_s8_args *x, size_t row, size_t rows) {
       __builtin_prefetch((const char *)x->ahead + byte, 0, 2);
 }
 
-static void dots_s8(const csimd_dots_s8_args *x) {
+void KERNEL(dots_s8)(const csimd_dots_s8_args *x) {
   for (size_t first = 0; first < x->m; first += DOT_CHUNK) {
     const size_t count = x->m - first < DOT_CHUNK ? x->m - first : DOT_CHUNK;
     int32_t b_sum[DOT_CHUNK];
@@ -91,7 +91,7 @@ static void dots_s8(const csimd_dots_s8_args *x) {
   }
 }
 
-static void dots_f32(size_t n, const float *a, size_t m, const float *b, size_t d, float *out, size_t ldo) {
+void KERNEL(dots_f32)(size_t n, const float *a, size_t m, const float *b, size_t d, float *out, size_t ldo) {
   for (size_t j = 0; j < m; j++)
     for (size_t i = 0; i < n; i++) {
       const float *x = a + i * d, *y = b + j * d;

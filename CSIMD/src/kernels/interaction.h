@@ -1,7 +1,7 @@
 // The balanced text-guided interaction in dot products: dimension-free, the same for codes and for floats.
 #pragma once
 
-enum { GUIDES = 6 };
+enum { GUIDES = TILE_ROWS(interaction) };
 
 static float dot_rows(size_t n, const float *x, const float *y) {
   f32x16 sum = splat(0);
@@ -90,7 +90,7 @@ static inline void weigh(size_t guides, const csimd_interaction_args *x, size_t 
   for (size_t q = 0; q < guides; q++) scale_row(n, first + q * width, 1.0f / number[q]);
 }
 
-static void interaction(const csimd_interaction_args *x) {
+void KERNEL(interaction)(const csimd_interaction_args *x) {
   for (size_t m = 0; m < x->guides;) {
     const size_t left = x->guides - m, ahead = m ? 0 : x->ahead_size;
     const size_t guides = left >= GUIDES ? GUIDES : left >= 2 ? 2 : 1;
@@ -105,7 +105,7 @@ static void interaction(const csimd_interaction_args *x) {
   }
 }
 
-static void row_max(size_t m, size_t n, const float *x, size_t ldx, float *out) {
+void KERNEL(row_max)(size_t m, size_t n, const float *x, size_t ldx, float *out) {
   for (size_t i = 0; i < m; i++, x += ldx) {
     f32x16 most = splat(x[0]);
     size_t j = 0;

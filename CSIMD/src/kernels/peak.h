@@ -2,7 +2,7 @@
 // The level defines peak_step(sum, a, b) and i8r, a register of int8, with PEAK_MACS multiply-adds a step.
 #pragma once
 
-static uint64_t peak_s8(size_t rounds) {
+uint64_t KERNEL(peak_s8)(size_t rounds) {
   enum { SUMS = 12 };
   i8r sums[SUMS], a = peak_splat(3), b = peak_splat(5);
   for (size_t s = 0; s < SUMS; s++) sums[s] = peak_splat((int8_t)s);

@@ -8,7 +8,7 @@ static inline f32x16 scaled(const float *x, const float *column, size_t j, size_
   return column ? mul(v, n < 16 ? load_n(column + j, n) : load(column + j)) : v;
 }
 
-static void quantize_rows(size_t m, size_t k, const float *x, size_t ldx, const float *column, void *codes, size_t ldq, uint8_t flip, float *scale) {
+void KERNEL(quantize_rows)(size_t m, size_t k, const float *x, size_t ldx, const float *column, void *codes, size_t ldq, uint8_t flip, float *scale) {
   uint8_t *q = codes;
   for (size_t i = 0; i < m; i++, x += ldx, q += ldq) {
     f32x16 largest = splat(0);
@@ -27,7 +27,7 @@ static void quantize_rows(size_t m, size_t k, const float *x, size_t ldx, const 
   }
 }
 
-static void layernorm(size_t m, size_t k, const float *x, const float *weight, const float *bias, float eps, float *y) {
+void KERNEL(layernorm)(size_t m, size_t k, const float *x, const float *weight, const float *bias, float eps, float *y) {
   const size_t tail = k % 16, body = k - tail;
   for (size_t i = 0; i < m; i++, x += k, y += k) {
     f32x16 total = splat(0);
@@ -101,7 +101,7 @@ static float squared_length(size_t k, const float *x) {
   return sum_of(squares);
 }
 
-static void l2normalize(size_t m, size_t k, float *x) {
+void KERNEL(l2normalize)(size_t m, size_t k, float *x) {
   for (size_t i = 0; i < m; i++, x += k) {
     const float length = __builtin_sqrtf(squared_length(k, x));
     scale_row(k, x, 1.0f / (length > 1e-12f ? length : 1e-12f));

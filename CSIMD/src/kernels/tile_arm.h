@@ -2,8 +2,6 @@
 // broadcast of 32 registers. Activations become a - 128; (128 - a_zero) times the weights' sums puts the offset right.
 #pragma once
 
-enum { ROWS = 4, VECTORS = 1, ATTENTION_VECTORS = 1 };
-
 enum { ROW_OFFSET = 0 };
 static inline i8v row_side(i8v v) { return v; }
 static inline i8v accumulate(i8v sum, i8v row, i8v s) { return vreinterpretq_s8_s32(dot4(as_i32(sum), row, s)); }

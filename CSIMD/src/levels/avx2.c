@@ -2,17 +2,18 @@
 // vpmaddubsw multiplies u8 by s8 and adds pairs with saturation to i16. Activations become a - 128 in [-128, 127]; their
 // magnitude is the unsigned side and their sign moves to the weight, which is never -128: a pair is at most
 // 2 * 128 * 127 = 32512 < 32767, so nothing saturates. (128 - a_zero) times the weights' sums puts the offset right.
-#include "csimd.h"
 #include "../shapes.h"
 #include <string.h>
 #if defined(__x86_64__)
+#define LEVEL avx2
+#include "../kernels/level.h"
 #include <immintrin.h>
 #pragma STDC FP_CONTRACT OFF
 #pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
 
 #include "../vector/f32x16_avx2.h"
 
-enum { ROWS = 4, VECTORS = 1, ATTENTION_VECTORS = 1, ACROSS_U8 = 2, QUAD_BYTES = 8 };
+enum { QUAD_BYTES = 8 };
 
 // sum + four products a lane, for s8 a (with its magnitude) and b.
 static inline __m256i dot4(__m256i sum, __m256i magnitude_a, __m256i a, __m256i b) {
@@ -80,6 +81,4 @@ static inline i8r peak_step(i8r sum, i8r a, i8r b) {
 
 #include "../kernels/all.h"
 #pragma clang attribute pop
-
-const csimd_kernels csimd_kernels_avx2 = LEVEL_TABLE;
 #endif

@@ -1,20 +1,21 @@
 // Level avx512vnni: AVX-512 F BW DQ VL VNNI. Tile 6 x 64: 24 accumulators, 4 columns, 1 broadcast of 32 registers.
 // vpdpbusd multiplies u8 by s8 and adds four products to an i32 lane without saturation; the sum starts at
 // -a_zero sum_k w[n,k]. |sum| <= 65536 * 255 * 127 < 2^31. Past k the packed weights are zero.
-#include "csimd.h"
 #include "../shapes.h"
 #include <string.h>
 #if defined(__x86_64__)
+#define LEVEL avx512vnni
+#include "../kernels/level.h"
 #include <immintrin.h>
 #pragma STDC FP_CONTRACT OFF
 #pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma"))), apply_to = function)
 
 #include "../vector/f32x16_avx512.h"
 
-enum { ROWS = 6, VECTORS = 4, ATTENTION_VECTORS = 4, ACROSS_U8 = 4, QUAD_BYTES = 4 };
+enum { QUAD_BYTES = 4 };
 
 // Dot products; see kernels/dots.h.
-enum { BYTES = 64, DOT_QUERIES = 4, ROW_OFFSET = 128 };
+enum { BYTES = 64, ROW_OFFSET = 128 };
 typedef __m512i i8v;
 static inline i8v zero_i8(void) { return _mm512_setzero_si512(); }
 static inline i8v load_i8(const int8_t *p) { return _mm512_loadu_si512(p); }
@@ -100,6 +101,4 @@ static inline i8r peak_step(i8r sum, i8r a, i8r b) { return _mm512_dpbusd_epi32(
 
 #include "../kernels/all.h"
 #pragma clang attribute pop
-
-const csimd_kernels csimd_kernels_avx512vnni = LEVEL_TABLE;
 #endif

@@ -1,16 +1,17 @@
 // Level avxvnni: AVX2, FMA, AVX-VNNI. Tile 6 x 16: 12 accumulators, 2 columns, 1 broadcast of 16 registers.
 // vpdpbusd in its VEX form, on 256 bits; operands, offsets and exactness as on avx512vnni.
-#include "csimd.h"
 #include "../shapes.h"
 #include <string.h>
 #if defined(__x86_64__)
+#define LEVEL avxvnni
+#include "../kernels/level.h"
 #include <immintrin.h>
 #pragma STDC FP_CONTRACT OFF
 #pragma clang attribute push(__attribute__((target("avx2,fma,avxvnni"))), apply_to = function)
 
 #include "../vector/f32x16_avx2.h"
 
-enum { ROWS = 6, VECTORS = 1, ATTENTION_VECTORS = 1, ACROSS_U8 = 2, QUAD_BYTES = 4 };
+enum { QUAD_BYTES = 4 };
 
 enum { ROW_OFFSET = 128 };
 static inline i8v row_side(i8v v) { return _mm256_xor_si256(v, _mm256_set1_epi8((char)0x80)); }
@@ -69,6 +70,4 @@ static inline i8r peak_step(i8r sum, i8r a, i8r b) { return _mm256_dpbusd_avx_ep
 
 #include "../kernels/all.h"
 #pragma clang attribute pop
-
-const csimd_kernels csimd_kernels_avxvnni = LEVEL_TABLE;
 #endif

@@ -1,8 +1,9 @@
 // Level neon: what every 64-bit Arm CPU has, and CRC32.
-#include "csimd.h"
 #include "../shapes.h"
 #include <string.h>
 #if defined(__aarch64__)
+#define LEVEL neon
+#include "../kernels/level.h"
 #include <arm_acle.h>
 #include <arm_neon.h>
 #pragma STDC FP_CONTRACT OFF
@@ -19,6 +20,4 @@ static inline int32x4_t dot4(int32x4_t sum, int8x16_t a, int8x16_t b) {
 #include "../kernels/tile_arm.h"
 #include "../kernels/all.h"
 #pragma clang attribute pop
-
-const csimd_kernels csimd_kernels_neon = LEVEL_TABLE;
 #endif

@@ -1,8 +1,9 @@
 // Level neondot: the dot products of Armv8.2 and later (Cortex-A75, Neoverse N1, Graviton 2 and up).
-#include "csimd.h"
 #include "../shapes.h"
 #include <string.h>
 #if defined(__aarch64__)
+#define LEVEL neondot
+#include "../kernels/level.h"
 #include <arm_acle.h>
 #include <arm_neon.h>
 #pragma STDC FP_CONTRACT OFF
@@ -15,6 +16,4 @@ static inline int32x4_t dot4(int32x4_t sum, int8x16_t a, int8x16_t b) { return v
 #include "../kernels/tile_arm.h"
 #include "../kernels/all.h"
 #pragma clang attribute pop
-
-const csimd_kernels csimd_kernels_neondot = LEVEL_TABLE;
 #endif

@@ -1,16 +1,17 @@
 // Level sse42: SSSE3, SSE4.1 and SSE4.2, of CPUs before AVX2. Tile 2 x 16: 8 accumulators, 4 columns, the broadcast, its magnitude and ones of 16
 // registers. The product is that of level avx2 on half the width: see there why nothing saturates.
-#include "csimd.h"
 #include "../shapes.h"
 #include <string.h>
 #if defined(__x86_64__)
+#define LEVEL sse42
+#include "../kernels/level.h"
 #include <immintrin.h>
 #pragma STDC FP_CONTRACT OFF
 #pragma clang attribute push(__attribute__((target("ssse3,sse4.1,sse4.2"))), apply_to = function)
 
 #include "../vector/f32x16_sse42.h"
 
-enum { ROWS = 2, VECTORS = 1, ATTENTION_VECTORS = 1, ACROSS_U8 = 1, QUAD_BYTES = 8 };
+enum { QUAD_BYTES = 8 };
 
 // sum + four products a lane, for s8 a (with its magnitude) and b.
 static inline __m128i dot4(__m128i sum, __m128i magnitude_a, __m128i a, __m128i b) {
@@ -81,6 +82,4 @@ static inline i8r peak_step(i8r sum, i8r a, i8r b) { return _mm_add_epi32(sum, _
 
 #include "../kernels/all.h"
 #pragma clang attribute pop
-
-const csimd_kernels csimd_kernels_sse42 = LEVEL_TABLE;
 #endif

@@ -110,7 +110,7 @@ static inline float max_of(f32x16 v) {
 }
 
 // Dot products of s8 rows; see kernels/dots.h.
-enum { BYTES = 32, DOT_QUERIES = 2 };
+enum { BYTES = 32 };
 typedef __m256i i8v;
 static inline i8v zero_i8(void) { return _mm256_setzero_si256(); }
 static inline i8v load_i8(const int8_t *p) { return _mm256_loadu_si256((const __m256i *)p); }

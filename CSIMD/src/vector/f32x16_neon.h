@@ -103,7 +103,7 @@ static inline float max_of(f32x16 x) {
 }
 
 // Dot products of s8 rows; see kernels/dots.h. A sum is four i32, held as bytes.
-enum { BYTES = 16, DOT_QUERIES = 2 };
+enum { BYTES = 16 };
 typedef int8x16_t i8v;
 typedef int32x4_t i32x4;
 static inline i8v zero_i8(void) { return vdupq_n_s8(0); }
@@ -127,7 +127,7 @@ static inline uint64_t crc32c_of_1(uint64_t state, uint8_t byte) { return __crc3
 #define TOUCH(x) __asm__ volatile("" : "+w"(x))
 
 // Depthwise: pairs of i16 a lane, of four channels a register the same channel of two rows, and of two more. Products of u8 and s8 fit.
-enum { ACROSS_U8 = 1, QUAD_BYTES = 8 };
+enum { QUAD_BYTES = 8 };
 typedef struct quads {
   int16x8_t of01[4], of23[4];
 } quads;

@@ -99,7 +99,7 @@ static inline float max_of(f32x16 x) {
 }
 
 // Dot products of s8 rows; see kernels/dots.h.
-enum { BYTES = 16, DOT_QUERIES = 2 };
+enum { BYTES = 16 };
 typedef __m128i i8v;
 static inline i8v zero_i8(void) { return _mm_setzero_si128(); }
 static inline i8v load_i8(const int8_t *p) { return _mm_loadu_si128((const __m128i *)p); }

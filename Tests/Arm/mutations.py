@@ -1,0 +1,63 @@
+"""Whether the tests of kernels notice what is wrong with them: python3 mutations.py WORK. Every tile of every x86 level that this CPU runs loses
+its last lane, or is left out, a mutant at a time; what it makes must differ then from what the kernels make. Needs clang."""
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+
+work = pathlib.Path(sys.argv[1])
+shutil.rmtree(work, ignore_errors=True)
+shutil.copytree("CSIMD", work / "CSIMD")
+shutil.copytree("Tests/Arm", work / "tests")
+clang = ["clang", "-O1", f"-I{work}/CSIMD/include"]
+sources = [*work.glob("CSIMD/src/levels/*.c"), work / "CSIMD/src/cpu.c", work / "CSIMD/src/shapes.c", work / "tests/kernels.c"]
+
+
+def built(source, at):
+    subprocess.run([*clang, "-c", source, "-o", at], check=True)
+    return at
+
+
+objects = {source: built(source, work / f"{source.stem}.o") for source in sources}
+
+
+def results(objects, level):
+    subprocess.run(["clang", *objects, "-lm", "-o", work / "kernels"], check=True)
+    run = subprocess.run([work / "kernels", level], capture_output=True, text=True)
+    return run.stdout if run.returncode == 0 else None
+
+
+# Where tiles end, with the condition that names one; what a mutant does there.
+gemm = work / "CSIMD/src/kernels/gemm_u8.h"
+places = {
+    "gemm_u8_u8": ("  tile_u8(rows, vectors, &x->product, row, column, w, ahead, acc);\n", "vectors"),
+    "gemm_u8_f32": ("  tile_u8(rows, VECTORS, &x->product, row, column, w, ahead, acc);\n", "VECTORS"),
+}
+last_lane = "{ float lanes[16]; store(lanes, acc[rows - 1][%s - 1]); lanes[15] += 64; acc[rows - 1][%s - 1] = load(lanes); }"
+left_out = "for (size_t v = 0; v < %s; v++) acc[rows - 1][v] = splat(0);"
+text, survivors, count = gemm.read_text(), [], 0
+for level, tiles in {
+    "sse42": [(1, 1), (2, 1)], "avx2": [(r, 1) for r in (1, 2, 3, 4)], "avxvnni": [(r, 1) for r in (1, 2, 3, 4, 5, 6)],
+    "avx512vnni": [(16, 1), (12, 2), (8, 3)] + [(r, 4) for r in (1, 2, 3, 4, 5, 6)],
+}.items():
+    expected = results(objects.values(), level)
+    if expected is None:
+        print(f"{level}: this CPU has no such level")
+        continue
+    source = next(s for s in sources if s.stem == level)
+    for operation, (place, vectors) in places.items():
+        for rows, wide in tiles:
+            if operation == "gemm_u8_f32" and level == "avx512vnni" and wide < 4:
+                continue  # it has whole panels alone
+            for mutation in (last_lane, left_out):
+                change = f"  if (rows == {rows} && {vectors} == {wide}) {mutation.replace('%s', vectors)}\n"
+                assert text.count(place) == 1
+                gemm.write_text(text.replace(place, place + change))
+                mutant = {**objects, source: built(source, work / "mutant.o")}
+                gemm.write_text(text)
+                count += 1
+                if results(mutant.values(), level) == expected:
+                    survivors.append(f"{level} {operation} {rows} x {16 * wide}")
+print(f"{count} mutants, {len(survivors)} not noticed", *survivors, sep="\n")
+sys.exit(bool(survivors))
