@@ -39,6 +39,16 @@ package struct Profile {
     }
   }
 
+  /// The layers of a picture one after the other, each as long as its median, in Chrome's trace format.
+  package var trace: String {
+    var start = 0.0
+    let events = layers.map { layer in
+      defer { start += layer.median * 1e3 }
+      return String(format: "{\"name\":\"%@\",\"ph\":\"X\",\"ts\":%.1f,\"dur\":%.1f,\"pid\":1,\"tid\":1}", layer.name, start, layer.median * 1e3)
+    }
+    return "[\(events.joined(separator: ",\n"))]\n"
+  }
+
   /// Images a second with all threads, pixels in memory.
   package private(set) var imagesPerSecond = 0.0
 
@@ -201,7 +211,7 @@ package struct Profile {
     let places = [("scattered", sets(7919)), ("side by side", sets(1))]
     // Mapped for good: the first touch of a page costs a fault.
     for set in places[1].1 { _ = pipeline.reranked(set, for: queries[0], interaction(.maxsim, 100), with: single) }
-    bandwidth = KernelSet.memoryBandwidth()
+    bandwidth = single.bandwidth()
     let guides: [(String, InteractionConfig.Mode)] = [
       ("the sentence", .balanced), ("12 words", .words), ("12 words, maxsim", .maxsim),
     ]

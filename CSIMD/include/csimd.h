@@ -209,6 +209,8 @@ typedef struct csimd_kernels {
   /// The int8 ceiling of a core: the multiply-adds of `rounds` rounds on registers alone, of which it returns the number.
   /// NULL for portable.
   uint64_t (*peak_s8)(size_t rounds);
+  /// The ceiling of reading: the largest of f32[count / 4], count a multiple of 256 bytes and not 0.
+  float (*peak_read)(const void *bytes, size_t count);
 } csimd_kernels;
 
 /// A row of the list: a kernel of a level.
@@ -257,9 +259,6 @@ size_t csimd_attention_scratch(size_t tokens, size_t width);
 /// Elements of the packed Gram matrix of 1 + n rows, and of a row of the interaction's weights.
 size_t csimd_gram_count(size_t n);
 size_t csimd_gram_width(size_t n);
-
-/// Reads `count` bytes, a multiple of 64, and returns a sum of them: what bringing them from memory takes at least.
-uint64_t csimd_read(const void *bytes, size_t count);
 
 /// Processors that the scheduler lets this process run on, at least 1.
 int csimd_processors(void);

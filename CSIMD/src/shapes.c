@@ -20,14 +20,6 @@ size_t csimd_gram_count(size_t n) {
 
 size_t csimd_gram_width(size_t n) { return csimd_round16(n + 1); }
 
-uint64_t csimd_read(const void *bytes, size_t count) {
-  const uint64_t *p = bytes;
-  uint64_t sums[8] = {0};
-  for (const uint64_t *end = p + count / 8; p < end; p += 8)
-    for (size_t i = 0; i < 8; i++) sums[i] += p[i];
-  return sums[0] + sums[1] + sums[2] + sums[3] + sums[4] + sums[5] + sums[6] + sums[7];
-}
-
 void csimd_pack_s8(size_t n, size_t k, const int8_t *w, int8_t *out, size_t panel, size_t depth) {
   for (size_t n0 = 0; n0 < n; n0 += panel)
     for (size_t k0 = 0; k0 < k; k0 += depth)

@@ -57,7 +57,7 @@ package enum Facts {
     return [Fact(key: "bands", value: bases.map { "red, green and blue \($0.basis): \($0.scenes) scene\($0.scenes == 1 ? "" : "s")" })]
   }
 
-  private static var cpuName: String {
+  package static var cpuName: String {
     let text = (try? String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8)) ?? ""
     let line = text.split(separator: "\n").first { $0.hasPrefix("model name") }
     return line?.split(separator: ":").last.map { $0.trimmingCharacters(in: .whitespaces) } ?? "unknown"

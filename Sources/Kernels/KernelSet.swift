@@ -54,6 +54,8 @@ package struct KernelSet: Sendable {
     table = other.table
   }
 
+  init(_ other: KernelSet, recordingTo table: csimd_kernels) { (level, threads, self.table) = (other.level, 1, table) }
+
   /// `body(i)` for i in 0..<count, shared among the threads as they come free. `body` must not throw and must write
   /// only what belongs to its index.
   package func parallelFor(_ count: Int, _ body: (Int) -> Void) {
@@ -94,15 +96,21 @@ package struct KernelSet: Sendable {
     return best
   }
 
-  /// Bytes a second that one core reads from memory, over a buffer that no cache holds.
-  package static func memoryBandwidth() -> Double {
-    let buffer = AlignedBuffer<UInt8>(count: 512 << 20, repeating: 1)
+  /// Bytes a second that a core reads over and over from `size` bytes, a multiple of 256: by default from memory, over a buffer that no cache holds.
+  /// The cores read buffers of their own, all at once.
+  package func bandwidth(of size: Int = 512 << 20) -> Double {
+    let buffers = (0..<threads).map { _ in AlignedBuffer<Float>(count: size / 4, repeating: 1) }
+    let times = max(1, (64 << 20) / size)
     var best = 0.0
     for _ in 0..<5 {
       let start = ContinuousClock.now
-      let sum = unsafe csimd_read(buffer.address, buffer.count)
-      precondition(sum != 0)
-      best = max(best, Double(buffer.count) / ((ContinuousClock.now - start) / .seconds(1)))
+      parallelFor(threads) { thread in
+        for _ in 0..<times {
+          let most = unsafe table.peak_read(buffers[thread].address, size)
+          precondition(most == 1)
+        }
+      }
+      best = max(best, Double(size * times) / ((ContinuousClock.now - start) / .seconds(1)))
     }
     return best
   }

@@ -2,7 +2,7 @@ import CSIMD
 
 /// An instruction-set level, from the one that every CPU runs upwards: the name of what a CPU may be held to. Which there are, and which kernels
 /// each has, says `CSIMD/include/kernels.inc`.
-package struct Level: RawRepresentable, Hashable, Sendable, CustomStringConvertible {
+package struct Level: RawRepresentable, Hashable, Comparable, Sendable, CustomStringConvertible {
   let number: UInt32
 
   var code: csimd_level { csimd_level(rawValue: number) }
@@ -12,6 +12,7 @@ package struct Level: RawRepresentable, Hashable, Sendable, CustomStringConverti
   package var instructions: String { unsafe String(cString: csimd_level_instructions(code)) }
 
   private init(number: UInt32) { self.number = number }
+  package static func < (a: Level, b: Level) -> Bool { a.number < b.number }
   init(_ code: csimd_level) { number = code.rawValue }
 
   package init?(rawValue: String) {

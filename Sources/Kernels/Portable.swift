@@ -25,7 +25,15 @@ enum Portable {
     interaction: { unsafe interaction($0!.pointee) },
     row_max: { unsafe rowMax($0, $1, $2!, $3, $4!) },
     crc32c: { unsafe checksum($0, $1!, $2) },
-    peak_s8: nil)
+    peak_s8: nil,
+    peak_read: { unsafe largest($0!, $1) })
+
+  private static func largest(_ bytes: UnsafeRawPointer, _ count: Int) -> Float {
+    var most = F32x16(repeating: -.infinity)
+    let x = unsafe bytes.assumingMemoryBound(to: Float.self)
+    for i in stride(from: 0, to: count / 4, by: 16) { most = unsafe most.larger(.load(x + i, count: 16)) }
+    return most.max()
+  }
 
   // MARK: GEMM
 

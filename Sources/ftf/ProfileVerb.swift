@@ -6,7 +6,10 @@ import Profiling
 struct ProfileVerb: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "profile", abstract: "Time a model on this machine, part by part, against the ceiling of its cores.",
-    discussion: "Example: ftf profile small.ftf --layers")
+    discussion: """
+      Example: ftf profile small.ftf --layers
+      Every kernel in every shape of the model, and what became slower: ftf profile --kernels --json > run.json; ftf profile --kernels --against run.json
+      """)
 
   @Argument(help: "The model file; the default model without it.")
   var model: String?
@@ -14,8 +17,20 @@ struct ProfileVerb: ParsableCommand {
   @Flag(help: "Show every layer of the image encoder.")
   var layers = false
 
-  @Option(help: "How often each part is timed.")
-  var rounds = 60
+  @Flag(help: "Time every kernel of every level in every shape that the model calls it in, on one core.")
+  var kernels = false
+
+  @Option(help: "With --kernels: compare with a run that --json wrote; exit 1 where a kernel became slower beyond noise.")
+  var against: String?
+
+  @Option(help: "With --kernels: write a roofline to this file, SVG.")
+  var roofline: String?
+
+  @Option(help: "Write the layers of an encoded picture to this file, as Chrome's tracing and Perfetto read them.")
+  var trace: String?
+
+  @Option(help: "How often each part is timed; 60 by default, 15 with --kernels.")
+  var rounds: Int?
 
   @Option(parsing: .upToNextOption, help: "What to time: image, text, search; all of them by default.")
   var parts: [Profile.Part] = []
@@ -38,20 +53,26 @@ struct ProfileVerb: ParsableCommand {
     if let patches, !(1...4096).contains(patches) { throw ValidationError("--patches takes 1 to 4096") }
     if let dimension, !(1...8192).contains(dimension) { throw ValidationError("--dimension takes 1 to 8192") }
     if assert && !parts.isEmpty && !parts.contains(.image) { throw ValidationError("--assert needs the part image") }
-    if rounds < 5 { throw ValidationError("--rounds takes 5 or more") }
+    if !kernels && (against != nil || roofline != nil) { throw ValidationError("--against and --roofline go with --kernels") }
+    if kernels && (assert || layers || !parts.isEmpty || trace != nil) {
+      throw ValidationError("--kernels goes alone: --assert, --layers, --parts and --trace are about the whole model")
+    }
+    if let rounds, rounds < 5 { throw ValidationError("--rounds takes 5 or more") }
   }
 
   func run() throws {
     let engine = try machine.engine(try model ?? defaultModel())
+    if kernels { return try profileKernels(engine) }
     let hasCeiling = engine.precision == .int8 && engine.level != "portable"
     guard hasCeiling || !assert else {
       throw Failure(
         "there is no ceiling to compare with: --assert is for int8 models on a level with int8 instructions")
     }
     let profile = try Profile(
-      engine, rounds: rounds, parts: parts.isEmpty ? Profile.Part.allCases : parts,
+      engine, rounds: rounds ?? 60, parts: parts.isEmpty ? Profile.Part.allCases : parts,
       shape: Profile.Shape(patches: patches ?? engine.patches, dimension: dimension ?? engine.dimension))
     if json { try printJSON(object(profile, engine)) } else { show(profile, engine) }
+    if let trace { try Data(profile.trace.utf8).write(to: URL(fileURLWithPath: trace)) }
     if assert, let shortfalls = profile.shortfalls, !shortfalls.isEmpty {
       throw Failure(shortfalls.joined(separator: "; ") + "; is the machine busy?")
     }

@@ -328,6 +328,28 @@ enum TinyModel {
     }
   }
 
+  @Test func kernelsAreTimedInEveryShapeOfTheModelAndComparedWithAnotherRun() throws {
+    let path = "\(folder.path)/run.json"
+    let run = try ftf("profile", model, "--kernels", "--rounds", "9", "--json")
+    #expect(run.code == 0, "\(run.error)")
+    var object = try #require(run.objects.first)
+    var rows = try #require(object["rows"] as? [[String: Any]])
+    let called = Set(rows.compactMap { $0["operation"] as? String })
+    #expect(called.isSuperset(of: ["gemm_u8_u8", "gemm_u8_f32", "depthwise_u8", "dots_s8", "interaction", "attention", "crc32c"]))
+    #expect(rows.allSatisfy { ($0["median"] as? Double ?? 0) > 0 })
+    // What took a tenth then has become slower.
+    for i in rows.indices {
+      rows[i]["median"] = (rows[i]["median"] as! Double) / 10
+      rows[i]["quartiles"] = (rows[i]["quartiles"] as! [Double]).map { $0 / 10 }
+      rows[i]["passes"] = (rows[i]["passes"] as! [Double]).map { $0 / 10 }
+    }
+    object["rows"] = rows
+    try JSONSerialization.data(withJSONObject: object).write(to: URL(fileURLWithPath: path))
+    let slower = try ftf("profile", model, "--kernels", "--rounds", "9", "--against", path)
+    #expect(slower.code == 1 && slower.error.contains("became slower"), "\(slower.error)")
+    expectFailure(try ftf("profile", model, "--kernels", "--against", model), naming: model, saying: "no run of")
+  }
+
   @Test func assertingSpeedNeedsACeiling() throws {
     let exact = "\(folder.path)/fp32.ftf"
     #expect(try ftf("convert", tiny, "-o", exact, "--precision", "fp32").code == 0)
