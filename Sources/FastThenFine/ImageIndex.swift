@@ -45,6 +45,8 @@ public final class ImageIndex: Sendable {
   public var modelName: String { catalog.model.name }
   /// Length of every vector.
   public var dimension: Int { catalog.model.dimension }
+  /// Whether there are patches to rerank by; vectors that were made elsewhere have none, and recall alone answers.
+  public var hasPatches: Bool { catalog.model.hasPatches }
   /// Of each picture, whose vectors are averaged.
   public var views: Views { (try? catalog.views) ?? .one }
 

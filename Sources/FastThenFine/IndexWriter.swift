@@ -43,6 +43,10 @@ public struct IndexWriter: ~Copyable {
       var identity = engine.identity
       identity.views = (views ?? .one).rawValue
       let writer = try CatalogWriter(path: path, creating: identity)
+      guard writer.catalog.model.hasPatches else {
+        throw FastThenFineError(
+          .badInput, "\(path): holds vectors that were made elsewhere, without patches; pictures need an index of their own")
+      }
       try writer.catalog.check(identity)
       let stored = try writer.catalog.views
       guard views == nil || views == stored else {
@@ -421,7 +425,8 @@ public enum IndexUpkeep {
     let gone = Set(
       paths.flatMap { path in
         let whole = FilePath(path).absolute ?? FilePath(path)
-        return stored.filter { $0 == whole || $0.isBelow(whole) }
+        // Vectors that were made elsewhere are called as somebody called them.
+        return stored.filter { $0 == whole || $0.isBelow(whole) || $0 == FilePath(path) }
       })
     if !gone.isEmpty {
       try writer.remove(sources: gone.sorted())

@@ -236,7 +236,7 @@ public final class Searcher: Sendable {
       (input, interaction) = (.vector(values.map { $0 / length }), nil)
     }
     if case .image = input, target == .images { interaction = nil }
-    if query.recallOnly || interaction?.mode == InteractionConfig.Mode.none { interaction = nil }
+    if query.recallOnly || interaction?.mode == InteractionConfig.Mode.none || !catalog.model.hasPatches { interaction = nil }
     return (input, interaction)
   }
 
@@ -307,7 +307,7 @@ public final class Searcher: Sendable {
 
   /// What a score means to this query; nil where that is not known.
   private func probability(_ query: Query) -> ProbabilityConfig? {
-    guard target == .images, case .sentence = query.content else { return nil }
+    guard target == .images, catalog.model.hasPatches, case .sentence = query.content else { return nil }
     return engine.model.config.probability
   }
 

@@ -19,10 +19,16 @@ package struct ModelIdentity: Sendable, Equatable {
   package var dimension: Int
   /// Of a picture, whose vectors are averaged.
   package var views: Int
+  /// Whether pictures have patches; vectors that were made elsewhere have none.
+  package var hasPatches: Bool
 
-  package init(name: String, path: String, fingerprint: String, dimension: Int, views: Int = 1) {
+  package init(name: String, path: String, fingerprint: String, dimension: Int, views: Int = 1, hasPatches: Bool = true) {
     (self.name, self.path, self.fingerprint, self.dimension, self.views) = (name, path, fingerprint, dimension, views)
+    self.hasPatches = hasPatches
   }
+
+  /// Of vectors of which nobody says what made them: no model has it.
+  package static let unknownFingerprint = "unknown"
 }
 
 /// What a file looked like when it was indexed; an unchanged one is not read again.
@@ -56,7 +62,7 @@ package struct FileStamp: Sendable, Equatable {
 /// | dead | the id of an item that is still in a segment and no longer in the index |
 /// | attributes | what its owner says of a source, a JSON object |
 /// | known | a view: what a source says of itself and its owner of it, whose word counts |
-/// | meta | the model that built the index, of how many views, the next id |
+/// | meta | the model that built the index, of how many views, whether there are patches, the next id |
 /// | checks | of each row of the others the hash |
 ///
 /// Entries and captions take their ids from one count, and an id is never given twice.
@@ -112,7 +118,8 @@ package final class Catalog: Sendable {
     else { throw IndexError.damaged(path: file(path), reason: "it does not say what model built it") }
     // Of one view is what says nothing of them.
     return ModelIdentity(
-      name: name, path: modelPath, fingerprint: fingerprint, dimension: dimension, views: meta["views"].flatMap(Int.init) ?? 1)
+      name: name, path: modelPath, fingerprint: fingerprint, dimension: dimension, views: meta["views"].flatMap(Int.init) ?? 1,
+      hasPatches: meta["patches"] != "0")
   }
 
   /// Throws where `given` is not the model that built the index.

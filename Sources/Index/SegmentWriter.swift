@@ -49,7 +49,7 @@ package struct SegmentWriter: ~Copyable {
     rows.append(UInt32(item.rows))
     rowCount += item.rows
     scales.append(item.coarseScale)
-    for i in 0..<dimension { coarse.append(item.coarse[i]) }
+    unsafe coarse.append(contentsOf: UnsafeBufferPointer(start: item.coarse.address, count: dimension))
   }
 
   /// Writes the rest, syncs the file and renames it, and syncs the folder: whoever sees it sees it whole.

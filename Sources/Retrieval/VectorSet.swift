@@ -57,6 +57,12 @@ package struct VectorSet: Sendable {
     }
   }
 
+  /// What the codes of these rows leave of them, f32[count, dimension].
+  package func rest(of rows: [Float]) -> [Float] {
+    guard case .int8(let codes, let scales) = storage else { return rows.map { _ in 0 } }
+    return rows.indices.map { rows[$0] - scales[$0 / dimension] * Float(codes[$0]) }
+  }
+
   package var view: Rows {
     @_lifetime(borrow self)
     get {

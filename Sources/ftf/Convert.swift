@@ -169,7 +169,8 @@ struct Convert: ParsableCommand {
     options.patches = patches
     options.sentences = try questions()
     if let expect {
-      let (rows, values) = try NPY.read(expect)
+      let file = try NPYFile(expect)
+      let (rows, values) = (file.rows, try file[0..<file.rows])
       options.expected = (expect, rows, values, try calibrate.map { folder in try ImageFiles.below([folder]) })
     }
     if let calibrate { (options.calibrationImages, options.verificationImages) = try sample(calibrate) }

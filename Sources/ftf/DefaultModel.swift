@@ -32,6 +32,11 @@ private func places() -> [URL] {
 /// executable or the default model, known by what it computes.
 func modelPath(of index: ImageIndex, given: String?) throws -> String {
   if let given { return given }
+  if index.modelPath.isEmpty {
+    throw Failure(
+      "\(index.path): holds vectors that were made elsewhere, by what nobody said: search them by vectors (--vectors); for sentences, import them "
+        + "with --model and the model that made them")
+  }
   if FileManager.default.fileExists(atPath: index.modelPath) { return index.modelPath }
   let named = (ProcessInfo.processInfo.environment["FTF_MODEL"]).map { [$0] } ?? []
   let beside = [URL(fileURLWithPath: index.path), URL(fileURLWithPath: index.path).deletingLastPathComponent()] + places()

@@ -7,7 +7,7 @@ import Synchronization
 struct IndexVerb: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "index", abstract: "Make an index of images, or extend it.",
-    subcommands: [IndexAdd.self, IndexRemove.self, IndexCompact.self, IndexVerify.self, IndexRepair.self, IndexExport.self],
+    subcommands: [IndexAdd.self, IndexRemove.self, IndexCompact.self, IndexVerify.self, IndexRepair.self, IndexExport.self, IndexImport.self],
     defaultSubcommand: IndexAdd.self)
 }
 

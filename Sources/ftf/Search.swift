@@ -33,6 +33,17 @@ struct Search: ParsableCommand {
   @Flag(help: "Sentences from stdin, one a line.")
   var stdin = false
 
+  @Option(
+    help: ArgumentHelp(
+      "Vectors of your own, f16, f32 or f64 [q, d] in a .npy file: their nearest by the cosine. No model is needed.", valueName: "file"))
+  var vectors: String?
+
+  @Option(help: "With --vectors: vectors that are found by one scan; one at a time by default.")
+  var batch = 1
+
+  @Option(name: [.short, .long], help: "With --vectors: a .npy file for the ids, int64 [q, top]; -1 where the index has fewer.")
+  var output: String?
+
   @Option(help: "How many results.")
   var top = 10
 
@@ -114,6 +125,14 @@ struct Search: ParsableCommand {
     if !between.isEmpty, between.count != 2 || text == nil || over == .captions || explain != nil || geojson != nil {
       throw ValidationError("--between takes two dates, and --text")
     }
+    if vectors != nil {
+      guard text == nil, image == nil, !stdin, like.isEmpty, unlike.isEmpty, between.isEmpty, explain == nil, filter == nil, bbox == nil, near == nil,
+        geojson == nil, over == .images
+      else { throw ValidationError("--vectors goes with --top, --batch and --output alone") }
+      guard (1...1024).contains(batch), top >= 1, top <= 1 << 20 else { throw ValidationError("--batch takes 1 to 1024, --top 1 to 1048576") }
+      return
+    }
+    if output != nil || batch != 1 { throw ValidationError("--output and --batch go with --vectors") }
     if bbox != nil && near != nil { throw ValidationError("give one of --bbox and --near") }
     if (bbox != nil || near != nil) && over == .captions { throw ValidationError("--bbox and --near are for images") }
     let given = [text != nil, image != nil, stdin].count { $0 }
@@ -135,6 +154,7 @@ struct Search: ParsableCommand {
 
   func run() throws {
     let archive = try ImageIndex(path: index)
+    if let vectors { return try searchVectors(archive, vectors) }
     let engine = try machine.engine(modelPath(of: archive, given: model), mapped: archive.mappedBytes)
     let searcher = try Searcher(archive, engine: engine, searching: over, filter: filter, area: area)
     // For machines that is an answer with nothing in it.
@@ -144,6 +164,10 @@ struct Search: ParsableCommand {
     }
     if area != nil, searcher.count == 0, !json, try archive.count(over) > 0 { throw Failure("\(index): none of its images lies there") }
     guard searcher.count > 0 || isNarrowed && json else { throw Failure("\(index): holds no \(over.rawValue); add some with 'ftf index'") }
+    if !archive.hasPatches {
+      if explain != nil { throw Failure("\(index): has no patches, so nothing says where a sentence was found") }
+      report("ftf: \(index) has no patches: recall alone answers")
+    }
     if !between.isEmpty { return try showChanges(searcher) }
     var (number, missing) = (0, 0)
     func answer(_ content: Query.Content, _ name: String) throws {

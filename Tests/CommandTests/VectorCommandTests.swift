@@ -1,0 +1,142 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// Vectors that were made elsewhere: imported, found, and kept apart from what was encoded here.
+@Suite struct VectorCommands {
+  let folder: TemporaryFolder
+  let index: String
+  private let dimension = 24
+
+  init() throws {
+    folder = try TemporaryFolder()
+    index = "\(folder.path)/vectors.ftfindex"
+  }
+
+  /// A .npy file of f32 or f16 [n, d].
+  private func npy(_ name: String, _ values: [Float], columns: Int, halves: Bool = false) throws -> String {
+    var header = "{'descr': '<f\(halves ? 2 : 4)', 'fortran_order': False, 'shape': (\(values.count / columns), \(columns)), }"
+    header += String(repeating: " ", count: 63 - (10 + header.utf8.count) % 64) + "\n"
+    var data = Data([0x93] + Array("NUMPY".utf8) + [1, 0, UInt8(header.utf8.count), 0]) + Data(header.utf8)
+    for value in values {
+      if halves {
+        let bits = Float16(value).bitPattern
+        data.append(contentsOf: [UInt8(truncatingIfNeeded: bits), UInt8(bits >> 8)])
+      } else {
+        for byte in 0..<4 { data.append(UInt8(truncatingIfNeeded: value.bitPattern >> UInt32(8 * byte))) }
+      }
+    }
+    return try folder.file(name, data)
+  }
+
+  private func expectFailure(_ outcome: Outcome, _ words: String...) {
+    #expect(outcome.code == 1, "\(outcome.error)")
+    for word in words { #expect(outcome.error.contains(word), "\(outcome.error)") }
+  }
+
+  /// The ids by the cosine in double, from 1.
+  private func nearest(_ vectors: [Float], _ query: ArraySlice<Float>, _ top: Int) -> [Int] {
+    let n = vectors.count / dimension
+    let scores = (0..<n).map { i -> Double in
+      let row = vectors[i * dimension..<(i + 1) * dimension].map(Double.init)
+      return zip(row, query).reduce(0) { $0 + $1.0 * Double($1.1) } / row.reduce(0) { $0 + $1 * $1 }.squareRoot()
+    }
+    return (0..<n).sorted { (scores[$1], $0) < (scores[$0], $1) }.prefix(top).map { $0 + 1 }
+  }
+
+  @Test(arguments: [false, true]) func vectorsAreFoundByTheirCosineAndKeepTheirOrder(halves: Bool) throws {
+    var random = SeededGenerator(seed: 3)
+    // Of all lengths, and so near each other that 8 bits do not tell them apart.
+    let middle = random.floats(dimension)
+    let vectors = (0..<500).flatMap { i -> [Float] in
+      let scale = Float(1 + i % 7)
+      return zip(middle, random.floats(dimension)).map { Float(Float16(scale * ($0 + 0.2 * $1))) }
+    }
+    let queries = Array(vectors[..<(20 * dimension)])
+    let source = try npy("x.npy", vectors, columns: dimension, halves: halves)
+    let asked = try npy("q.npy", queries, columns: dimension)
+    let made = try ftf("index", "import", index, source, "--json")
+    #expect(made.code == 0 && made.objects.first?["imported"] as? Int == 500, "\(made.error)")
+    for more in [[], ["--batch", "7"], ["--threads", "1"]] {
+      let found = try ftf(["search", index, "--vectors", asked, "--top", "5", "--json"] + more)
+      let object = try #require(found.objects.first, "\(found.error)")
+      #expect(object["queries"] as? Int == 20 && object["ms_per_query"] as? Double ?? 0 > 0)
+      #expect(object["p99_ms"] as? Double ?? 0 >= object["p50_ms"] as? Double ?? 1)
+      let ids = try #require(object["ids"] as? [[Int]])
+      for (i, ids) in ids.enumerated() {
+        #expect(ids == nearest(vectors, queries[i * dimension..<(i + 1) * dimension], 5), "query \(i)")
+      }
+    }
+    // int64 [q, top], -1 behind the last.
+    let ids = "\(folder.path)/ids.npy"
+    #expect(try ftf("search", index, "--vectors", asked, "--top", "600", "-o", ids, "--json").code == 0)
+    let data = try Data(contentsOf: URL(fileURLWithPath: ids))
+    #expect(String(decoding: data.prefix(128), as: UTF8.self).contains("'<i8', 'fortran_order': False, 'shape': (20, 600)"))
+    #expect(data.count == 128 + 20 * 600 * 8 && data.suffix(8).allSatisfy { $0 == 255 })
+    #expect(try ftf("index", "verify", index).code == 0)
+    #expect(try ftf("index", "compact", index).code == 0)
+    let after = try ftf("search", index, "--vectors", asked, "--top", "5", "--json")
+    #expect((after.objects.first?["ids"] as? [[Int]])?.first == nearest(vectors, queries[..<dimension], 5))
+  }
+
+  @Test func namesAreKeptReplacedAndRemoved() throws {
+    var random = SeededGenerator(seed: 4)
+    let vectors = random.floats(3 * dimension)
+    let source = try npy("x.npy", vectors, columns: dimension)
+    let names = try folder.file("names.txt", Data("a tile\nböse\nc\n".utf8))
+    #expect(try ftf("index", "import", index, source, "--names", names).code == 0)
+    let one = try npy("q.npy", Array(vectors[dimension..<2 * dimension]), columns: dimension)
+    #expect(try ftf("search", index, "--vectors", one, "--top", "1").output.contains("2  böse"))
+    // Again: the same names, new ids.
+    #expect(try ftf("index", "import", index, source, "--names", names).code == 0)
+    let again = try ftf("search", index, "--vectors", one, "--top", "9", "--json")
+    #expect((again.objects.first?["ids"] as? [[Int]])?.first?.filter { $0 > 0 }.sorted() == [4, 5, 6])
+    #expect(try ftf("index", "remove", index, "böse").code == 0)
+    #expect(try ftf("search", index, "--vectors", one, "--top", "3").output.contains("böse") == false)
+    let short = try folder.file("short.txt", Data("a\nb\n".utf8))
+    expectFailure(try ftf("index", "import", index, source, "--names", short), "short.txt", "2 names for 3 vectors")
+    let twice = try folder.file("twice.txt", Data("a\nb\na\n".utf8))
+    expectFailure(try ftf("index", "import", index, source, "--names", twice), "vectors 1 and 3 have the same name")
+  }
+
+  @Test func whatMadeVectorsIsNotGuessed() throws {
+    var random = SeededGenerator(seed: 5)
+    let model = try folder.file("tiny.ftf", TinyModel.int8.get())
+    let pictures = "\(folder.path)/pictures.ftfindex"
+    #expect(try ftf("index", pictures, "\(Goldens.folder)/images", "--model", model).code == 0)
+    let (g, t) = ("\(folder.path)/g.npy", "\(folder.path)/t.npy")
+    #expect(try ftf("embed", model, "--image", "\(Goldens.folder)/images/rgb.jpg", "-o", g).code == 0)
+    #expect(try ftf("embed", model, "--text", "a bridge", "-o", t).code == 0)
+    // A sentence has no vector where nobody says what made those of the index.
+    #expect(try ftf("index", "import", index, g).code == 0)
+    expectFailure(try ftf("search", index, "--text", "a bridge"), index, "--vectors", "--model")
+    expectFailure(try ftf("search", index, "--text", "a bridge", "--model", model), "another model")
+    expectFailure(try ftf("index", index, "\(Goldens.folder)/images", "--model", model), index, "an index of their own")
+    expectFailure(try ftf("index", "import", pictures, g), pictures, "an index of their own")
+    expectFailure(try ftf("index", "import", index, g, "--model", model), "not mixed")
+    let other = try npy("other.npy", random.floats(2 * 40), columns: 40)
+    expectFailure(try ftf("index", "import", index, other), "other.npy", "40")
+    expectFailure(try ftf("search", index, "--vectors", other), "other.npy", "40")
+    // Where somebody does, it finds, by recall alone; and vectors find pictures.
+    let known = "\(folder.path)/known.ftfindex"
+    #expect(try ftf("index", "import", known, g, "--model", model).code == 0)
+    let found = try ftf("search", known, "--text", "a bridge", "--json")
+    #expect(found.code == 0 && found.error.contains("recall alone") && (found.objects.first?["results"] as? [Any])?.count == 1, "\(found.error)")
+    expectFailure(try ftf("search", known, "--text", "a bridge", "--explain", "\(folder.path)/why"), "no patches")
+    let near = try ftf("search", pictures, "--vectors", t, "--top", "2", "--json")
+    let sentence = try ftf("search", pictures, "--text", "a bridge", "--recall-only", "--top", "2", "--json", "--all-windows")
+    let ids = (sentence.objects.first?["results"] as? [[String: Any]])?.compactMap { $0["id"] as? Int }
+    #expect((near.objects.first?["ids"] as? [[Int]])?.first == ids, "\(near.error)\(sentence.error)")
+  }
+
+  @Test func filesThatAreNoVectorsAreRefusedByName() throws {
+    expectFailure(try ftf("index", "import", index, try folder.file("x.npy", Data("hello".utf8))), "x.npy", ".npy")
+    var values = [Float](repeating: 1, count: 2 * dimension)
+    values[dimension] = .nan
+    expectFailure(try ftf("index", "import", index, try npy("nan.npy", values, columns: dimension)), "nan.npy", "row 1")
+    let whole = try Data(contentsOf: URL(fileURLWithPath: npy("y.npy", [1, 2, 3, 4], columns: 2)))
+    for count in [0, 5, 11, 60, 128, 140] {
+      expectFailure(try ftf("index", "import", index, try folder.file("cut.npy", whole.prefix(count))), "cut.npy")
+    }
+  }
+}
