@@ -100,7 +100,7 @@ let package = Package(
     .executableTarget(
       name: "ftf",
       dependencies: [
-        "CImage", "Demo", "FastThenFine", "Files", "Geography", "Interchange", "Profiling", "Service",
+        "CImage", "Demo", "FastThenFine", "Files", "Geography", "Interchange", "Parquet", "Profiling", "Service",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: settings),

@@ -144,6 +144,11 @@ void __tsan_release(void *);
 #define COMES_BEFORE(place) ((void)0)
 #endif
 
+// libomp's own: milliseconds that a team of this thread spins for more work before it sleeps, 200 of its own accord. In any unit that is far more
+// than a query takes, and it burns a core after each.
+extern void kmp_set_blocktime(int milliseconds);
+enum { SPIN_MILLISECONDS = 1 };
+
 void csimd_parallel_for(size_t count, int threads, void *context, void (*body)(void *context, size_t index)) {
   const int asked = threads <= 1 || count <= 1 ? 1 : count < (size_t)threads ? (int)count : threads;
   const int team = asked > 1 ? granted(asked) : 1;
@@ -151,6 +156,7 @@ void csimd_parallel_for(size_t count, int threads, void *context, void (*body)(v
     for (size_t i = 0; i < count; i++) body(context, i);
     return;
   }
+  kmp_set_blocktime(SPIN_MILLISECONDS);
   atomic_size_t next = 0;
   COMES_BEFORE(&next);
 #pragma omp parallel num_threads(team)

@@ -7,7 +7,7 @@ package struct ParquetError: Error, Equatable, CustomStringConvertible {
   init(_ description: String) { self.description = description }
 }
 
-/// The columns of a Parquet file that are not repeated, each row group at a time. What the file says is hostile until it is checked:
+/// The columns of a Parquet file, each row group at a time: those that are not repeated, and lists of numbers that are as long in every row. What the file says is hostile until it is checked:
 /// sizes, counts and offsets, and what a page of a few bytes unfolds to.
 ///
 /// Read are plain and dictionary pages of both versions, bare or compressed with Snappy or Zstandard: what pyarrow, DuckDB, GDAL and
@@ -34,7 +34,8 @@ package struct ParquetReader {
     fileprivate let length: Int
     /// Its definition level where it has a value.
     fileprivate let most: Int
-    fileprivate let isRepeated: Bool
+    /// How many lists it lies in.
+    fileprivate let lists: Int
   }
 
   fileprivate enum Physical: Int64 {
@@ -51,9 +52,13 @@ package struct ParquetReader {
   private static let mostFooter = 8 << 20
   private static let mostPage = 256 << 20
   private static let mostRows = 1 << 22
+  /// Numbers of the lists of a row group.
+  private static let mostNumbers = 1 << 28
 
   /// Those that are not repeated.
   package let columns: [Column]
+  /// Those of numbers that lie in a list.
+  package let vectors: [Column]
   /// Of each row group.
   package let rows: [Int]
   /// Of the footer, by key.
@@ -81,7 +86,8 @@ package struct ParquetReader {
       guard let rows = group[3]?.size, rows <= Self.mostRows else { throw ParquetError("a row group has more than \(Self.mostRows) rows") }
       return rows
     }
-    columns = leaves.filter { !$0.isRepeated }
+    columns = leaves.filter { $0.lists == 0 }
+    vectors = leaves.filter { $0.lists == 1 && ($0.type == .float || $0.type == .double) }
     var metadata: [String: String] = [:]
     for pair in footer[5]?.list ?? [] { if let key = pair[1]?.text { metadata[key] = pair[2]?.text } }
     self.metadata = metadata
@@ -92,24 +98,24 @@ package struct ParquetReader {
   private static func leaves(_ elements: [ThriftValue]) throws(ParquetError) -> [Column] {
     var leaves: [Column] = []
     var next = 1
-    func walk(_ path: [String], most: Int, isRepeated: Bool) throws(ParquetError) {
+    func walk(_ path: [String], most: Int, lists: Int) throws(ParquetError) {
       guard next < elements.count, path.count < 32, let name = elements[next][4]?.text else { throw ParquetError("its schema is damaged") }
       let element = elements[next]
       next += 1
       let repetition = element[3]?.integer ?? 0
-      let (most, isRepeated) = (most + (repetition == 0 ? 0 : 1), isRepeated || repetition == 2)
+      let (most, lists) = (most + (repetition == 0 ? 0 : 1), lists + (repetition == 2 ? 1 : 0))
       if let children = element[5]?.size, children > 0 {
-        for _ in 0..<children { try walk(path + [name], most: most, isRepeated: isRepeated) }
+        for _ in 0..<children { try walk(path + [name], most: most, lists: lists) }
         return
       }
       guard let type = element[1]?.integer.flatMap(Physical.init) else { throw ParquetError("its schema is damaged") }
       leaves.append(
         Column(
           path: path + [name], number: leaves.count, type: type, meaning: meaning(element), length: element[2]?.size ?? 0, most: most,
-          isRepeated: isRepeated))
+          lists: lists))
     }
     guard let children = elements.first?[5]?.size else { throw ParquetError("its schema is damaged") }
-    for _ in 0..<children { try walk([], most: 0, isRepeated: false) }
+    for _ in 0..<children { try walk([], most: 0, lists: 0) }
     return leaves
   }
 
@@ -141,7 +147,43 @@ package struct ParquetReader {
     do { return try decoded(column, group) } catch { throw ParquetError("column \(name): \(error)") }
   }
 
+  /// The vectors that a column of `vectors` has in the rows of a group: f32[rows, dimension].
+  ///
+  /// - Throws: ParquetError where rows have lists of several lengths, or none, or for what `values` throws for.
+  package func vectors(of column: Column, in group: Int) throws(ParquetError) -> (dimension: Int, values: [Float]) {
+    let name = column.path.joined(separator: ".")
+    do {
+      var (starts, values) = ([Int](), [Float]())
+      try pages(of: column, in: group, until: { $0 >= rows[group] }) { page, about, dictionary throws(ParquetError) in
+        let (first, more) = try page.lists(about.count, encoding: about.encoding, dictionary, most: Self.mostNumbers - values.count)
+        guard !starts.isEmpty || first.first == 0 else { throw ParquetError("a page is damaged") }
+        starts += first.map { $0 + values.count }
+        values += more
+        return starts.count
+      }
+      // The last row may go on in a page of its own, but not beyond the group.
+      let dimension = starts.count > 1 ? starts[1] : values.count
+      guard starts.count == rows[group], dimension > 0, starts.enumerated().allSatisfy({ $1 == $0 * dimension }),
+        values.count == starts.count * dimension
+      else { throw ParquetError("its rows have lists of several lengths") }
+      return (dimension, values)
+    } catch { throw ParquetError("column \(name): \(error)") }
+  }
+
   private func decoded(_ column: Column, _ group: Int) throws(ParquetError) -> [Value] {
+    var values: [Value] = []
+    try pages(of: column, in: group, until: { $0 >= rows[group] }) { page, about, dictionary throws(ParquetError) in
+      values += try page.rows(about.count, encoding: about.encoding, dictionary, most: rows[group] - values.count)
+      return values.count
+    }
+    return values
+  }
+
+  /// `body` on each page of data of a column, to the end of its chunk or until there is enough of what it counts.
+  private func pages(
+    of column: Column, in group: Int, until isEnough: (Int) -> Bool,
+    _ body: (Page, (count: Int?, encoding: Int64?), [Value]) throws(ParquetError) -> Int
+  ) throws(ParquetError) {
     let chunk = groups[group][column.number]
     guard chunk[1] == nil, let about = chunk[3], let size = about[7]?.size, let data = about[9]?.size, let codec = about[4]?.integer,
       about[1]?.integer == column.type.rawValue
@@ -150,10 +192,10 @@ package struct ParquetReader {
     let start = about[11]?.size.flatMap { $0 > 0 && $0 < data ? $0 : nil } ?? data
     guard start <= file.count, size <= file.count - start else { throw ParquetError("it lies outside of the file") }
     let bytes: [UInt8] = file.array(at: start, count: size)
-    var values: [Value] = []
     var dictionary: [Value] = []
-    var at = 0
-    while values.count < rows[group] {
+    var (at, done) = (0, 0)
+    // Of lists the last goes on to the end.
+    while column.lists > 0 ? at < bytes.count : !isEnough(done) {
       var reader = ThriftReader(bytes[at...])
       let header = try reader.structure()
       guard let full = header[2]?.size, let packed = header[3]?.size, full <= Self.mostPage, packed <= bytes.count - reader.position else {
@@ -164,16 +206,15 @@ package struct ParquetReader {
       switch header[1]?.integer {
       case 0:
         let about = header[5]
-        values += try page.rows(about?[1]?.size, encoding: about?[2]?.integer, dictionary, most: rows[group] - values.count)
+        done = try body(page, (about?[1]?.size, about?[2]?.integer), dictionary)
       case 2: dictionary = try page.dictionary(header[7]?[1]?.size, most: Self.mostRows)
       case 3:
         let about = header[8]
         try page.split(repetition: about?[6]?.size, definition: about?[5]?.size, isPacked: about?[7]?.bool ?? true)
-        values += try page.rows(about?[1]?.size, encoding: about?[4]?.integer, dictionary, most: rows[group] - values.count)
+        done = try body(page, (about?[1]?.size, about?[4]?.integer), dictionary)
       default: break
       }
     }
-    return values
   }
 }
 
@@ -183,8 +224,8 @@ private struct Page {
   private let codec: Int64
   private var bytes: ArraySlice<UInt8>
   private var full: Int
-  /// Of a page of the second version, which keeps its levels beside its values.
-  private var levels: ArraySlice<UInt8>?
+  /// Of a page of the second version, which keeps its levels beside its values: where lists begin, and what is there.
+  private var levels: (repetition: ArraySlice<UInt8>, definition: ArraySlice<UInt8>)?
   private var isPacked = true
 
   init(_ column: ParquetReader.Column, bytes: ArraySlice<UInt8>, full: Int, codec: Int64) {
@@ -194,10 +235,12 @@ private struct Page {
   private static let damaged = ParquetError("a page is damaged")
 
   mutating func split(repetition: Int?, definition: Int?, isPacked: Bool) throws(ParquetError) {
-    guard repetition == 0, let definition, definition <= min(bytes.count, full) else { throw Self.damaged }
-    levels = bytes.prefix(definition)
-    bytes = bytes.dropFirst(definition)
-    full -= definition
+    guard let repetition, let definition, repetition == 0 || column.lists > 0, repetition <= min(bytes.count, full),
+      definition <= min(bytes.count, full) - repetition
+    else { throw Self.damaged }
+    levels = (bytes.prefix(repetition), bytes.dropFirst(repetition).prefix(definition))
+    bytes = bytes.dropFirst(repetition + definition)
+    full -= repetition + definition
     self.isPacked = isPacked
   }
 
@@ -221,18 +264,7 @@ private struct Page {
   func rows(_ count: Int?, encoding: Int64?, _ dictionary: [ParquetReader.Value], most: Int) throws(ParquetError) -> [ParquetReader.Value] {
     guard let count, count > 0, count <= most else { throw Self.damaged }
     var data = try unfolded()[...]
-    var isThere = [Bool](repeating: true, count: count)
-    if column.most > 0 {
-      var own = levels ?? []
-      if levels == nil {
-        let size = try Self.number(data, 4)
-        guard size <= data.count - 4 else { throw Self.damaged }
-        own = data.dropFirst(4).prefix(size)
-        data = data.dropFirst(4 + size)
-      }
-      let found = try Self.hybrid(own, width: Int.bitWidth - column.most.leadingZeroBitCount, count)
-      isThere = found.map { $0 == column.most }
-    }
+    let isThere = try isThere(count, &data)
     let present = isThere.reduce(0) { $0 + ($1 ? 1 : 0) }
     let values = try self.values(data, present, encoding, dictionary)
     var next = 0
@@ -240,6 +272,39 @@ private struct Page {
       defer { if isThere { next += 1 } }
       return isThere ? values[next] : .null
     }
+  }
+
+  /// Of lists of numbers: where in the numbers of the page each begins that begins there, and the numbers, of which none is missing.
+  func lists(
+    _ count: Int?, encoding: Int64?, _ dictionary: [ParquetReader.Value], most: Int
+  ) throws(ParquetError) -> (starts: [Int], values: [Float]) {
+    guard let count, count > 0, count <= most else { throw Self.damaged }
+    var data = try unfolded()[...]
+    let begins = try Self.hybrid(Self.levels(levels?.repetition, &data), width: 1, count)
+    guard try isThere(count, &data).allSatisfy({ $0 }) else { throw ParquetError("a list is missing, empty, or lacks a number") }
+    let starts = begins.indices.filter { begins[$0] == 0 }
+    if encoding == 0, column.type == .float {
+      guard data.count >= 4 * count else { throw Self.damaged }
+      return (starts, unsafe data.withUnsafeBytes { bytes in (0..<count).map { unsafe bytes.loadUnaligned(fromByteOffset: 4 * $0, as: Float.self) } })
+    }
+    let values = try values(data, count, encoding, dictionary).map { if case .double(let value) = $0 { Float(value) } else { Float.nan } }
+    return (starts, values)
+  }
+
+  /// Whether each of so many values is there.
+  private func isThere(_ count: Int, _ data: inout ArraySlice<UInt8>) throws(ParquetError) -> [Bool] {
+    guard column.most > 0 else { return [Bool](repeating: true, count: count) }
+    let own = try Self.levels(levels?.definition, &data)
+    return try Self.hybrid(own, width: Int.bitWidth - column.most.leadingZeroBitCount, count).map { $0 == column.most }
+  }
+
+  /// Those that lie beside the values; in a page of the first version they lie before them, behind their size.
+  private static func levels(_ beside: ArraySlice<UInt8>?, _ data: inout ArraySlice<UInt8>) throws(ParquetError) -> ArraySlice<UInt8> {
+    if let beside { return beside }
+    let size = try number(data, 4)
+    guard size <= data.count - 4 else { throw damaged }
+    defer { data = data.dropFirst(4 + size) }
+    return data.dropFirst(4).prefix(size)
   }
 
   private func values(

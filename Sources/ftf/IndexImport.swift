@@ -1,6 +1,8 @@
 import ArgumentParser
 import FastThenFine
+import Files
 import Foundation
+import Parquet
 
 struct IndexImport: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -54,11 +56,11 @@ struct IndexImport: ParsableCommand {
     Interrupt.watch()
     let progress = Progress("vectors", total: source.rows)
     var stored = 0
-    for start in stride(from: 0, to: source.rows, by: Self.block) where !Interrupt.isPressed {
-      let range = start..<min(start + Self.block, source.rows)
-      try writer.add(source[range]) { names?[start + $0] ?? "\(existing + start + $0 + 1)" }
-      progress.add(range.count)
-      stored += range.count
+    try source.forEachBlock(of: Self.block) { vectors, first in
+      try writer.add(vectors) { names?[first + $0] ?? "\(existing + first + $0 + 1)" }
+      progress.add(vectors.count / source.columns)
+      stored += vectors.count / source.columns
+      return !Interrupt.isPressed
     }
     let count = try writer.finish()
     progress.finish()
@@ -85,16 +87,64 @@ struct IndexImport: ParsableCommand {
 struct VectorSource {
   let rows: Int
   let columns: Int
+  /// Of a column `id` in Parquet.
   let names: [String]?
-  private let file: NPYFile
+  private let path: String
+  private let file: NPYFile?
+  private let table: (reader: ParquetReader, column: ParquetReader.Column)?
 
-  init(_ path: String, column: String) throws {
-    file = try NPYFile(path)
-    (rows, columns, names) = (file.rows, file.columns, nil)
-    guard columns <= 65536 else { throw Failure("\(path): has vectors of \(columns); an index holds some of at most 65536") }
+  init(_ path: String, column name: String) throws {
+    self.path = path
+    let start = (try? FileHandle(forReadingFrom: URL(fileURLWithPath: path)))?.readData(ofLength: 4)
+    guard start == Data("PAR1".utf8) else {
+      let file = try NPYFile(path)
+      (self.file, table, rows, columns, names) = (file, nil, file.rows, file.columns, nil)
+      guard columns <= 65536 else { throw Failure("\(path): has vectors of \(columns); an index holds some of at most 65536") }
+      return
+    }
+    do {
+      let reader = try ParquetReader(FilePath(path))
+      guard let column = reader.vectors.first(where: { $0.path.first == name }) else {
+        let others = reader.vectors.compactMap(\.path.first).map { "'\($0)'" }.joined(separator: ", ")
+        throw Failure("\(path): has no column '\(name)' of vectors" + (others.isEmpty ? "" : "; name one with --column: \(others)"))
+      }
+      guard let group = reader.rows.firstIndex(where: { $0 > 0 }) else { throw Failure("\(path): has no rows") }
+      (file, table, rows) = (nil, (reader, column), reader.rows.reduce(0, +))
+      columns = try reader.vectors(of: column, in: group).dimension
+      names = try reader.columns.first { $0.path == ["id"] }.map { id in
+        try reader.rows.indices.flatMap { group in try reader.values(of: id, in: group).map(Self.text) }
+      }
+    } catch let error as ParquetError {
+      throw Failure("\(path): \(error)")
+    }
   }
 
-  subscript(range: Range<Int>) -> [Float] {
-    get throws { try file[range] }
+  private static func text(_ value: ParquetReader.Value) -> String {
+    switch value {
+    case .text(let text): text
+    case .integer(let number): "\(number)"
+    default: ""
+    }
+  }
+
+  /// `body` on vectors that follow each other, f32[n, columns], and the place of the first.
+  func forEachBlock(of most: Int, _ body: ([Float], Int) throws -> Bool) throws {
+    if let file {
+      for start in stride(from: 0, to: rows, by: most) {
+        guard try body(file[start..<min(start + most, rows)], start) else { return }
+      }
+    }
+    guard let (reader, column) = table else { return }
+    var first = 0
+    for group in reader.rows.indices where reader.rows[group] > 0 {
+      let found: (dimension: Int, values: [Float])
+      do { found = try reader.vectors(of: column, in: group) } catch { throw Failure("\(path): \(error)") }
+      guard found.dimension == columns else { throw Failure("\(path): has vectors of \(columns) and of \(found.dimension)") }
+      if let bad = found.values.firstIndex(where: { !$0.isFinite }) {
+        throw Failure("\(path): row \(first + bad / columns) has a value that is not finite")
+      }
+      guard try body(found.values, first) else { return }
+      first += reader.rows[group]
+    }
   }
 }

@@ -20,7 +20,7 @@ struct NPYFile {
     }
     self.path = path
     func refuse(_ reason: String) -> Failure {
-      Failure("\(path): \(reason); f16, f32 or f64 [n, d] is read, as numpy.save writes it")
+      Failure("\(path): \(reason); f32 [n, d] is read, f16 and f64 too, as numpy.save writes it")
     }
     guard data.count >= 12, data.prefix(6) == Data([0x93] + Array("NUMPY".utf8)), (1...3).contains(data[6]) else {
       throw refuse("is no .npy file")

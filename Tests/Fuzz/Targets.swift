@@ -40,7 +40,10 @@ private func file(_ data: Data, _ name: String = "input") -> String {
 
 @Sendable private func readParquet(_ data: Data) {
   guard let reader = try? ParquetReader(FilePath(file(data))) else { return }
-  for group in reader.rows.indices { for column in reader.columns { _ = try? reader.values(of: column, in: group) } }
+  for group in reader.rows.indices {
+    for column in reader.columns { _ = try? reader.values(of: column, in: group) }
+    for column in reader.vectors { _ = try? reader.vectors(of: column, in: group) }
+  }
 }
 
 /// With checksums that are right, so that what they cover is looked at too.

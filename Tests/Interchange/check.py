@@ -105,6 +105,24 @@ for way in (dict(), dict(compression="zstd", data_page_version="2.0"), dict(comp
     assert a["platform"] == "one" and a["eo:cloud_cover"] == 3 and a["datetime"] == "2024-06-01T10:00:00.250Z", a
     assert b["platform"] == "two" and "eo:cloud_cover" not in b and b["id"] == "c", b
 
+# Vectors as others publish them, a list a row of any kind, are found in the order of their cosines.
+random = np.random.default_rng(7)
+vectors = random.normal(size=(900, 48)).astype("f4")
+truth = np.argsort(-(vectors[:9] / np.linalg.norm(vectors[:9], axis=1, keepdims=True)) @ (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).T)
+np.save(f"{work}/asked.npy", vectors[:9])
+for kind in (pyarrow.list_(pyarrow.float32(), 48), pyarrow.list_(pyarrow.float32()), pyarrow.list_(pyarrow.float64())):
+    for way in (dict(), dict(compression="zstd", data_page_version="2.0", row_group_size=250), dict(compression="none", use_dictionary=False)):
+        rows = pyarrow.array(list(vectors.astype("f8") if kind.value_type == pyarrow.float64() else vectors), type=kind)
+        pyarrow.parquet.write_table(pyarrow.table({"id": [f"tile {i}" for i in range(900)], "embedding": rows}), f"{work}/vectors.parquet", **way)
+        shutil.rmtree(f"{work}/vectors", ignore_errors=True)
+        run(ftf, "index", "import", f"{work}/vectors", f"{work}/vectors.parquet")
+        run(ftf, "search", f"{work}/vectors", "--vectors", f"{work}/asked.npy", "--top", "5", "-o", f"{work}/found.npy", "--json")
+        found = np.load(f"{work}/found.npy")
+        assert found.dtype == np.int64 and (found == truth[:, :5] + 1).all(), found
+# And what is exported is imported again.
+run(ftf, "index", "export", f"{work}/vectors", f"{work}/again", "--format", "parquet")
+run(ftf, "index", "import", f"{work}/twice", f"{work}/again/items.parquet")
+
 with open(f"{work}/items.csv", newline="") as file: header = file.readline().strip().split(",")
 assert len(set(header)) == len(header), "columns are unique"
 print(f"{count} items read by pyarrow {pyarrow.__version__}, DuckDB {duckdb.__version__} and GeoPandas {geopandas.__version__}")
