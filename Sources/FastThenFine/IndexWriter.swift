@@ -72,6 +72,8 @@ public struct IndexWriter: ~Copyable {
     public var failed = 0
     /// Files whose content could not be read before and did not change.
     public var knownBad = 0
+    /// Files that were taken out of the index and stay away: to come back, they are named themselves, or `rereading` is `failed` or `all`.
+    public var setAside = 0
     /// Windows of scenes that were encoded and stored, and windows that were left out: most of them is nothing.
     public var windows = 0
     public var emptyWindows = 0
@@ -147,10 +149,10 @@ public struct IndexWriter: ~Copyable {
       }
       if walk.scenesLeftOut > 0, let absence = GDAL.absence { warn("\(walk.scenesLeftOut) scenes are left out: \(absence)") }
       if !walk.leftOut.isEmpty { progress(.warned("left out by what they are: \(walk.counts)")) }
-      var todo = try changed(walk.files, known, rereading, cutting, &summary)
+      var todo = try changed(walk.files, known, named: Set(paths.compactMap { FilePath($0).absolute }), rereading, cutting, &summary)
       if rereading != .all { try move(&todo, from: &gone, known, &summary) }
       if !gone.isEmpty { try catalog.remove(sources: gone) }
-      summary.removed = gone.count
+      summary.removed = gone.count { known[$0]?.isSetAside == false }
       let fresh = Set(todo.map(\.path))
       try readItems(of: known.filter { $0.value.scene != nil && seen.contains($0.key) && !fresh.contains($0.key) }, progress)
       try add(todo, known, cutting, &summary, cancellation, progress)
@@ -164,13 +166,18 @@ public struct IndexWriter: ~Copyable {
   typealias Stamped = (path: FilePath, stamp: FileStamp)
 
   private func changed(
-    _ files: [FilePath], _ known: [FilePath: Catalog.Source], _ rereading: Rereading, _ cutting: Cutting, _ summary: inout Summary
+    _ files: [FilePath], _ known: [FilePath: Catalog.Source], named: Set<FilePath>, _ rereading: Rereading, _ cutting: Cutting,
+    _ summary: inout Summary
   ) throws -> [Stamped] {
     var (todo, unstamped): ([Stamped], [Stamped]) = ([], [])
     for path in files {
       let stamp = ImageFiles.stamp(of: path)
+      if known[path]?.isSetAside == true, rereading == .changed, !named.contains(path) {
+        summary.setAside += 1
+        continue
+      }
       guard let old = known[path], old.stamp.agrees(with: stamp), rereading != .all, rereading != .failed || old.failure == nil,
-        old.done == nil, !Self.isCutOtherwise(old, path, cutting)
+        old.done == nil, !old.isSetAside, !Self.isCutOtherwise(old, path, cutting)
       else {
         todo.append((path, stamp))
         continue
@@ -193,7 +200,7 @@ public struct IndexWriter: ~Copyable {
     let renamed = Self.renamed(known.keys, todo.map(\.path))
     var candidates: [Int64: [FilePath]] = [:]
     for (path, source) in known
-    where source.content != nil && source.failure == nil && source.done == nil && sizes.contains(source.stamp.size) {
+    where source.content != nil && !source.isSetAside && source.failure == nil && source.done == nil && sizes.contains(source.stamp.size) {
       if left.contains(path) || Self.isMissing(path) || renamed.contains(path) { candidates[source.stamp.size, default: []].append(path) }
     }
     guard !candidates.isEmpty else { return }
@@ -348,7 +355,7 @@ public struct IndexWriter: ~Copyable {
   ) throws(FastThenFineError) -> [(place: Int, images: Int)] {
     do {
       var paths: [FilePath: [FilePath]] = [:]
-      for path in try catalog.catalog.sources().keys { paths[FilePath(path.name), default: []].append(path) }
+      for path in try catalog.catalog.sources().filter({ !$0.value.isSetAside }).keys { paths[FilePath(path.name), default: []].append(path) }
       var found: [(path: FilePath, json: String)] = []
       var unused: [(place: Int, images: Int)] = []
       for (place, (name, json)) in attributes.enumerated() {
@@ -366,7 +373,7 @@ public struct IndexWriter: ~Copyable {
     }
   }
 
-  /// Takes images out, or folders with all that is below them; the files stay.
+  /// Takes images out, or folders with all that is below them; the files stay, and `add` leaves them alone.
   ///
   /// - Returns: how many images went.
   public mutating func remove(_ paths: [String]) throws(FastThenFineError) -> Int {
@@ -421,7 +428,7 @@ public enum IndexUpkeep {
   }
 
   fileprivate static func remove(_ paths: [String], _ writer: borrowing CatalogWriter) throws -> Int {
-    let stored = try writer.catalog.sources().keys
+    let stored = try writer.catalog.sources().filter { !$0.value.isSetAside }.keys
     let gone = Set(
       paths.flatMap { path in
         let whole = FilePath(path).absolute ?? FilePath(path)
@@ -429,7 +436,9 @@ public enum IndexUpkeep {
         return stored.filter { $0 == whole || $0.isBelow(whole) || $0 == FilePath(path) }
       })
     if !gone.isEmpty {
-      try writer.remove(sources: gone.sorted())
+      let there = gone.filter { path in unsafe path.withCString { unsafe access($0, F_OK) } == 0 }
+      try writer.remove(
+        sources: gone.sorted(), settingAside: Dictionary(uniqueKeysWithValues: there.map { ($0, ImageFiles.stamp(of: $0)) }))
       writer.save()
     }
     return gone.count

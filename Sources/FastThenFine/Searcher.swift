@@ -48,36 +48,17 @@ public final class Searcher: Sendable {
   ) throws(FastThenFineError) {
     (self.engine, self.target, sharedFrom) = (engine, target, items)
     do {
-      let limits = Limits(filter: filter, area: try area?.checked(), constants: constants, allowsUnknown: allowsUnknown)
-      (catalog, pipeline, matching) = try Self.opened(index.catalog, engine, target, limits)
+      try index.catalog.check(engine.identity)
+      let opened = try Selection(filter: filter, area: try area?.checked(), constants: constants, allowsUnknown: allowsUnknown)
+        .opened(index.catalog, target)
+      (catalog, matching) = (opened.catalog, opened.matching)
+      let hubness = target == .images ? engine.hubness?.images : try Self.captionHubness(catalog, engine)
+      pipeline = Pipeline(opened.segments, live: opened.live, hubness: hubness)
       views = try catalog.views
       hasWindows = try target == .images && catalog.hasWindows()
     } catch {
       throw FastThenFineError(error)
     }
-  }
-
-  private struct Limits {
-    var filter: String?
-    var area: Area?
-    var constants: [String: String]
-    var allowsUnknown: Bool
-  }
-
-  /// Names and segments of one moment. A segment of it may be written anew before it is opened: then a later moment is taken.
-  private static func opened(
-    _ catalog: Catalog, _ engine: Engine, _ target: SearchTarget, _ limits: Limits
-  ) throws -> (Catalog, Pipeline<Segment>, Set<Int64>?) {
-    for _ in 0..<8 {
-      let snapshot = try catalog.snapshot()
-      do {
-        return try pipeline(snapshot, engine, target, limits)
-      } catch IndexError.unreadable(let path, _) where !FileManager.default.fileExists(atPath: path) {
-        continue
-      }
-    }
-    let snapshot = try catalog.snapshot()
-    return try pipeline(snapshot, engine, target, limits)
   }
 
   /// By the images of the index, where there are enough of them.
@@ -87,34 +68,6 @@ public final class Searcher: Sendable {
     let own = Engine.captionHubness(
       engine.model, images: images, captions: try catalog.someCoarse(.caption, most: 64), .int8, with: engine.kernels.singleThreaded)
     return own ?? engine.hubness?.captions
-  }
-
-  private static func pipeline(
-    _ catalog: Catalog, _ engine: Engine, _ target: SearchTarget, _ limits: Limits
-  ) throws -> (Catalog, Pipeline<Segment>, Set<Int64>?) {
-    try catalog.check(engine.identity)
-    let condition = try limits.filter.map { text in try Filter(text, constants: limits.constants) }
-    guard condition == nil && limits.area == nil || target == .images else {
-      throw FastThenFineError(.badInput, "a filter or an area is for images; captions have no attributes")
-    }
-    let (segments, dead) = try catalog.segments(target.kind)
-    var matching = try condition.map { try catalog.ids(matching: $0) }
-    if !limits.allowsUnknown, let condition, matching?.isEmpty == true, let unknown = try catalog.unknownAttribute(of: condition) {
-      throw IndexError.unknownAttribute(path: catalog.path, name: unknown.name, near: unknown.near)
-    }
-    if let area = limits.area {
-      let inside = try catalog.ids(in: area)
-      matching = matching?.intersection(inside) ?? inside
-    }
-    let hubness = target == .images ? engine.hubness?.images : try captionHubness(catalog, engine)
-    guard !dead.isEmpty || matching != nil else { return (catalog, Pipeline(segments, hubness: hubness), nil) }
-    let live = segments.flatMap { segment in
-      (0..<segment.count).map { i in
-        let id = segment.id(i)
-        return !dead.contains(id) && matching?.contains(id) ?? true
-      }
-    }
-    return (catalog, Pipeline(segments, live: live, hubness: hubness), matching)
   }
 
   /// Items that are searched.

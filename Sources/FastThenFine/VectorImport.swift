@@ -1,4 +1,5 @@
 import Files
+import Geography
 import Index
 import Kernels
 
@@ -9,6 +10,18 @@ package struct VectorImport: ~Copyable {
   private var catalog: CatalogWriter
   private let kernels: KernelSet
   private let dimension: Int
+  private var attributes: [(path: FilePath, json: String)] = []
+
+  /// A vector's name, where it lies and what is known of it, a JSON object.
+  package struct Item: Sendable {
+    package var name: String
+    package var footprint: Geometry?
+    package var attributes: String?
+
+    package init(name: String, footprint: Geometry? = nil, attributes: String? = nil) {
+      (self.name, self.footprint, self.attributes) = (name, footprint, attributes)
+    }
+  }
 
   /// Rows after which what came is made part of the index.
   private static let segmentItems = 1 << 17
@@ -55,18 +68,28 @@ package struct VectorImport: ~Copyable {
   ///
   /// - Parameters:
   ///   - rows: f32[n, dimension], finite; brought to unit norm. What is 0 is at a right angle to everything.
-  ///   - name: of each, by its place in `rows`; one that the index has already is replaced.
-  package mutating func add(_ rows: [Float], name: (Int) -> String) throws(FastThenFineError) {
+  ///   - item: of each, by its place in `rows`; one of a name that the index has already is replaced.
+  package mutating func add(_ rows: [Float], _ item: (Int) -> Item) throws(FastThenFineError) {
     let (kernels, d) = (kernels, dimension)
     let items = kernels.parallelMap(rows.count / d) { i in Self.packed(Array(rows[i * d..<(i + 1) * d]).normalised, kernels.singleThreaded) }
     do {
-      for (i, item) in items.enumerated() {
-        try catalog.add(path: FilePath(name(i)), stamp: FileStamp(size: 0, modified: 0), entries: [NewEntry(vectors: item)])
-        if catalog.pending >= Self.segmentItems { try catalog.commit() }
+      for (i, vectors) in items.enumerated() {
+        let item = item(i)
+        let path = FilePath(item.name)
+        try catalog.add(path: path, stamp: FileStamp(size: 0, modified: 0), entries: [NewEntry(footprint: item.footprint, vectors: vectors)])
+        if let json = item.attributes { attributes.append((path, json)) }
+        if catalog.pending >= Self.segmentItems { try commit() }
       }
     } catch {
       throw FastThenFineError(error)
     }
+  }
+
+  /// What is known of items first: nothing is stored without it.
+  private mutating func commit() throws {
+    if !attributes.isEmpty { try catalog.set(attributes: attributes) }
+    attributes = []
+    try catalog.commit()
   }
 
   /// A vector in codes, and as its one fine row what they leave of it: both together are 15 bits of it.
@@ -82,7 +105,7 @@ package struct VectorImport: ~Copyable {
   /// - Returns: how many vectors the index has.
   package mutating func finish() throws(FastThenFineError) -> Int {
     do {
-      try catalog.commit()
+      try commit()
       catalog.save()
       return try catalog.catalog.count(.image)
     } catch {

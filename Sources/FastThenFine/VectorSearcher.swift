@@ -12,24 +12,22 @@ public final class VectorSearcher: Sendable {
 
   /// - Parameters:
   ///   - index: any, of pictures or of vectors that were made elsewhere.
+  ///   - filter: leaves out the items for which it does not hold; nil for none.
+  ///   - area: leaves out the items that do not lie in it; nil for none.
   ///   - level: an instruction-set level by name, as ``Engine/init(path:level:pool:)`` takes it.
   ///   - pool: lends its threads.
-  /// - Throws: `unusableIndex`, `unusableFile`, and `badInput` for a level that this CPU does not have.
-  public init(_ index: ImageIndex, level: String? = nil, pool: ComputePool = ComputePool()) throws(FastThenFineError) {
+  /// - Throws: `unusableIndex`, `unusableFile`, and `badInput` for the filter, or a level that this CPU does not have.
+  public init(
+    _ index: ImageIndex, filter: String? = nil, area: SearchArea? = nil, level: String? = nil, pool: ComputePool = ComputePool()
+  ) throws(FastThenFineError) {
     self.pool = pool
     do {
       kernels = try Engine.kernels(level: level, threads: pool.threads)
-      (catalog, pipeline) = try Self.opened(index.catalog)
+      let opened = try Selection(filter: filter, area: try area?.checked()).opened(index.catalog, .images)
+      (catalog, pipeline) = (opened.catalog, Pipeline(opened.segments, live: opened.live))
     } catch {
       throw FastThenFineError(error)
     }
-  }
-
-  private static func opened(_ catalog: Catalog) throws -> (Catalog, Pipeline<Segment>) {
-    let snapshot = try catalog.snapshot()
-    let (segments, dead) = try snapshot.segments(.image)
-    let live = dead.isEmpty ? nil : segments.flatMap { segment in (0..<segment.count).map { !dead.contains(segment.id($0)) } }
-    return (snapshot, Pipeline(segments, live: live))
   }
 
   /// Vectors that are searched.

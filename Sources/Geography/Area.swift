@@ -12,6 +12,12 @@ package enum Area: Sendable, Hashable {
     }
   }
 
+  /// Whether all of a box that is not over the antimeridian lies in the area; near a place none is said to.
+  package func holds(_ box: BoundingBox) -> Bool {
+    guard case .box(let whole) = self else { return false }
+    return whole.parts.contains { $0.west <= box.west && box.east <= $0.east && $0.south <= box.south && box.north <= $0.north }
+  }
+
   package func meets(_ footprint: Geometry) -> Bool {
     switch self {
     case .box(let box): footprint.intersects(box.geometry)

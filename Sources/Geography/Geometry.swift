@@ -211,6 +211,17 @@ package struct Geometry: Sendable, Hashable {
     }
   }
 
+  /// Whether it is one polygon with two sides along meridians and two along parallels.
+  package var isBox: Bool {
+    guard polygons.count == 1, polygons[0].count == 4 else { return false }
+    let (ring, box) = (polygons[0], boxes[0])
+    let corners: Set<Place> = [
+      Place(lon: box.west, lat: box.south), Place(lon: box.east, lat: box.south), Place(lon: box.east, lat: box.north),
+      Place(lon: box.west, lat: box.north),
+    ]
+    return corners == Set(ring) && ring.indices.allSatisfy { ring[$0].lon == ring[($0 + 1) % 4].lon || ring[$0].lat == ring[($0 + 1) % 4].lat }
+  }
+
   /// All of it; `west` above `east` where it lies over the antimeridian.
   package var boundingBox: BoundingBox {
     let boxes = boxes

@@ -156,6 +156,8 @@ package final class Catalog: Sendable {
     package var stamp: FileStamp
     /// Why it could not be read, where its content is the reason.
     package var failure: String?
+    /// Whether somebody took it out of the index: it stays away, though its file is there.
+    package var isSetAside = false
     /// Of its bytes; nil where an earlier version indexed it.
     package var content: Int64?
     /// How a scene was cut and what was found out for it, a JSON object.
@@ -166,15 +168,20 @@ package final class Catalog: Sendable {
     package var properties: String?
   }
 
+  /// What stands in place of a failure where nothing failed: earlier versions leave such a file alone too.
+  static let setAside = "it was taken out of the index"
+
   /// All sources, whether indexed or known to be bad.
   package func sources() throws -> [FilePath: Source] {
     try read { db in
       var result: [FilePath: Source] = [:]
       let rows = try Row.fetchCursor(db, sql: "SELECT path, size, modified, changed, failure, content, scene, done, properties FROM sources")
       while let row = try rows.next() {
-        result[try FilePath(row.at(0))] = try Source(
+        var source = try Source(
           stamp: FileStamp(size: row.at(1), modified: row.at(2), changed: row.at(3)), failure: row.at(4), content: row.at(5), scene: row.at(6),
           done: row.at(7), properties: row.at(8))
+        if source.failure == Self.setAside { (source.failure, source.isSetAside) = (nil, true) }
+        result[try FilePath(row.at(0))] = source
       }
       return result
     }
@@ -466,7 +473,9 @@ package final class Catalog: Sendable {
   /// The ids of the entries for which a filter holds.
   package func ids(matching filter: Filter) throws -> Set<Int64> {
     try read { db in
-      let sql = "SELECT entries.id FROM entries JOIN known ON known.source = entries.source WHERE \(filter.sql)"
+      // What is known of items is looked up for each: not where nobody asks for it.
+      let known = filter.sql.contains("known.") ? "JOIN known ON known.source = entries.source " : ""
+      let sql = "SELECT entries.id FROM entries \(known)WHERE \(filter.sql)"
       return try Int64.fetchSet(db, sql: sql, arguments: StatementArguments(filter.arguments.map(\.value)))
     }
   }
@@ -515,11 +524,19 @@ package final class Catalog: Sendable {
         let rows = try Row.fetchCursor(
           db,
           sql: """
-            SELECT DISTINCT entries.id, footprint FROM places JOIN entries ON entries.id = places.entry
+            SELECT places.entry, places.west, places.south, places.east, places.north FROM places
             WHERE east >= ? AND west <= ? AND north >= ? AND south <= ?
             """, arguments: [box.west, box.east, box.south, box.north])
+        var unsure: [Int64] = []
         while let row = try rows.next() {
-          if let footprint = try Geometry(geoJSON: row.at(1)), area.meets(footprint) { try found.insert(row.at(0)) }
+          // What lies in the box with all of its own box need not be looked at: most of what a large one holds.
+          let isInside = try area.holds(BoundingBox(west: row.at(1), south: row.at(2), east: row.at(3), north: row.at(4)))
+          if isInside { try found.insert(row.at(0)) } else { try unsure.append(row.at(0)) }
+        }
+        let statement = try db.cachedStatement(sql: "SELECT footprint FROM entries WHERE id = ?")
+        for id in unsure where !found.contains(id) {
+          let text = try Row.fetchOne(statement, arguments: [id]).map { try $0.at(0) as String? } ?? nil
+          if let footprint = text.flatMap({ Geometry(geoJSON: $0) }), area.meets(footprint) { found.insert(id) }
         }
       }
       return found

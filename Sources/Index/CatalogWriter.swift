@@ -273,9 +273,15 @@ package struct CatalogWriter: ~Copyable {
   }
 
   /// Forgets sources. What is known of them beside their pixels stays until the next `compact`: they may come back.
-  package func remove(sources paths: [FilePath]) throws {
+  ///
+  /// - Parameter stamps: of those whose files are there and that are to stay away all the same.
+  package func remove(sources paths: [FilePath], settingAside stamps: [FilePath: FileStamp] = [:]) throws {
     try catalog.write { db in
-      for path in paths { try Self.forget(path, db) }
+      for path in paths {
+        try Self.forget(path, db)
+        guard let stamp = stamps[path] else { continue }
+        try Self.store(PendingSource(path: path, stamp: stamp, failure: Catalog.setAside), segment: 0, db)
+      }
     }
   }
 

@@ -1,6 +1,7 @@
 import Foundation
 import GRDB
 import Geography
+import Synchronization
 
 /// A condition on the attributes of images, such as `year >= 2020 and (sensor in ('S2', 'L8') or not cloudy = true)`.
 ///
@@ -82,10 +83,17 @@ package struct Filter: Sendable {
   /// `meets(footprint, area)`: whether two GeoJSON geometries have a place in common.
   static let meets = DatabaseFunction("meets", argumentCount: 2, pure: true) { values in
     guard let footprint = String.fromDatabaseValue(values[0]).flatMap({ Geometry(geoJSON: $0) }),
-      let area = String.fromDatabaseValue(values[1]).flatMap({ Geometry(geoJSON: $0) })
+      let text = String.fromDatabaseValue(values[1])
     else { return false }
-    return footprint.intersects(area)
+    // The same area for every row of a query.
+    let area = lastArea.withLock { last in
+      if last?.text != text { last = Geometry(geoJSON: text).map { (text, $0) } }
+      return last?.area
+    }
+    return area.map(footprint.intersects) ?? false
   }
+
+  private static let lastArea = Mutex<(text: String, area: Geometry)?>(nil)
 
   /// More than a filter that somebody wrote has.
   static let longest = 1 << 20
@@ -342,10 +350,18 @@ private struct FilterParser {
       throw refusal("expected west, south, east, north, or a geometry as WKT or GeoJSON, after 'intersects('")
     }
     let boxes = geometry.boxes
-    for box in boxes { arguments += [.number(box.west), .number(box.east), .number(box.south), .number(box.north)] }
-    arguments.append(.text(geometry.geoJSON))
+    let limits: [Filter.Operand] = boxes.flatMap { [.number($0.west), .number($0.east), .number($0.south), .number($0.north)] }
     let near = boxes.map { _ in "(east >= ? AND west <= ? AND north >= ? AND south <= ?)" }.joined(separator: " OR ")
-    return "(entries.id IN (SELECT entry FROM places WHERE \(near)) AND meets(entries.footprint, ?))"
+    let looked = "(entries.id IN (SELECT entry FROM places WHERE \(near)) AND meets(entries.footprint, ?))"
+    // What lies in a box with all of its own box need not be looked at.
+    guard boxes.allSatisfy({ box in geometry.polygons.contains { Geometry(polygons: [$0]).isBox && box == Geometry(polygons: [$0]).boxes[0] } })
+    else {
+      arguments += limits + [.text(geometry.geoJSON)]
+      return looked
+    }
+    arguments += limits + limits + [.text(geometry.geoJSON)]
+    let inside = boxes.map { _ in "(west >= ? AND east <= ? AND south >= ? AND north <= ?)" }.joined(separator: " OR ")
+    return "(entries.id IN (SELECT entry FROM places WHERE \(inside)) OR \(looked))"
   }
 
   private static let shapes: Set<String> = ["point", "multipoint", "linestring", "multilinestring", "polygon", "multipolygon"]

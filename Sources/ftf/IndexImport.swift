@@ -2,6 +2,7 @@ import ArgumentParser
 import FastThenFine
 import Files
 import Foundation
+import Geography
 import Parquet
 
 struct IndexImport: ParsableCommand {
@@ -22,6 +23,9 @@ struct IndexImport: ParsableCommand {
   @Option(help: "A file with the name of each vector, a line each; without it a vector is called by its number, or as Parquet's column 'id' says.")
   var names: String?
 
+  @Option(help: "JSON lines of filename, the name of a vector, and whatever is known of it, for --filter; of Parquet its other columns are that.")
+  var attributes: String?
+
   @Option(help: "The column of the vectors in Parquet.")
   var column = "embedding"
 
@@ -38,6 +42,7 @@ struct IndexImport: ParsableCommand {
 
   func run() throws {
     let source = try VectorSource(vectors, column: column)
+    let known = try attributes.map { try Dictionary(AttributesFile(path: $0).lines.map { ($0.filename, $0.json) }, uniquingKeysWith: { $1 }) }
     let names = try self.names.map { try Self.lines($0) } ?? source.names
     if let names {
       guard names.count == source.rows else { throw Failure("\(self.names ?? vectors): has \(names.count) names for \(source.rows) vectors") }
@@ -56,8 +61,11 @@ struct IndexImport: ParsableCommand {
     Interrupt.watch()
     let progress = Progress("vectors", total: source.rows)
     var stored = 0
-    try source.forEachBlock(of: Self.block) { vectors, first in
-      try writer.add(vectors) { names?[first + $0] ?? "\(existing + first + $0 + 1)" }
+    try source.forEachBlock(of: Self.block) { vectors, first, more in
+      try writer.add(vectors) { i in
+        let name = names?[first + i] ?? "\(existing + first + i + 1)"
+        return VectorImport.Item(name: name, footprint: more?.footprints?[i], attributes: known?[name] ?? more?.attributes?[i])
+      }
       progress.add(vectors.count / source.columns)
       stored += vectors.count / source.columns
       return !Interrupt.isPressed
@@ -127,23 +135,66 @@ struct VectorSource {
     }
   }
 
+  /// What a table says of its rows beside their vectors.
+  struct More {
+    var footprints: [Geometry?]?
+    /// JSON objects.
+    var attributes: [String]?
+  }
+
+  private func more(_ reader: ParquetReader, _ group: Int) throws -> More {
+    var more = More()
+    var columns: [(String, [ParquetReader.Value])] = []
+    for column in reader.columns where column.path.count == 1 && column.path != ["id"] {
+      let values = try reader.values(of: column, in: group)
+      if column.path == ["geometry"] {
+        more.footprints = try values.enumerated().map { row, value in
+          guard case .bytes(let bytes) = value else { return nil }
+          guard let footprint = Geometry(wkb: bytes) else {
+            throw Failure("\(path): the geometry of a row is no polygon or point in WKB: row \(row)")
+          }
+          return footprint
+        }
+      } else {
+        columns.append((column.path[0], values))
+      }
+    }
+    guard !columns.isEmpty else { return more }
+    more.attributes = try (0..<reader.rows[group]).map { row in
+      var object: [String: Any] = [:]
+      for (name, values) in columns {
+        switch values[row] {
+        case .null, .bytes: break
+        case .bool(let value): object[name] = value
+        case .integer(let value): object[name] = value
+        case .double(let value): if value.isFinite { object[name] = value }
+        case .text(let value): object[name] = value
+        }
+      }
+      return String(decoding: try JSONSerialization.data(withJSONObject: object, options: [.sortedKeys, .withoutEscapingSlashes]), as: UTF8.self)
+    }
+    return more
+  }
+
   /// `body` on vectors that follow each other, f32[n, columns], and the place of the first.
-  func forEachBlock(of most: Int, _ body: ([Float], Int) throws -> Bool) throws {
+  func forEachBlock(of most: Int, _ body: ([Float], Int, More?) throws -> Bool) throws {
     if let file {
       for start in stride(from: 0, to: rows, by: most) {
-        guard try body(file[start..<min(start + most, rows)], start) else { return }
+        guard try body(file[start..<min(start + most, rows)], start, nil) else { return }
       }
     }
     guard let (reader, column) = table else { return }
     var first = 0
     for group in reader.rows.indices where reader.rows[group] > 0 {
-      let found: (dimension: Int, values: [Float])
-      do { found = try reader.vectors(of: column, in: group) } catch { throw Failure("\(path): \(error)") }
+      let (found, more): ((dimension: Int, values: [Float]), More)
+      do { (found, more) = (try reader.vectors(of: column, in: group), try self.more(reader, group)) } catch let error as ParquetError {
+        throw Failure("\(path): \(error)")
+      }
       guard found.dimension == columns else { throw Failure("\(path): has vectors of \(columns) and of \(found.dimension)") }
       if let bad = found.values.firstIndex(where: { !$0.isFinite }) {
         throw Failure("\(path): row \(first + bad / columns) has a value that is not finite")
       }
-      guard try body(found.values, first) else { return }
+      guard try body(found.values, first, more) else { return }
       first += reader.rows[group]
     }
   }

@@ -53,7 +53,7 @@ struct IndexAdd: ParsableCommand {
       """)
   var views: Views?
 
-  @Flag(help: "Try files again whose content could not be read before.")
+  @Flag(help: "Try files again whose content could not be read before, or that were taken out.")
   var retry = false
 
   @Flag(help: "Read all files again, changed or not.")
@@ -98,7 +98,7 @@ struct IndexAdd: ParsableCommand {
     let images = try writer.index.pictures()
     if json {
       try printJSON([
-        "indexed": summary.indexed, "unchanged": summary.unchanged, "failed": failed, "known_bad": summary.knownBad,
+        "indexed": summary.indexed, "unchanged": summary.unchanged, "failed": failed, "known_bad": summary.knownBad, "set_aside": summary.setAside,
         "moved": summary.moved, "removed": summary.removed, "unseen": summary.unseen, "left_out": summary.leftOut, "captions": captions,
         "attributes": attributes, "images": images,
         "windows": summary.windows, "empty_windows": summary.emptyWindows,
@@ -109,7 +109,8 @@ struct IndexAdd: ParsableCommand {
         "\(index): \(images) images; \(summary.indexed) new or changed, \(summary.unchanged) unchanged, "
           + "\(failed + summary.knownBad) bad, \(summary.moved) moved, \(summary.removed) gone, \(captions) captions added"
           + (summary.windows + summary.emptyWindows > 0
-            ? "; \(summary.windows) windows of scenes, \(summary.emptyWindows) of nothing left out" : ""))
+            ? "; \(summary.windows) windows of scenes, \(summary.emptyWindows) of nothing left out" : "")
+          + (summary.setAside > 0 ? "; \(summary.setAside) that were taken out stay away (--retry, or name them, to have them back)" : ""))
     }
     if Interrupt.isPressed {
       report("ftf: stopped; run the same command again to go on")
@@ -217,7 +218,7 @@ final class IndexProgress: Sendable {
 
 struct IndexRemove: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "remove", abstract: "Take images out of an index; the files stay.",
+    commandName: "remove", abstract: "Take images out of an index; the files stay, and 'ftf index' leaves them alone.",
     discussion: "Example: ftf index remove archive.ftfindex ~/imagery/old.jpg")
 
   @Argument(help: "The folder of the index.")

@@ -7,8 +7,9 @@ extension Search {
     guard queries.columns == archive.dimension else {
       throw Failure("\(path): has vectors of \(queries.columns), \(index) some of \(archive.dimension)")
     }
-    let searcher = try VectorSearcher(archive, level: machine.level, pool: ComputePool(threads: machine.threads))
-    guard searcher.count > 0 else { throw Failure("\(index): holds no vectors") }
+    let searcher = try VectorSearcher(
+      archive, filter: filter, area: area, level: machine.level, pool: ComputePool(threads: machine.threads))
+    guard searcher.count > 0 || filter != nil || area != nil else { throw Failure("\(index): holds no vectors") }
     var (ids, scores, milliseconds) = ([Int64](), [Float](), [Double]())
     ids.reserveCapacity(queries.rows * top)
     for first in stride(from: 0, to: queries.rows, by: batch) {

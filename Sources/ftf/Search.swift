@@ -117,7 +117,7 @@ struct Search: ParsableCommand {
     return Query.Example(.item(id), weight: weight)
   }
 
-  private var area: SearchArea? {
+  var area: SearchArea? {
     bbox.map { .box(west: $0[0], south: $0[1], east: $0[2], north: $0[3]) } ?? near.map { .near(lon: $0[0], lat: $0[1], kilometres: $0[2]) }
   }
 
@@ -126,9 +126,9 @@ struct Search: ParsableCommand {
       throw ValidationError("--between takes two dates, and --text")
     }
     if vectors != nil {
-      guard text == nil, image == nil, !stdin, like.isEmpty, unlike.isEmpty, between.isEmpty, explain == nil, filter == nil, bbox == nil, near == nil,
+      guard text == nil, image == nil, !stdin, like.isEmpty, unlike.isEmpty, between.isEmpty, explain == nil, bbox == nil || near == nil,
         geojson == nil, over == .images
-      else { throw ValidationError("--vectors goes with --top, --batch and --output alone") }
+      else { throw ValidationError("--vectors goes with --top, --filter, --bbox or --near, --batch and --output alone") }
       guard (1...1024).contains(batch), top >= 1, top <= 1 << 20 else { throw ValidationError("--batch takes 1 to 1024, --top 1 to 1048576") }
       return
     }

@@ -165,6 +165,29 @@ import Weights
 
   // MARK: Moves
 
+  @Test func whatWasTakenOutStaysAwayUntilItIsNamed() throws {
+    _ = try add()
+    #expect(try IndexUpkeep.remove(["\(root)/sub"], from: index) == 2)
+    let again = try add().summary
+    #expect(again.indexed == 0 && again.setAside == 2 && again.unchanged == 2 && again.knownBad == 0)
+    let archive = try ImageIndex(path: index)
+    #expect(try archive.count() == 2 && archive.problems().isEmpty && archive.badFiles() == 0)
+    #expect(throws: FastThenFineError.self) { _ = try Searcher(archive, engine: engine).item(3) }
+    // By its name, or all of them.
+    #expect(try add(["\(root)/sub/c.jpg"]).summary.indexed == 1)
+    #expect(try add().summary.setAside == 1)
+    #expect(try add(nil, .failed).summary.indexed == 1)
+    let all = try add().summary
+    #expect(all.setAside == 0 && all.unchanged == 4)
+    // One whose file is gone is forgotten.
+    #expect(try IndexUpkeep.remove(["\(root)/b.png"], from: index) == 1)
+    try FileManager.default.removeItem(atPath: "\(root)/b.png")
+    let gone = try add().summary
+    #expect(gone.setAside == 0 && gone.removed == 0)
+    try copy("exact.png", "b.png")
+    #expect(try add().summary.indexed == 1)
+  }
+
   @Test func aFileThatMovedKeepsItsIdAndWhatIsKnownOfIt() throws {
     _ = try add()
     let before = try ids()

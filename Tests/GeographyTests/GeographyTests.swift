@@ -79,6 +79,13 @@ import Testing
       #expect(Geometry(geoJSON: bad) == nil, "\(bad)")
     }
     // Order, type, one ring, five places of two f64.
+    #expect(Geometry(wkb: wkt.wkb) == wkt && Geometry(wkb: wkt.wkb)?.isBox == true)
+    for cut in 0..<wkt.wkb.count { #expect(Geometry(wkb: Array(wkt.wkb[..<cut])) == nil) }
+    for place in wkt.wkb.indices {
+      var damaged = wkt.wkb
+      damaged[place] ^= 0xff
+      _ = Geometry(wkb: damaged)
+    }
     #expect(wkt.wkb.count == 1 + 4 + 4 + 4 + 5 * 16 && wkt.wkb.prefix(5) == [1, 3, 0, 0, 0])
   }
 

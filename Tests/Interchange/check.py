@@ -5,6 +5,7 @@ FTF is the command, WORK a folder that is made anew. Two scenes, one of them ove
 import json
 import os
 import shutil
+import struct
 import subprocess
 import sys
 
@@ -119,6 +120,18 @@ for kind in (pyarrow.list_(pyarrow.float32(), 48), pyarrow.list_(pyarrow.float32
         run(ftf, "search", f"{work}/vectors", "--vectors", f"{work}/asked.npy", "--top", "5", "-o", f"{work}/found.npy", "--json")
         found = np.load(f"{work}/found.npy")
         assert found.dtype == np.int64 and (found == truth[:, :5] + 1).all(), found
+# Where they lie and what is known of them comes along.
+place = pyarrow.array([struct.pack("<BIII", 1, 3, 1, 5) + b"".join(struct.pack("<dd", x / 10 + dx, dy) for dx, dy in
+                       ((0, 0), (0.01, 0), (0.01, 0.01), (0, 0.01), (0, 0))) for x in range(900)], type=pyarrow.binary())
+pyarrow.parquet.write_table(pyarrow.table({"id": [f"tile {i}" for i in range(900)], "embedding": list(vectors), "geometry": place,
+                                           "year": [2000 + i % 20 for i in range(900)]}), f"{work}/vectors.parquet")
+shutil.rmtree(f"{work}/vectors", ignore_errors=True)
+run(ftf, "index", "import", f"{work}/vectors", f"{work}/vectors.parquet")
+for limits, holds in ((["--filter", "year = 2003"], lambda i: i % 20 == 3), (["--bbox", "10.005,-1,20,1"], lambda i: 100 <= i <= 200),
+                      (["--filter", "year > 2009 and intersects(-1, 0.002, 5, 3)"], lambda i: i <= 50 and i % 20 > 9)):
+    run(ftf, "search", f"{work}/vectors", "--vectors", f"{work}/asked.npy", "--top", "900", "-o", f"{work}/found.npy", "--json", *limits)
+    found = np.load(f"{work}/found.npy")
+    assert all([i for i in row if i > 0] == [i + 1 for i in order if holds(i)] for row, order in zip(found.tolist(), truth.tolist())), limits
 # And what is exported is imported again.
 run(ftf, "index", "export", f"{work}/vectors", f"{work}/again", "--format", "parquet")
 run(ftf, "index", "import", f"{work}/twice", f"{work}/again/items.parquet")

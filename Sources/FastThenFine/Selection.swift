@@ -1,0 +1,60 @@
+import Foundation
+import Geography
+import Index
+
+/// Which items of an index are searched.
+struct Selection {
+  var filter: String?
+  var area: Area?
+  /// Names in the filter that are no attributes, and what each is for all images.
+  var constants: [String: String] = [:]
+  /// Whether the filter may name attributes that nothing has, which are then null.
+  var allowsUnknown = false
+
+  /// An index of one moment, and what of it is searched.
+  struct Opened {
+    let catalog: Catalog
+    let segments: [Segment]
+    /// Whether each item, counted through all segments, is searched; nil for all.
+    let live: [Bool]?
+    /// The ids that a filter and an area leave; nil for all.
+    let matching: Set<Int64>?
+  }
+
+  /// Names and segments of one moment. A segment of it may be written anew before it is opened: then a later moment is taken.
+  func opened(_ catalog: Catalog, _ target: SearchTarget) throws -> Opened {
+    for _ in 0..<8 {
+      let snapshot = try catalog.snapshot()
+      do {
+        return try items(of: snapshot, target)
+      } catch IndexError.unreadable(let path, _) where !FileManager.default.fileExists(atPath: path) {
+        continue
+      }
+    }
+    return try items(of: catalog.snapshot(), target)
+  }
+
+  private func items(of catalog: Catalog, _ target: SearchTarget) throws -> Opened {
+    let condition = try filter.map { text in try Filter(text, constants: constants) }
+    guard condition == nil && area == nil || target == .images else {
+      throw FastThenFineError(.badInput, "a filter or an area is for images; captions have no attributes")
+    }
+    let (segments, dead) = try catalog.segments(target.kind)
+    var matching = try condition.map { try catalog.ids(matching: $0) }
+    if !allowsUnknown, let condition, matching?.isEmpty == true, let unknown = try catalog.unknownAttribute(of: condition) {
+      throw IndexError.unknownAttribute(path: catalog.path, name: unknown.name, near: unknown.near)
+    }
+    if let area {
+      let inside = try catalog.ids(in: area)
+      matching = matching?.intersection(inside) ?? inside
+    }
+    guard !dead.isEmpty || matching != nil else { return Opened(catalog: catalog, segments: segments, live: nil, matching: nil) }
+    let live = segments.flatMap { segment in
+      (0..<segment.count).map { i in
+        let id = segment.id(i)
+        return matching?.contains(id) ?? true && !dead.contains(id)
+      }
+    }
+    return Opened(catalog: catalog, segments: segments, live: live, matching: matching)
+  }
+}
