@@ -121,7 +121,7 @@ package struct Profile {
       ]
     }
     let start = ContinuousClock.now
-    engine.kernels.parallelFor(rounds * engine.kernels.threads) {
+    engine.kernels.parallelFor(rounds * engine.kernels.threads) { [engine, single] in
       _ = engine.images.encode(images[$0 % 8], with: single)
     }
     imagesPerSecond = Double(rounds * engine.kernels.threads) / ((ContinuousClock.now - start) / .seconds(1))

@@ -11,7 +11,7 @@ package struct ExactVectors: Sendable {
   package let texts: [EncodedText]
 
   /// Images that cannot be read are left out.
-  package init(_ exact: Engine, imagePaths paths: [String], sentences: [String], progress: (Int) -> Void = { _ in }) {
+  package init(_ exact: Engine, imagePaths paths: [String], sentences: [String], progress: @Sendable (Int) -> Void = { _ in }) {
     images = zip(paths, exact.encode(imagePaths: paths, progress: progress)).compactMap { path, result in
       (try? result.get()).map { (path, $0) }
     }

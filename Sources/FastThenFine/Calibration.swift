@@ -25,7 +25,7 @@ package struct Calibration {
   /// - Throws: where the activations overflow, as those of damaged weights do, or a weight cannot be read.
   package init(
     _ source: SourceModel, _ precision: Precision, _ samples: Samples, smooth: Bool, for kernels: KernelSet,
-    progress: (Converter.Event) -> Void
+    progress: @Sendable (Converter.Event) -> Void
   ) throws {
     (self.source, self.precision, smooths, self.kernels) = (source, precision, smooth && precision == .int8, kernels)
     guard precision != .fp32 else { return }
@@ -36,7 +36,7 @@ package struct Calibration {
   }
 
   private mutating func calibrateConvolutions(
-    _ vision: EfficientNetLiteConfig, _ images: [AlignedBuffer<UInt8>], _ progress: (Converter.Event) -> Void
+    _ vision: EfficientNetLiteConfig, _ images: [AlignedBuffer<UInt8>], _ progress: @Sendable (Converter.Event) -> Void
   ) throws {
     var ranges: [String: RangeHistogram] = [:]
     if precision == .int8 {

@@ -97,20 +97,26 @@ public final class ComputePool: Sendable {
 public final class Cancellation: Sendable {
   private let isCancelled = Atomic(false)
   private let deadline: ContinuousClock.Instant?
+  private let parent: Cancellation?
 
   /// - Parameter limit: the time after which work stops by itself; nil for none.
-  public init(after limit: Duration? = nil) { deadline = limit.map { ContinuousClock.now + $0 } }
+  public init(after limit: Duration? = nil) { (deadline, parent) = (limit.map { ContinuousClock.now + $0 }, nil) }
+
+  /// One of its own that is due when `parent` is, and may be cancelled alone.
+  init(within parent: Cancellation) { (deadline, self.parent) = (nil, parent) }
 
   /// From any thread, and from a signal handler.
   public func cancel() { isCancelled.store(true, ordering: .relaxed) }
 
   /// Whether work should stop.
   public var isDue: Bool {
-    isCancelled.load(ordering: .relaxed) || deadline.map { ContinuousClock.now >= $0 } ?? false
+    wasCancelled || deadline.map { ContinuousClock.now >= $0 } ?? false || parent?.isDue ?? false
   }
 
+  private var wasCancelled: Bool { isCancelled.load(ordering: .relaxed) || parent?.wasCancelled ?? false }
+
   func check() throws(FastThenFineError) {
-    if isCancelled.load(ordering: .relaxed) { throw FastThenFineError(.cancelled, "it was cancelled") }
+    if wasCancelled { throw FastThenFineError(.cancelled, "it was cancelled") }
     if isDue { throw FastThenFineError(.deadline, "its time was up before it was done") }
   }
 }

@@ -103,7 +103,7 @@ public enum Converter {
   @discardableResult
   public static func convert(
     _ source: String, to output: String, _ options: Options = Options(), level: String? = nil, threads: Int? = nil,
-    progress: (Event) -> Void = { _ in }
+    progress: @Sendable (Event) -> Void = { _ in }
   ) throws(FastThenFineError) -> Outcome {
     do {
       return try withoutActuallyEscaping(progress) { progress in
@@ -121,7 +121,7 @@ private struct Conversion {
   let options: Converter.Options
   let level: String?
   let threads: Int?
-  let progress: (Converter.Event) -> Void
+  let progress: @Sendable (Converter.Event) -> Void
 
   func run(_ source: String) throws -> Converter.Outcome {
     var model = try SourceModel(source, options.source)

@@ -136,6 +136,72 @@ public final class Engine: Sendable {
     }
   }
 
+  /// What a model makes of a picture: g, and P of its patches, row by row of a grid.
+  public struct ImageVectors: Sendable, Equatable {
+    /// f32[dimension], unit norm.
+    public var global: [Float]
+    /// f32[patches, dimension], each of unit norm.
+    public var patches: [Float]
+  }
+
+  /// What a model makes of a sentence: t, and W of its tokens.
+  public struct TextVectors: Sendable, Equatable {
+    /// f32[dimension], unit norm.
+    public var sentence: [Float]
+    /// f32[tokens, dimension], each of unit norm.
+    public var words: [Float]
+  }
+
+  /// A picture that a program holds.
+  public enum Picture: Sendable {
+    /// The path of a file.
+    case file(String)
+    /// The bytes of a JPEG or PNG file, or of what GDAL reads of memory.
+    case encoded([UInt8])
+    /// u8[height, width, 3], red, green and blue.
+    case pixels([UInt8], width: Int, height: Int)
+  }
+
+  /// Vectors of pictures, in order, one a thread; a bad one costs no other its result.
+  ///
+  /// - Parameters:
+  ///   - pictures: of any sizes.
+  ///   - views: of each picture, whose vectors are averaged.
+  /// - Returns: for each the vectors, or `unusableFile`, or `badInput` for pixels that are not as many as its sides say.
+  public func vectors(of pictures: [Picture], views: Views = .one) -> [Result<ImageVectors, FastThenFineError>] {
+    pool.run { threads in
+      let single = kernels.singleThreaded
+      return kernels.with(threads: threads).parallelMap(pictures.count) { i in
+        Result { () throws(FastThenFineError) in
+          let picture = try decoded(pictures[i])
+          let vectors = encode(prepared: prepared(picture), views, with: single)
+          return ImageVectors(global: vectors.global, patches: vectors.patches)
+        }
+      }
+    }
+  }
+
+  private func decoded(_ picture: Picture) throws(FastThenFineError) -> RGBImage {
+    switch picture {
+    case .file(let path): return try FastThenFineError.wrapping { try self.picture(at: path) }
+    case .encoded(let bytes): return try FastThenFineError.wrapping { try self.picture(Data(bytes)) }
+    case .pixels(let bytes, let width, let height):
+      let (rows, overflow) = width.multipliedReportingOverflow(by: 3)
+      let (count, overflows) = rows.multipliedReportingOverflow(by: height)
+      guard width > 0, height > 0, !overflow, !overflows, count == bytes.count else {
+        throw FastThenFineError(.badInput, "a picture of \(width) x \(height) has \(width) * \(height) * 3 bytes, not \(bytes.count)")
+      }
+      return RGBImage(width: width, height: height, pixels: AlignedBuffer(copying: bytes.span))
+    }
+  }
+
+  /// Vectors of sentences, in order: groups of them side by side on the threads.
+  ///
+  /// - Parameter sentences: cut to the model's context.
+  public func vectors(of sentences: [String]) -> [TextVectors] {
+    pool.run { _ in encode(texts: sentences).map { TextVectors(sentence: $0.sentence, words: $0.words) } }
+  }
+
   /// g of a picture that is decoded; in this thread.
   package func embed(_ picture: RGBImage) -> [Float] { images.encode(prepared(picture).pixels, with: kernels.singleThreaded).global }
 
@@ -194,7 +260,7 @@ public final class Engine: Sendable {
   /// Many sentences, in order: groups of them side by side on the threads.
   ///
   /// - Parameter progress: is told how many are done, from any thread.
-  package func encode(texts sentences: [String], progress: (Int) -> Void = { _ in }) -> [EncodedText] {
+  package func encode(texts sentences: [String], progress: @Sendable (Int) -> Void = { _ in }) -> [EncodedText] {
     let group = 16
     let groups = (sentences.count + group - 1) / group
     let single = kernels.singleThreaded
@@ -213,7 +279,7 @@ public final class Engine: Sendable {
 
   /// Many images, in order, one a thread; a bad one costs no other its result.
   package func encode(
-    imagePaths paths: [String], views: Views = .one, progress: (Int) -> Void = { _ in }
+    imagePaths paths: [String], views: Views = .one, progress: @Sendable (Int) -> Void = { _ in }
   ) -> [Result<EncodedImage, ImagingError>] {
     let single = kernels.singleThreaded
     return kernels.parallelMap(paths.count) { i in

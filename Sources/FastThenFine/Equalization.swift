@@ -3,7 +3,8 @@ import Kernels
 import Weights
 
 /// What the channels and blocks of a convolutional tower hold on some images: where their codes are best spent.
-final class ActivationHistograms {
+/// One task at a time adds to it.
+final class ActivationHistograms: @unchecked Sendable {
   /// Of values in 0...6 as ReLU6 leaves them, by channel, the bins' edges at 6 (i / bins)^2: fine where small channels live.
   private static let bins = 128
   /// Images that were not seen reach further than those that were.
@@ -20,7 +21,7 @@ final class ActivationHistograms {
 
   /// Over all images, shared among the threads.
   static func collect(
-    _ engine: Engine, _ vision: EfficientNetLiteConfig, _ images: [AlignedBuffer<UInt8>], progress: (Int) -> Void
+    _ engine: Engine, _ vision: EfficientNetLiteConfig, _ images: [AlignedBuffer<UInt8>], progress: @Sendable (Int) -> Void
   ) -> ActivationHistograms {
     let (kernels, single) = (engine.kernels, engine.kernels.singleThreaded)
     let parts = (0..<kernels.threads).map { _ in ActivationHistograms(vision) }

@@ -1,10 +1,11 @@
+import Foundation
 import Imaging
 import Index
 import Kernels
 import Weights
 
 /// Why something could not be done. The description is one line that names the file and the way out.
-public struct FastThenFineError: Error, Sendable, Equatable, CustomStringConvertible {
+public struct FastThenFineError: LocalizedError, Sendable, Equatable, CustomStringConvertible {
   /// What a program may want to act on.
   public enum Code: String, Sendable {
     /// A model or source of weights that cannot be read, or whose bytes are not those that were written.
@@ -57,6 +58,8 @@ public struct FastThenFineError: Error, Sendable, Equatable, CustomStringConvert
     case .badFilter: .badInput
     }
   }
+
+  public var errorDescription: String? { description }
 
   /// What `body` returns, or its error as the one that callers know.
   static func wrapping<R: ~Copyable>(_ body: () throws -> R) throws(FastThenFineError) -> R {

@@ -61,7 +61,7 @@ public final class ImageIndex: Sendable {
   /// What is wrong with the index, a line each; every byte is read.
   ///
   /// - Parameter progress: is told how many items more have been looked at.
-  public func problems(progress: (Int) -> Void = { _ in }) throws(FastThenFineError) -> [String] {
+  public func problems(progress: @Sendable (Int) -> Void = { _ in }) throws(FastThenFineError) -> [String] {
     try FastThenFineError.wrapping { try catalog.problems(progress: progress) }
   }
 

@@ -117,7 +117,7 @@ extension IndexWriter {
 
   /// Cuts scenes into windows and stores these, one scene after the other, each window row by all threads.
   mutating func add(
-    scenes tasks: [SceneTask], _ cutting: Cutting, _ summary: inout Summary, _ cancellation: Cancellation, _ progress: (Event) -> Void
+    scenes tasks: [SceneTask], _ cutting: Cutting, _ summary: inout Summary, _ cancellation: Cancellation, _ progress: @Sendable (Event) -> Void
   ) throws {
     let items = StacItems()
     var said: Set<String> = []
@@ -146,7 +146,7 @@ extension IndexWriter {
   }
 
   /// Takes over what STAC items say of scenes that did not change: an item may come, or be corrected, after its scene.
-  mutating func readItems(of scenes: [FilePath: Catalog.Source], _ progress: (Event) -> Void) throws {
+  mutating func readItems(of scenes: [FilePath: Catalog.Source], _ progress: @Sendable (Event) -> Void) throws {
     let items = StacItems()
     var changed: [(path: FilePath, json: String)] = []
     for (path, source) in scenes {
@@ -184,7 +184,7 @@ extension IndexWriter {
 
   private mutating func add(
     _ task: SceneTask, _ asked: Cutting, _ items: StacItems, _ hasBegun: inout Bool, _ said: inout Set<String>, _ summary: inout Summary,
-    _ cancellation: Cancellation, _ progress: (Event) -> Void
+    _ cancellation: Cancellation, _ progress: @Sendable (Event) -> Void
   ) throws {
     let cutting = cutting(of: task, asked)
     let scene = try Scene(task.path, bands: cutting.bands)
@@ -238,7 +238,7 @@ extension IndexWriter {
 
   /// The next windows, encoded and quantised, one a thread; nil for one that is mostly nothing.
   private func next(
-    of reader: SceneReader, _ progress: (Event) -> Void
+    of reader: SceneReader, _ progress: @Sendable (Event) -> Void
   ) throws(ImagingError) -> (windows: [Window], vectors: [PackedItem?])? {
     let (engine, views) = (engine, views)
     return try engine.pool.run { threads throws(ImagingError) in

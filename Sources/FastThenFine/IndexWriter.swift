@@ -124,7 +124,7 @@ public struct IndexWriter: ~Copyable {
   ///   - progress: is told what happens.
   public mutating func add(
     _ paths: [String], rereading: Rereading = .changed, cutting: SceneCutting = SceneCutting(), cancellation: Cancellation = Cancellation(),
-    progress: (Event) -> Void = { _ in }
+    progress: @Sendable (Event) -> Void = { _ in }
   ) throws(FastThenFineError) -> Summary {
     do {
       let cutting = try cutting.checked()
@@ -252,7 +252,7 @@ public struct IndexWriter: ~Copyable {
 
   private mutating func add(
     _ todo: [Stamped], _ known: [FilePath: Catalog.Source], _ cutting: Cutting, _ summary: inout Summary,
-    _ cancellation: Cancellation, _ progress: (Event) -> Void
+    _ cancellation: Cancellation, _ progress: @Sendable (Event) -> Void
   ) throws {
     let scenes = todo.filter { Self.isScene($0.path, cutting) }
     let scenePaths = Set(scenes.map(\.path))
@@ -263,7 +263,7 @@ public struct IndexWriter: ~Copyable {
   }
 
   private mutating func add(
-    pictures todo: [Stamped], _ summary: inout Summary, _ cancellation: Cancellation, _ progress: (Event) -> Void
+    pictures todo: [Stamped], _ summary: inout Summary, _ cancellation: Cancellation, _ progress: @Sendable (Event) -> Void
   ) throws {
     guard !todo.isEmpty else { return }
     progress(.begins(todo.count))
@@ -298,7 +298,7 @@ public struct IndexWriter: ~Copyable {
 
   /// All of each picture, and the windows along a long one: encoded and quantised, one file a thread.
   private func packed(
-    _ paths: [FilePath], _ progress: (Event) -> Void
+    _ paths: [FilePath], _ progress: @Sendable (Event) -> Void
   ) -> [Result<(entries: [NewEntry], content: Int64), ImagingError>] {
     let (engine, views) = (engine, views)
     return engine.pool.run { threads in
@@ -323,7 +323,7 @@ public struct IndexWriter: ~Copyable {
   ///
   /// - Returns: how many were new.
   public mutating func add(
-    captions: [String], cancellation: Cancellation = Cancellation(), progress: (Event) -> Void = { _ in }
+    captions: [String], cancellation: Cancellation = Cancellation(), progress: @Sendable (Event) -> Void = { _ in }
   ) throws(FastThenFineError) -> Int {
     do {
       var seen = try catalog.catalog.captions()
@@ -350,10 +350,14 @@ public struct IndexWriter: ~Copyable {
   ///
   /// - Parameter attributes: a JSON object for each file name, or as much of the end of its path as tells it from others.
   /// - Returns: the place of each in `attributes` that names no image or several, and how many it names.
+  /// - Throws: `badInput` where what is said of an image is no JSON object, and nothing is stored; `unusableIndex`, `unusableFile`.
   public mutating func set(
     attributes: [(name: String, json: String)]
   ) throws(FastThenFineError) -> [(place: Int, images: Int)] {
     do {
+      for (name, json) in attributes where (try? JSONSerialization.jsonObject(with: Data(json.utf8)) as? [String: Any]) == nil {
+        throw FastThenFineError(.badInput, "what is said of \(FilePath(name).description) is no JSON object: \(json.prefix(80))")
+      }
       var paths: [FilePath: [FilePath]] = [:]
       for path in try catalog.catalog.sources().filter({ !$0.value.isSetAside }).keys { paths[FilePath(path.name), default: []].append(path) }
       var found: [(path: FilePath, json: String)] = []
@@ -371,6 +375,19 @@ public struct IndexWriter: ~Copyable {
     } catch {
       throw FastThenFineError(error)
     }
+  }
+
+  /// Stores what is known of images beside their pixels, in place of what was; all of it, or nothing.
+  ///
+  /// - Parameter values: of each file name, or of as much of the end of its path as tells it from others.
+  /// - Returns: the place of each in `values` that names no image or several, and how many it names.
+  /// - Throws: `badInput` for a number that is not finite, and nothing is stored; `unusableIndex`, `unusableFile`.
+  public mutating func set(
+    values: [(name: String, attributes: [String: AttributeValue])]
+  ) throws(FastThenFineError) -> [(place: Int, images: Int)] {
+    var attributes: [(name: String, json: String)] = []
+    for (name, values) in values { attributes.append((name, try values.json())) }
+    return try set(attributes: attributes)
   }
 
   /// Takes images out, or folders with all that is below them; the files stay, and `add` leaves them alone.
@@ -395,7 +412,7 @@ public struct IndexWriter: ~Copyable {
   }
 
   /// Keeps what is whole of lost or damaged parts of the index, and encodes again what can be.
-  public mutating func repair(progress: (Event) -> Void = { _ in }) throws(FastThenFineError) -> Repair {
+  public mutating func repair(progress: @Sendable (Event) -> Void = { _ in }) throws(FastThenFineError) -> Repair {
     do {
       let found = try catalog.repair { _ in }
       var repair = Repair(problems: found.problems, kept: found.kept, forgotten: found.forgotten)
@@ -455,7 +472,7 @@ public enum IndexUpkeep {
   ///
   /// - Returns: how many segments there were and are.
   public static func compact(
-    _ index: String, progress: (Int) -> Void = { _ in }
+    _ index: String, progress: @Sendable (Int) -> Void = { _ in }
   ) throws(FastThenFineError) -> (before: Int, after: Int) {
     try FastThenFineError.wrapping { try CatalogWriter(path: index).compact(progress: progress) }
   }

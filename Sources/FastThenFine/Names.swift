@@ -85,7 +85,7 @@ extension Engine {
   public var patchGrid: Int { model.config.vision.grid }
 
   /// `body(i)` for i in 0..<count, on all threads.
-  package func parallelFor(_ count: Int, _ body: (Int) -> Void) { kernels.parallelFor(count, body) }
+  package func parallelFor(_ count: Int, _ body: @Sendable (Int) -> Void) { kernels.parallelFor(count, body) }
 }
 
 extension ImageIndex {

@@ -23,7 +23,7 @@ package struct Quantizer {
   ///   - progress: is told what is decided and done, from any thread.
   package init(
     _ source: SourceModel, _ precision: Precision, imagePaths: [String], sentences: [String], smooth: Bool,
-    for kernels: KernelSet, progress: (Converter.Event) -> Void
+    for kernels: KernelSet, progress: @Sendable (Converter.Event) -> Void
   ) throws {
     (self.source, self.precision, self.kernels) = (source, precision, kernels)
     self.sentences = sentences
@@ -40,7 +40,7 @@ package struct Quantizer {
       rounded: calibration.rounded, escapes: escapes, card: card?.json())
   }
 
-  package func exactVectors(of imagePaths: [String], progress: (Int) -> Void = { _ in }) throws -> ExactVectors {
+  package func exactVectors(of imagePaths: [String], progress: @Sendable (Int) -> Void = { _ in }) throws -> ExactVectors {
     try ExactVectors(Engine(Model(source), for: kernels), imagePaths: imagePaths, sentences: sentences, progress: progress)
   }
 

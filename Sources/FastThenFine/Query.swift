@@ -113,6 +113,8 @@ public struct Answer: Sendable, Equatable {
     public var recallRank: Int
     /// A JSON object; nil where nothing is known of the image beside its pixels.
     public var attributes: String?
+    /// The same as values: without its lists and objects.
+    public var values: [String: AttributeValue] { attributes.flatMap { [String: AttributeValue](json: $0) } ?? [:] }
     /// The part of the scene; nil for the whole picture.
     public var window: PixelWindow?
     /// Where it lies, a GeoJSON geometry; nil where that is not known.

@@ -98,6 +98,8 @@ public final class Searcher: Sendable {
   package func answer(
     _ query: Query, showing picture: RGBImage?, cancellation: Cancellation
   ) async throws(FastThenFineError) -> Answer {
+    // A task that is cancelled ends its own search, and none of others with the same deadline.
+    let cancellation = Cancellation(within: cancellation)
     do {
       return try await withTaskCancellationHandler {
         if sharesScan(query) { return try await sharedAnswer(query, cancellation) }
@@ -169,7 +171,7 @@ public final class Searcher: Sendable {
     }
     guard query.minimumProbability == 0 || probability(query) != nil else {
       throw FastThenFineError(
-        .badInput, "probabilities are known for sentences that find images, with a model that was tuned on captions (ftf convert --tune)")
+        .badInput, "probabilities are known for sentences that find images, with a model that was tuned on captions")
     }
     var interaction: InteractionConfig? = try query.interaction.resolved(engine.model.config.interaction)
     let input: Input

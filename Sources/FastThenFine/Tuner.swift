@@ -46,7 +46,7 @@ struct Tuner {
 
   /// - Parameter others: captioned images for the banks, none of which is tuned on; where there are none, the tuned ones serve.
   init(
-    _ engine: Engine, _ images: [CaptionedImage], others: [CaptionedImage], progress: (Converter.Event) -> Void
+    _ engine: Engine, _ images: [CaptionedImage], others: [CaptionedImage], progress: @Sendable (Converter.Event) -> Void
   ) throws {
     self.engine = engine
     progress(.begins("images to tune on", images.count))

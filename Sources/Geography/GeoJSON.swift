@@ -25,21 +25,47 @@ extension Geometry {
     self.init(geoJSON: object)
   }
 
-  /// Of `{"type":"Polygon","coordinates":[[[lon,lat],...]]}`, spelled like that; nil for anything else.
+  /// Of `{"type":"Polygon","coordinates":[[[lon,lat],...]]}`, spelled like that, numbers without exponents; nil for anything else.
   private static func plainRing(_ text: String) -> [[Double]]? {
-    let (head, tail) = (#"{"type":"Polygon","coordinates":[[["#, "]]]}")
-    guard text.hasPrefix(head), text.hasSuffix(tail), text.utf8.count < 1 << 16 else { return nil }
-    var ring: [[Double]] = []
-    for pair in text.utf8.dropFirst(head.utf8.count).dropLast(tail.utf8.count).split(separator: UInt8(ascii: "]"), omittingEmptySubsequences: false) {
-      let start = ring.isEmpty ? 0 : 2
-      let numbers = pair.dropFirst(start).split(separator: UInt8(ascii: ","), omittingEmptySubsequences: false)
-      guard ring.isEmpty || pair.starts(with: ",[".utf8), numbers.count == 2, let lon = Double(Substring(numbers[0])),
-        let lat = Double(Substring(numbers[1]))
-      else { return nil }
-      ring.append([lon, lat])
+    var text = text
+    return text.withUTF8 { bytes -> [[Double]]? in
+      var rest = unsafe bytes[...]
+      func take(_ expected: StaticString) -> Bool {
+        let count = expected.utf8CodeUnitCount
+        guard unsafe rest.count >= count, unsafe memcmp(bytes.baseAddress! + rest.startIndex, expected.utf8Start, count) == 0 else { return false }
+        unsafe rest = unsafe rest.dropFirst(count)
+        return true
+      }
+      /// Digits make a whole number below 2^53, over a power of ten below 10^22: their quotient is the nearest double.
+      func number() -> Double? {
+        let isNegative = take("-")
+        var (whole, digits, decimals, isFraction) = (0, 0, 0, false)
+        while let byte = unsafe rest.first {
+          if byte == UInt8(ascii: "."), !isFraction, digits > 0 {
+            isFraction = true
+          } else if (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) {
+            (whole, digits) = (whole * 10 + Int(byte - UInt8(ascii: "0")), digits + 1)
+            if isFraction { decimals += 1 }
+          } else {
+            break
+          }
+          unsafe rest = unsafe rest.dropFirst()
+        }
+        guard (1...15).contains(digits), decimals > 0 || !isFraction else { return nil }
+        let value = Double(whole) / powers[decimals]
+        return isNegative ? -value : value
+      }
+      guard take("{\"type\":\"Polygon\",\"coordinates\":[[") else { return nil }
+      var ring: [[Double]] = []
+      while ring.isEmpty || take(",") {
+        guard take("["), let lon = number(), take(","), let lat = number(), take("]") else { return nil }
+        ring.append([lon, lat])
+      }
+      return unsafe take("]]}") && rest.isEmpty ? ring : nil
     }
-    return ring
   }
+
+  private static let powers = (0...15).map { pow(10, Double($0)) }
 
   package init?(geoJSON object: [String: Any]) {
     let rings: [[[Double]]]

@@ -50,6 +50,13 @@ extension Catalog {
         """
       ),
       (
+        "images of which what is said is no JSON object, which no filter can read",
+        """
+        SELECT (SELECT count(*) FROM attributes WHERE NOT json_valid(json) OR json_type(json) != 'object')
+          + (SELECT count(*) FROM sources WHERE properties IS NOT NULL AND (NOT json_valid(properties) OR json_type(properties) != 'object'))
+        """
+      ),
+      (
         "items that are in use and taken out",
         """
         SELECT count(*) FROM dead WHERE id IN (SELECT id FROM entries) OR id IN (SELECT id FROM captions)

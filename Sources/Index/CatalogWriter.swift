@@ -115,6 +115,13 @@ package struct CatalogWriter: ~Copyable {
         path: Catalog.file(path),
         reason: "it is gone or empty, and \(left) files of vectors lie beside it, whose images it knew alone")
     }
+    // Not among somebody's photographs: what was begun and interrupted is an index's own, all else is not.
+    let own = ["segments", "lock"]
+    let others = ((try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []).filter { !own.contains($0) && !$0.hasPrefix("catalog.") }
+    if let other = others.min() {
+      throw IndexError.unwritable(
+        path: path, reason: "it holds other files (\(other)); an index is a folder of its own, so name one that is new or empty")
+    }
     do {
       try FileManager.default.createDirectory(atPath: "\(path)/segments", withIntermediateDirectories: true)
     } catch {

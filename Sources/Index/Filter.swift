@@ -361,7 +361,8 @@ private struct FilterParser {
     }
     arguments += limits + limits + [.text(geometry.geoJSON)]
     let inside = boxes.map { _ in "(west >= ? AND east <= ? AND south >= ? AND north <= ?)" }.joined(separator: " OR ")
-    return "(entries.id IN (SELECT entry FROM places WHERE \(inside)) OR \(looked))"
+    // The sign keeps SQLite from looking up both sides by themselves, and at the geometry of all that the second finds.
+    return "(+entries.id IN (SELECT entry FROM places WHERE \(inside)) OR (+\(looked.dropFirst()))"
   }
 
   private static let shapes: Set<String> = ["point", "multipoint", "linestring", "multilinestring", "polygon", "multipolygon"]

@@ -63,11 +63,3 @@ struct Attribute {
     return String(decoding: data, as: UTF8.self)
   }
 }
-
-extension NSNumber {
-  /// A number that was written without a fraction and that 64 bits hold.
-  var isWhole: Bool { unsafe ["q", "i", "l", "s", "C", "S", "I", "L"].contains(String(cString: objCType)) }
-
-  /// JSON's true and false come as numbers.
-  package var isBool: Bool { unsafe ["c", "B"].contains(String(cString: objCType)) }
-}

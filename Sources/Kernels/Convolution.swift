@@ -155,7 +155,7 @@ extension KernelSet {
     } else {
       precondition(y.count >= rows * n, "convolve: shapes disagree")
     }
-    let args = unsafe csimd_gemm_u8_u8_args(
+    nonisolated(unsafe) let args = unsafe csimd_gemm_u8_u8_args(
       product: csimd_product_u8(
         m: rows, n: n, k: k, a: x.address, lda: lda, a_zero: Int32(layer.inputZero),
         w: layer.matrix.codes.address, w_sum: layer.matrix.sums.address),
@@ -211,7 +211,7 @@ extension KernelSet {
     precondition(
       available >= bordered * bordered * c && room >= padding.output * padding.output * c,
       "depthwise: shapes disagree")
-    let args = unsafe csimd_depthwise_args(
+    nonisolated(unsafe) let args = unsafe csimd_depthwise_args(
       height: padding.output, width: padding.output, channels: c, kernel: layer.kernel, stride: layer.stride, x: x,
       row: bordered * c, w: w, scale: layer.folded.multiplier.address, bias: layer.folded.offset.address, y: y)
     let block = threads == 1 ? padding.output : max(1, padding.output / (4 * threads))

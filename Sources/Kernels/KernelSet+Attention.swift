@@ -32,7 +32,7 @@ extension KernelSet {
         && scratch.count >= attentionScratch(tokens: longest, headWidth: headWidth), "attention: shapes disagree")
     let tasks = (starts.count - 1) * heads
     guard tasks > 0, rows > 0 else { return }
-    let (q, o, scratch) = unsafe (UnsafePointer(qkv.address), output.address, scratch.address)
+    nonisolated(unsafe) let (q, o, scratch) = unsafe (UnsafePointer(qkv.address), output.address, scratch.address)
     let perTask = Self.scratchPerTask(longest, headWidth)
     let scale = 1 / Float(headWidth).squareRoot()
     // Scratch belongs to a task, so there are as many tasks as threads, each with a run of heads.

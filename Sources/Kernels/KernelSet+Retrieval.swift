@@ -17,14 +17,14 @@ extension KernelSet {
       "dots: \(n) rows of \(d), \(m) queries of \(queries.dimension), room for \(scores.count) scores")
     guard n > 0, m > 0 else { return }
     precondition(rows.isInt8 == queries.isInt8 && (d <= 65536 || !rows.isInt8), "dots: one side is f32, the other codes")
-    let out = unsafe scores.address + start
+    nonisolated(unsafe) let out = unsafe scores.address + start
     guard rows.isInt8 else {
-      let (a, b) = unsafe (rows.floats.address!, queries.floats.address!)
+      nonisolated(unsafe) let (a, b) = unsafe (rows.floats.address!, queries.floats.address!)
       return forBlocks(of: n) { first, count in
         unsafe table.dots_f32(count, a + first * d, m, b, d, out + first, n)
       }
     }
-    let args = unsafe csimd_dots_s8_args(
+    nonisolated(unsafe) let args = unsafe csimd_dots_s8_args(
       n: n, m: m, d: d, a: rows.codes.address, a_scale: rows.scales.address, b: queries.codes.address,
       b_scale: queries.scales.address, out: out, ldo: n, ahead: ahead.address,
       ahead_size: ahead.byteCount)
@@ -38,7 +38,7 @@ extension KernelSet {
     }
   }
 
-  private func forBlocks(of n: Int, _ body: (Int, Int) -> Void) {
+  private func forBlocks(of n: Int, _ body: @Sendable (Int, Int) -> Void) {
     let block = 4096
     if threads == 1 || n <= block { return body(0, n) }
     parallelFor((n + block - 1) / block) { body($0 * block, min(block, n - $0 * block)) }

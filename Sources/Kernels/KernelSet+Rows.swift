@@ -5,7 +5,7 @@ extension KernelSet {
   private static var rowsPerTask: Int { 16 }
 
   /// `body(first, count)` over blocks of rows.
-  func forRowBlocks(_ rows: Int, _ body: (Int, Int) -> Void) {
+  func forRowBlocks(_ rows: Int, _ body: @Sendable (Int, Int) -> Void) {
     if threads == 1 { return body(0, rows) }
     let block = Self.rowsPerTask
     parallelFor((rows + block - 1) / block) { body($0 * block, min(block, rows - $0 * block)) }
@@ -22,7 +22,7 @@ extension KernelSet {
   ) {
     let k = weight.count
     precondition(k > 0 && bias.count == k && x.count >= rows * k && y.count >= rows * k, "layerNorm: shapes disagree")
-    let (x, y, weight, bias) = unsafe (x.address, y.address, weight.address, bias.address)
+    nonisolated(unsafe) let (x, y, weight, bias) = unsafe (x.address, y.address, weight.address, bias.address)
     forRowBlocks(rows) { first, count in
       unsafe table.layernorm(count, k, x + first * k, weight, bias, epsilon, y + first * k)
     }

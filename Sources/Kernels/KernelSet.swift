@@ -58,7 +58,7 @@ package struct KernelSet: Sendable {
 
   /// `body(i)` for i in 0..<count, shared among the threads as they come free. `body` must not throw and must write
   /// only what belongs to its index.
-  package func parallelFor(_ count: Int, _ body: (Int) -> Void) {
+  package func parallelFor(_ count: Int, _ body: @Sendable (Int) -> Void) {
     if threads == 1 || count <= 1 {
       for i in 0..<count { body(i) }
       return
@@ -67,14 +67,14 @@ package struct KernelSet: Sendable {
       var box = escaping
       unsafe withUnsafeMutablePointer(to: &box) { pointer in
         unsafe csimd_parallel_for(count, Int32(threads), pointer) { context, index in
-          unsafe context!.assumingMemoryBound(to: ((Int) -> Void).self).pointee(index)
+          unsafe context!.assumingMemoryBound(to: (@Sendable (Int) -> Void).self).pointee(index)
         }
       }
     }
   }
 
   /// What `body` makes of each i in 0..<count, in order; as `parallelFor`.
-  package func parallelMap<R: Sendable>(_ count: Int, _ body: (Int) -> R) -> [R] {
+  package func parallelMap<R: Sendable>(_ count: Int, _ body: @Sendable (Int) -> R) -> [R] {
     let results = Mutex([R?](repeating: nil, count: count))
     parallelFor(count) { i in
       let result = body(i)

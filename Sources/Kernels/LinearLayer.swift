@@ -136,8 +136,8 @@ extension KernelSet {
     if layer.matrix.isInt8 {
       let stride = QuantizedRows.stride(k)
       precondition(quantized.codes.count >= m * stride && quantized.scales.count >= m, "no room for the quantised rows")
-      let columns = unsafe layer.columns.map { unsafe UnsafePointer($0.address) }
-      let (x, codes, scales) = unsafe (x.address, quantized.codes.address, quantized.scales.address)
+      nonisolated(unsafe) let columns = unsafe layer.columns.map { unsafe UnsafePointer($0.address) }
+      nonisolated(unsafe) let (x, codes, scales) = unsafe (x.address, quantized.codes.address, quantized.scales.address)
       forRowBlocks(m) { first, count in
         unsafe table.quantize_rows(
           count, k, x + first * k, k, columns, codes + first * stride, stride, 0x80, scales + first)
@@ -145,7 +145,7 @@ extension KernelSet {
       unsafe gemm(layer, codes, stride: stride, zero: 128, scales, rows: m, activation, adding: adding, y.address)
     } else {
       let c = unsafe y.address
-      let args = unsafe csimd_gemm_f32_args(
+      nonisolated(unsafe) let args = unsafe csimd_gemm_f32_args(
         m: m, n: n, k: k, a: x.address, lda: k, w: layer.matrix.floats.address, bias: layer.bias.address,
         activation: activation.code, residual: adding ? UnsafePointer(c) : nil, ldr: n, c: c, ldc: n)
       forTiles(rows: m, outputs: n, panel: table.panel_f32) { row, count, first, end in
@@ -184,7 +184,7 @@ extension KernelSet {
   ) {
     precondition(layer.matrix.isInt8, "the layer is not int8")
     let n = layer.outputs
-    let args = unsafe csimd_gemm_u8_f32_args(
+    nonisolated(unsafe) let args = unsafe csimd_gemm_u8_f32_args(
       product: csimd_product_u8(
         m: rows, n: n, k: layer.inputs, a: codes, lda: stride, a_zero: Int32(zero),
         w: layer.matrix.codes.address, w_sum: layer.matrix.sums.address),
@@ -203,7 +203,7 @@ extension KernelSet {
 
   /// `body(row, count, firstPanel, endPanel)` over a division of the product: by panels where there are enough for all
   /// threads, else by rows.
-  func forTiles(rows: Int, outputs: Int, panel: Int, _ body: (Int, Int, Int, Int) -> Void) {
+  func forTiles(rows: Int, outputs: Int, panel: Int, _ body: @Sendable (Int, Int, Int, Int) -> Void) {
     let panels = (outputs + panel - 1) / panel
     if threads == 1 { return body(0, rows, 0, panels) }
     if panels >= 2 * threads { return parallelFor(panels) { body(0, rows, $0, $0 + 1) } }

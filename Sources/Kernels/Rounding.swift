@@ -132,7 +132,8 @@ package final class SecondMoments: @unchecked Sendable {
 }
 
 /// The same for a depthwise convolution: a matrix of taps for every channel.
-package final class TapMoments {
+/// One task at a time adds to it.
+package final class TapMoments: @unchecked Sendable {
   let channels: Int
   let kernel: Int
   let stride: Int
@@ -156,6 +157,7 @@ package final class TapMoments {
     // Neighbours tell much the same: of a large map every second position in both directions is enough.
     let step = padding.output > 16 ? 2 : 1
     let places = Array(Swift.stride(from: 0, to: padding.output, by: step))
+    let (taps, kernel, stride, channels, sums) = (taps, kernel, stride, channels, sums)
     kernels.parallelFor(taps) { tap in
       for other in tap..<taps {
         let sum = unsafe sums.address + (tap * taps + other) * channels

@@ -59,7 +59,7 @@ package struct Evaluation: Sendable {
 
   /// R@1, R@5 and R@10 in percent over all queries.
   private func hits(
-    _ queries: [EncodedQuery], _ pipeline: Pipeline<ItemSet>, _ interaction: InteractionConfig?, isHit: (Int, Int) -> Bool
+    _ queries: [EncodedQuery], _ pipeline: Pipeline<ItemSet>, _ interaction: InteractionConfig?, isHit: @Sendable (Int, Int) -> Bool
   ) -> [Double] {
     let single = kernels.singleThreaded
     let found = kernels.parallelMap(queries.count) { number in

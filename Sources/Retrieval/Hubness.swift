@@ -51,7 +51,7 @@ final class HubnessCache: Sendable {
     known = Mutex([Float](repeating: .nan, count: items))
   }
 
-  func values(_ items: [Int], with kernels: KernelSet, compute: (Hubness, Int) -> Float) -> [Float] {
+  func values(_ items: [Int], with kernels: KernelSet, compute: @Sendable (Hubness, Int) -> Float) -> [Float] {
     var values = known.withLock { known in items.map { known[$0] } }
     let missing = values.indices.filter { values[$0].isNaN }
     guard !missing.isEmpty else { return values }

@@ -21,7 +21,7 @@ package struct RerankTrials: Sendable {
     self.evaluation = evaluation
     let (owner, single) = (evaluation.owner, evaluation.kernels.singleThreaded)
     func recalled(
-      _ queries: [EncodedQuery], _ pipeline: Pipeline<ItemSet>, image: (Int) -> Int, isHit: (Int, Int) -> Bool
+      _ queries: [EncodedQuery], _ pipeline: Pipeline<ItemSet>, image: @Sendable (Int) -> Int, isHit: @Sendable (Int, Int) -> Bool
     ) -> [Recalled] {
       evaluation.kernels.parallelMap(queries.count) { i in
         let candidates = pipeline.recall(queries[i], limit: limit, with: single)
@@ -84,7 +84,7 @@ package struct RerankTrials: Sendable {
   ///
   /// - Parameter isRight: of a sentence and an image.
   package func answers(
-    _ interaction: InteractionConfig?, isRight: (_ caption: Int, _ image: Int) -> Bool
+    _ interaction: InteractionConfig?, isRight: @Sendable (_ caption: Int, _ image: Int) -> Bool
   ) -> [JudgedAnswer] {
     let single = evaluation.kernels.singleThreaded
     return evaluation.kernels.parallelMap(fromCaptions.count) { i in

@@ -99,7 +99,9 @@ package final class SceneReader {
   // MARK: Reading
 
   /// Windows side by side, in the order of the grid.
-  package struct Row {
+  ///
+  /// Sendable until the next row is read: what makes pictures of it only reads.
+  package struct Row: @unchecked Sendable {
     package let windows: [Window]
     fileprivate let reader: SceneReader
     fileprivate let buffer: StripBuffer
@@ -168,9 +170,11 @@ package final class SceneReader {
       let (from, to) = (strip.end * factor, min(level.height, strip.end * factor + taskRows))
       strip.end = (to + factor - 1) / factor
       let tasks = tasks(strip, from..<to, kernels.threads)
+      // Tasks read what is constant here and write parts of the strip that are theirs alone; nothing else happens meanwhile.
+      nonisolated(unsafe) let (reader, part) = (self, strip)
       let failures = kernels.parallelMap(tasks.count) { i -> ImagingError? in
         do throws(ImagingError) {
-          try load(tasks[i], strip)
+          unsafe try reader.load(tasks[i], part)
           return nil
         } catch { return error }
       }

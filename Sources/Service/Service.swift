@@ -151,7 +151,7 @@ private struct Follower: ServiceLifecycle.Service {
   /// - Returns: what there is to be said of this one.
   private func follow(_ before: Set<String>, _ cancellation: Cancellation) -> Set<String> {
     let lines = Mutex<Set<String>>([])
-    func warn(_ line: String) {
+    @Sendable func warn(_ line: String) {
       lines.withLock { _ = $0.insert(line) }
       if !before.contains(line) { logger.warning("\(line.shown)") }
     }

@@ -62,6 +62,7 @@ struct FTF: ParsableCommand {
   private static func wayOut(_ error: FastThenFineError) -> String {
     switch error.code {
     case .unusableModel where error.description.contains("that nothing here computes"): " (leave them out with --ignore NAME, if that is meant)"
+    case .badInput where error.description.hasSuffix("a model that was tuned on captions"): " (ftf convert --tune)"
     case .notAnIndex: "; make one with 'ftf index INDEX FOLDER'"
     case .unusableIndex where error.description.contains("repair"): "; see 'ftf index repair'"
     default: ""
