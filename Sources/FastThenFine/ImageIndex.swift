@@ -65,6 +65,9 @@ public final class ImageIndex: Sendable {
     try FastThenFineError.wrapping { try catalog.problems(progress: progress) }
   }
 
+  /// Files that it knows, the bad ones too.
+  package func files() throws(FastThenFineError) -> Int { try FastThenFineError.wrapping { try catalog.sources().count } }
+
   /// Files that could not be read when they were indexed.
   package func badFiles() throws -> Int { try catalog.sources().values.count { $0.failure != nil } }
 }

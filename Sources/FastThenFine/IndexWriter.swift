@@ -102,6 +102,27 @@ public struct IndexWriter: ~Copyable {
     case warned(String)
   }
 
+  /// A share of the files below some folders, the same on every machine: by the name of a file below the folder that was named, so that new files
+  /// move no other.
+  public struct Shard: Sendable, Equatable {
+    /// From 1.
+    public let number: Int
+    public let count: Int
+
+    /// - Returns: nil where `number` does not lie in 1...count.
+    public init?(_ number: Int, of count: Int) {
+      guard count >= 1, (1...count).contains(number) else { return nil }
+      (self.number, self.count) = (number, count)
+    }
+
+    func has(_ file: FilePath, below roots: Set<FilePath>) -> Bool {
+      let root = roots.filter { file.isBelow($0) }.max { $0.spelling.utf8.count < $1.spelling.utf8.count }
+      let start = root.map { $0.spelling.utf8.count + ($0.spelling.utf8.last == UInt8(ascii: "/") ? 0 : 1) } ?? 0
+      let name = root == nil ? Array(file.name.utf8) : Array(file.spelling.utf8.dropFirst(start))
+      return Int(KernelSet.checksum(name.span.memory)) % count == number - 1
+    }
+  }
+
   /// Which files are read.
   public enum Rereading: Sendable {
     /// New and changed ones.
@@ -120,11 +141,12 @@ public struct IndexWriter: ~Copyable {
   ///   - paths: of files and folders.
   ///   - rereading: which files are read.
   ///   - cutting: of scenes; one that is cut otherwise already is read again.
+  ///   - shard: the share of the files that is meant; nil for all.
   ///   - cancellation: ends the work; what is stored stays.
   ///   - progress: is told what happens.
   public mutating func add(
-    _ paths: [String], rereading: Rereading = .changed, cutting: SceneCutting = SceneCutting(), cancellation: Cancellation = Cancellation(),
-    progress: @Sendable (Event) -> Void = { _ in }
+    _ paths: [String], rereading: Rereading = .changed, cutting: SceneCutting = SceneCutting(), shard: Shard? = nil,
+    cancellation: Cancellation = Cancellation(), progress: @Sendable (Event) -> Void = { _ in }
   ) throws(FastThenFineError) -> Summary {
     do {
       let cutting = try cutting.checked()
@@ -149,7 +171,9 @@ public struct IndexWriter: ~Copyable {
       }
       if walk.scenesLeftOut > 0, let absence = GDAL.absence { warn("\(walk.scenesLeftOut) scenes are left out: \(absence)") }
       if !walk.leftOut.isEmpty { progress(.warned("left out by what they are: \(walk.counts)")) }
-      var todo = try changed(walk.files, known, named: Set(paths.compactMap { FilePath($0).absolute }), rereading, cutting, &summary)
+      let named = Set(paths.compactMap { FilePath($0).absolute })
+      let files = shard.map { shard in walk.files.filter { shard.has($0, below: named) } } ?? walk.files
+      var todo = try changed(files, known, named: named, rereading, cutting, &summary)
       if rereading != .all { try move(&todo, from: &gone, known, &summary) }
       if !gone.isEmpty { try catalog.remove(sources: gone) }
       summary.removed = gone.count { known[$0]?.isSetAside == false }
@@ -459,6 +483,52 @@ public enum IndexUpkeep {
       writer.save()
     }
     return gone.count
+  }
+
+  /// What a merge did.
+  public struct Merge: Sendable, Equatable {
+    /// Files that were taken over, and images of them: pictures, and windows of scenes.
+    public var files = 0
+    public var images = 0
+    /// Sentences that were taken over.
+    public var captions = 0
+    /// Files that were there already, as new or newer.
+    public var known = 0
+    /// Whether it stopped before its end; what is counted is stored, and the next call goes on.
+    public var isCancelled = false
+  }
+
+  /// Joins indexes that one model built, without encoding anything: files that `index` does not have are taken over with their vectors, places and
+  /// attributes, of two with the same path the one that was changed later. Every item is checked before it is taken. Interrupted, the same call
+  /// goes on; twice is once.
+  ///
+  /// - Parameters:
+  ///   - parts: indexes, which stay as they are.
+  ///   - index: where they are joined; made where there is none.
+  ///   - cancellation: ends the work; what is stored stays.
+  ///   - progress: is told how many files more have been looked at.
+  /// - Throws: `otherModel`, `unusableIndex` for a part that is damaged, `notAnIndex`, `locked`, `unusableFile`.
+  public static func merge(
+    _ parts: [String], into index: String, cancellation: Cancellation = Cancellation(), progress: @Sendable (Int) -> Void = { _ in }
+  ) throws(FastThenFineError) -> Merge {
+    try FastThenFineError.wrapping {
+      let catalogs = try parts.map { try Catalog(path: $0).snapshot() }
+      guard let first = catalogs.first else { return Merge() }
+      var merge = Merge()
+      guard !parts.contains(where: { FilePath($0).absolute == FilePath(index).absolute }) else {
+        throw FastThenFineError(.badInput, "\(index): is not merged into itself")
+      }
+      var writer = try CatalogWriter(path: index, creating: first.model)
+      for part in catalogs where !cancellation.isDue {
+        let done = try writer.merge(part, isCancelled: { cancellation.isDue }, progress: progress)
+        merge.files += done.sources
+        merge.images += done.items
+        merge.captions += done.captions
+        merge.known += done.known
+      }
+      merge.isCancelled = cancellation.isDue
+      return merge
+    }
   }
 
   /// Puts the copy that was saved of a catalog in its place, where it is gone or cannot be read: before a repair.

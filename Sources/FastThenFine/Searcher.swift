@@ -247,17 +247,42 @@ public final class Searcher: Sendable {
     do {
       return try await engine.pool.run { [self] threads in
         try cancellation.check()
-        let kernels = engine.kernels.with(threads: threads)
-        let encoded = try word.map { try encode($0, of: sentence, kernels) } ?? encode(.sentence(sentence), kernels)
-        let found = pipeline.recall(encoded, among: Array(items(of: ids).values), with: kernels)
-        var interaction = engine.model.config.interaction
-        interaction.candidates = max(1, found.count)
-        if word != nil { interaction.mode = .words }
-        return try results(pipeline.reranked(found, for: encoded, interaction, with: kernels), encoded, interaction, kernels)
+        return try ranked(sentence, word, ids, Interaction(), threads).results
       }
     } catch {
       throw FastThenFineError(error)
     }
+  }
+
+  /// Images of the index in the order of how well a sentence fits them, whoever found them: another engine recalls, this one reranks. Those that the
+  /// index does not have, or that are not searched, are left out.
+  ///
+  /// - Parameters:
+  ///   - sentence: what was asked for.
+  ///   - ids: of the candidates; their own order does not count.
+  ///   - interaction: the rerank's settings, but for how many candidates there are.
+  /// - Throws: `badInput` for the settings, `unusableIndex`.
+  public func rerank(
+    _ sentence: String, among ids: Set<Int64>, interaction: Interaction = Interaction()
+  ) throws(FastThenFineError) -> Answer {
+    guard target == .images else { throw FastThenFineError(.badInput, "images are reranked, not captions") }
+    return try FastThenFineError.wrapping { try engine.pool.run { try ranked(sentence, nil, ids, interaction, $0) } }
+  }
+
+  private func ranked(_ sentence: String, _ word: String?, _ ids: Set<Int64>, _ settings: Interaction, _ threads: Int) throws -> Answer {
+    let kernels = engine.kernels.with(threads: threads)
+    var interaction = try settings.resolved(engine.model.config.interaction)
+    var clock = Stopwatch()
+    let encoded = try word.map { try encode($0, of: sentence, kernels) } ?? encode(.sentence(sentence), kernels)
+    var answer = Answer(results: [], encodeMilliseconds: clock.lap(), recallMilliseconds: 0, rerankMilliseconds: 0)
+    var found = pipeline.recall(encoded, among: Array(items(of: ids).values), with: kernels)
+    answer.recallMilliseconds = clock.lap()
+    interaction.candidates = max(1, found.count)
+    if word != nil { interaction.mode = .words }
+    if catalog.model.hasPatches { found = pipeline.reranked(found, for: encoded, interaction, with: kernels) }
+    answer.rerankMilliseconds = clock.lap()
+    answer.results = try results(found, encoded, catalog.model.hasPatches ? interaction : nil, kernels)
+    return answer
   }
 
   /// What a score means to this query; nil where that is not known.

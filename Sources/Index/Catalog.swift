@@ -251,7 +251,7 @@ package final class Catalog: Sendable {
   }
 
   /// x, y, width and height; nil where the first is null.
-  private static func window(_ row: Row, at column: Int) throws -> Window? {
+  static func window(_ row: Row, at column: Int) throws -> Window? {
     guard let x: Int = try row.at(column) else { return nil }
     return try Window(x: x, y: row.at(column + 1), width: row.at(column + 2), height: row.at(column + 3))
   }

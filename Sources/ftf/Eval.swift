@@ -93,10 +93,26 @@ struct Eval: ParsableCommand {
 }
 
 /// How candidates are reranked; what is not given comes from the model.
+/// How candidates are reranked, and how many.
 struct RerankOptions: ParsableArguments {
   @Option(help: "How many candidates recall hands to the rerank.")
   var candidates: Int?
 
+  @OptionGroup var how: InteractionOptions
+
+  func validate() throws {
+    guard candidates.map({ $0 >= 1 }) ?? true else { throw ValidationError("--candidates is at least 1") }
+  }
+
+  var settings: Interaction {
+    var settings = how.settings
+    settings.candidates = candidates
+    return settings
+  }
+}
+
+/// How candidates are reranked.
+struct InteractionOptions: ParsableArguments {
   @Option(help: "The share of the pooled patches against the global vector, 0 to 1.")
   var beta: Float?
 
@@ -118,15 +134,15 @@ struct RerankOptions: ParsableArguments {
   func validate() throws {
     let isUsable =
       tau.map { $0 > 0 && $0.isFinite } ?? true && beta.map { (0...1).contains($0) } ?? true
-      && lambda.map { (0...1).contains($0) } ?? true && candidates.map { $0 >= 1 } ?? true && hubness.map { (0...2).contains($0) } ?? true
+      && lambda.map { (0...1).contains($0) } ?? true && hubness.map { (0...2).contains($0) } ?? true
     guard isUsable else {
-      throw ValidationError("--tau must be positive, --beta and --lambda lie in 0...1, --hubness in 0...2, --candidates is at least 1")
+      throw ValidationError("--tau must be positive, --beta and --lambda lie in 0...1, --hubness in 0...2")
     }
   }
 
   var settings: Interaction {
     Interaction(
-      mode: interaction, candidates: candidates, tau: tau, beta: beta, lambda: lambda, fusion: fusion,
+      mode: interaction, tau: tau, beta: beta, lambda: lambda, fusion: fusion,
       hubness: hubness)
   }
 }

@@ -12,7 +12,7 @@ struct FTF: ParsableCommand {
     abstract: "Find overhead images by sentence or picture: fast recall, then a fine rerank that says why.",
     version: "0.2.0",
     subcommands: [
-      Convert.self, Info.self, Embed.self, IndexVerb.self, Search.self, Eval.self, ProfileVerb.self, DemoVerb.self, Serve.self,
+      Convert.self, Info.self, Embed.self, IndexVerb.self, Search.self, Rerank.self, Eval.self, ProfileVerb.self, DemoVerb.self, Serve.self,
     ])
 
   static func main() {

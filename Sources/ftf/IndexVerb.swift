@@ -7,7 +7,9 @@ import Synchronization
 struct IndexVerb: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "index", abstract: "Make an index of images, or extend it.",
-    subcommands: [IndexAdd.self, IndexRemove.self, IndexCompact.self, IndexVerify.self, IndexRepair.self, IndexExport.self, IndexImport.self],
+    subcommands: [
+      IndexAdd.self, IndexRemove.self, IndexCompact.self, IndexVerify.self, IndexRepair.self, IndexExport.self, IndexImport.self, IndexMerge.self,
+    ],
     defaultSubcommand: IndexAdd.self)
 }
 
@@ -30,7 +32,22 @@ struct IndexAdd: ParsableCommand {
   var index: String
 
   @Argument(help: "Images, and folders to search for images.")
-  var paths: [String]
+  var paths: [String] = []
+
+  @Option(help: ArgumentHelp("Images and folders too, a line each; - for stdin.", valueName: "file|-"))
+  var list: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "A share of the files alone, by a hash of their names below the folder: 2/5 is the second of five. See 'ftf index merge'.", valueName: "i/n"),
+    transform: { text in
+      let numbers = text.split(separator: "/", omittingEmptySubsequences: false).map { Int($0) }
+      guard numbers.count == 2, let i = numbers[0], let n = numbers[1], let shard = IndexWriter.Shard(i, of: n) else {
+        throw ValidationError("--shard takes one of so many: 2/5")
+      }
+      return shard
+    })
+  var shard: IndexWriter.Shard?
 
   @Option(help: "The model file; by default the one that built the index, or the default model.")
   var model: String?
@@ -69,17 +86,22 @@ struct IndexAdd: ParsableCommand {
       "Writes a picture of every scene as the model will see it to a folder, says how it would be cut, and indexes nothing.", valueName: "folder"))
   var preview: String?
 
+  func validate() throws {
+    if paths.isEmpty && list == nil { throw ValidationError("name images or folders, or a --list of them") }
+  }
+
   func run() throws {
-    if let preview { return try show(preview) }
+    let paths = try self.paths + (list.map(Self.lines) ?? [])
+    if let preview { return try show(preview, paths) }
     // What is named is opened before an hour is spent.
     let captionsFile = try self.captions.map { try CaptionsFile(path: $0) }
     let attributesFile = try self.attributes.map { try AttributesFile(path: $0) }
-    var writer = try open()
+    var writer = try open(paths)
     Interrupt.watch()
     let progress = IndexProgress("images")
     let summary = try writer.add(
-      paths, rereading: force ? .all : retry ? .failed : .changed, cutting: scenes.cutting, cancellation: Interrupt.cancellation,
-      progress: progress.take)
+      paths, rereading: force ? .all : retry ? .failed : .changed, cutting: scenes.cutting, shard: shard,
+      cancellation: Interrupt.cancellation, progress: progress.take)
     progress.finish()
     var (failed, captions, attributes) = (summary.failed, 0, 0)
     if let file = captionsFile, !Interrupt.isPressed {
@@ -119,7 +141,17 @@ struct IndexAdd: ParsableCommand {
     if failed + summary.unseen > 0 { throw ExitCode(1) }
   }
 
-  private func show(_ folder: String) throws {
+  private static func lines(_ list: String) throws -> [String] {
+    if list == "-" {
+      var lines: [String] = []
+      while let line = readLine() { lines.append(line) }
+      return lines.filter { !$0.isEmpty }
+    }
+    guard let text = try? String(contentsOfFile: list, encoding: .utf8) else { throw Failure("\(list): is no list of names in UTF-8") }
+    return text.split { $0.isNewline }.map(String.init)
+  }
+
+  private func show(_ folder: String, _ paths: [String]) throws {
     let archive = try ImageIndex.existing(path: index)
     let engine = try machine.engine(archive.map { try modelPath(of: $0, given: model) } ?? model ?? defaultModel())
     try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
@@ -136,7 +168,7 @@ struct IndexAdd: ParsableCommand {
     if failed > 0 { throw ExitCode(1) }
   }
 
-  private func open() throws -> IndexWriter {
+  private func open(_ paths: [String]) throws -> IndexWriter {
     let archive = try ImageIndex.existing(path: index)
     // What cannot be indexed makes no index.
     if archive == nil { try ImageFiles.require(paths) }

@@ -1,0 +1,103 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// An archive that is indexed in parts and joined, and candidates that another engine found.
+@Suite struct PartsCommands {
+  let folder: TemporaryFolder
+  let model: String
+  let images: String
+
+  init() throws {
+    folder = try TemporaryFolder()
+    model = try folder.file("tiny.ftf", TinyModel.int8.get())
+    images = "\(folder.path)/images"
+    try FileManager.default.copyItem(atPath: "\(Goldens.folder)/images", toPath: images)
+  }
+
+  private func index(_ name: String, _ more: String...) throws -> Outcome {
+    try ftf(["index", "\(folder.path)/\(name)", images, "--model", model, "--json"] + more)
+  }
+
+  private func answers(_ name: String, _ more: [String] = []) throws -> [[String]] {
+    let found = try ftf(["search", "\(folder.path)/\(name)", "--text", "a river", "--top", "50", "--json"] + more)
+    let results = try #require(found.objects.first?["results"] as? [[String: Any]], "\(found.error)")
+    return results.map { ["\($0["path"]!)", "\($0["score"]!)", "\($0["recall_score"]!)", "\($0["attributes"]!)"] }.sorted { $0[0] < $1[0] }
+  }
+
+  @Test func partsJoinToWhatOneRunMakes() throws {
+    let attributes = try folder.file("attributes.jsonl", Data("{\"filename\":\"rgb.jpg\",\"year\":2020}\n".utf8))
+    #expect(try index("one", "--attributes", attributes).code == 0)
+    var total = 0
+    for i in 1...3 {
+      let part = try index("part\(i)", "--shard", "\(i)/3")
+      total += try #require(part.objects.first?["indexed"] as? Int, "\(part.error)")
+      // Again there is nothing new: a file stays in its part.
+      #expect(try index("part\(i)", "--shard", "\(i)/3").objects.first?["indexed"] as? Int == 0)
+      _ = try index("part\(i)", "--shard", "\(i)/3", "--attributes", attributes)
+    }
+    #expect(total == 17)
+    let parts = (1...3).map { "\(folder.path)/part\($0)" }
+    let all = "\(folder.path)/all"
+    let made = try ftf(["index", "merge", all] + parts + ["--json"])
+    #expect(made.code == 0 && made.objects.first?["files"] as? Int == 17, "\(made.error)")
+    #expect(try answers("all") == answers("one"))
+    #expect(try answers("all", ["--filter", "year = 2020"]) == answers("one", ["--filter", "year = 2020"]))
+    #expect(try ftf("index", "verify", all).code == 0)
+    // Twice is once; and what is there is known to the next run over the folder.
+    let again = try ftf(["index", "merge", all] + parts + ["--json"])
+    #expect(again.objects.first?["files"] as? Int == 0 && again.objects.first?["known"] as? Int == 17)
+    #expect(try index("all").objects.first?["unchanged"] as? Int == 17)
+  }
+
+  @Test func aPartThatCannotBeTrustedIsRefused() throws {
+    #expect(try index("part", "--shard", "1/2").code == 0)
+    let (part, all) = ("\(folder.path)/part", "\(folder.path)/all")
+    let other = "\(folder.path)/other"
+    let exact = try folder.file("fp32.ftf", TinyModel.fp32.get())
+    #expect(try ftf("index", other, images, "--model", exact).code == 0)
+    let refused = try ftf("index", "merge", part, other)
+    #expect(refused.code == 1 && refused.error.contains("another model"), "\(refused.error)")
+    #expect(try ftf("index", "merge", part, part).code == 1)
+    // A byte of a patch.
+    let segment = "\(part)/segments/00000001.ftfseg"
+    var bytes = try Data(contentsOf: URL(fileURLWithPath: segment))
+    bytes[2000] ^= 1
+    try bytes.write(to: URL(fileURLWithPath: segment))
+    let damaged = try ftf("index", "merge", all, part)
+    #expect(damaged.code == 1 && damaged.error.contains("00000001.ftfseg"), "\(damaged.error)")
+    for bad in ["0/2", "3/2", "1", "a/b", "1/0"] { #expect(try index("x", "--shard", bad).code == 2, "\(bad)") }
+  }
+
+  @Test func listsNameWhatIsIndexed() throws {
+    let list = "\(images)/rgb.jpg\n\(images)/exact.png\n"
+    let made = try ftf("index", "\(folder.path)/listed", "--list", "-", "--model", model, "--json", input: list)
+    #expect(made.code == 0 && made.objects.first?["indexed"] as? Int == 2, "\(made.error)")
+    #expect(try ftf("index", "\(folder.path)/none", "--model", model).code == 2)
+  }
+
+  @Test func candidatesOfAnotherEngineAreReranked() throws {
+    #expect(try index("one").code == 0)
+    let one = "\(folder.path)/one"
+    let own = try ftf("search", one, "--text", "a river", "--top", "10", "--candidates", "12", "--json")
+    let recalled = try ftf("search", one, "--text", "a river", "--top", "12", "--recall-only", "--json")
+    func ids(_ outcome: Outcome) throws -> [Int] {
+      try #require(outcome.objects.first?["results"] as? [[String: Any]], "\(outcome.error)").map { $0["id"] as! Int }
+    }
+    let found = try ids(recalled)
+    for input in [
+      found.map { "\($0)" }.joined(separator: "\n"), found.reversed().map { "\($0) 0.5" }.joined(separator: "\n"),
+      found.map { #"{"id": \#($0), "score": 1}"# }.joined(separator: "\n"),
+    ] {
+      let reranked = try ftf("rerank", one, "--text", "a river", "--candidates", "-", "--top", "10", "--json", input: input)
+      #expect(try ids(reranked) == ids(own))
+    }
+    let lines = #"{"query": "a river", "candidates": \#(found)}"# + "\n" + #"{"query": "ships", "candidates": [{"id": 1}, 2, 99]}"#
+    let both = try ftf("rerank", one, "--candidates", "-", "--json", input: lines)
+    #expect(both.objects.count == 2 && (both.objects[1]["results"] as? [Any])?.count == 2 && both.error.contains("no image 99"), "\(both.error)")
+    for bad in ["x", "1 2 3", "{}", #"{"query": "a"}"#, #"{"query": "a", "candidates": ["x"]}"#] {
+      let refused = try ftf("rerank", one, "--candidates", "-", input: bad)
+      #expect(refused.code == 1 && refused.error.contains("-:1"), "\(refused.error)")
+    }
+  }
+}
