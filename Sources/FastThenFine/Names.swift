@@ -94,6 +94,30 @@ extension ImageIndex {
     try FastThenFineError.wrapping { try catalog.entries(target.kind) }
   }
 
+  /// All items of one moment by id, piece by piece, each with its coarse vector.
+  ///
+  /// - Parameter body: is told first how many there are, with no items.
+  package func forEachItem(_ target: SearchTarget, _ body: (_ count: Int, _ items: [(entry: IndexEntry, vector: [Float])]) throws -> Void) throws {
+    let snapshot = try catalog.snapshot()
+    let count = try snapshot.count(target.kind)
+    try body(count, [])
+    let vector = try snapshot.coarseVector(target.kind)
+    var last = Int64.min
+    while true {
+      let entries = try snapshot.entries(target.kind, after: last, limit: 4096)
+      guard let end = entries.last?.id else { return }
+      try body(
+        count,
+        entries.map { entry in
+          guard let vector = vector(entry.id) else {
+            throw FastThenFineError(.unusableIndex, "\(path): its segments lack item \(entry.id) of its catalog; it has to be repaired")
+          }
+          return (entry, vector)
+        })
+      last = end
+    }
+  }
+
   /// The coarse vectors of all items, f32[n, d], and their ids.
   package func coarseVectors(_ target: SearchTarget) throws(FastThenFineError) -> (ids: [Int64], values: [Float]) {
     try FastThenFineError.wrapping { try catalog.coarseVectors(target.kind) }

@@ -274,6 +274,15 @@ package final class Catalog: Sendable {
     try read { try Row.fetchAll($0, sql: Self.entries(kind) + " ORDER BY 1").map(Self.entry) }
   }
 
+  /// Items of a kind by id, those after one, as many as are asked for.
+  package func entries(_ kind: ItemKind, after id: Int64, limit: Int) throws -> [Entry] {
+    let table = kind == .image ? "entries" : "captions"
+    return try read { db in
+      try Row.fetchAll(db.cachedStatement(sql: Self.entries(kind) + " WHERE \(table).id > ? ORDER BY 1 LIMIT ?"), arguments: [id, limit]).map(
+        Self.entry)
+    }
+  }
+
   /// Images by id, those after one, as many as are asked for; of a picture that is seen in several windows too, the picture.
   ///
   /// - Parameter ids: those that are meant; nil for all.
@@ -555,6 +564,25 @@ package final class Catalog: Sendable {
       }
     }
     return (ids, values)
+  }
+
+  /// The coarse vector of an item by its id, f32[dimension]; nil for what no live segment has.
+  package func coarseVector(_ kind: ItemKind) throws -> @Sendable (Int64) -> [Float]? {
+    let (segments, dead) = try segments(kind)
+    var places: [Int64: (segment: Int, index: Int)] = [:]
+    places.reserveCapacity(segments.reduce(0) { $0 + $1.count })
+    for (number, segment) in segments.enumerated() {
+      for i in 0..<segment.count where !dead.contains(segment.id(i)) { places[segment.id(i)] = (number, i) }
+    }
+    return { [places] id in
+      guard let place = places[id] else { return nil }
+      let segment = segments[place.segment]
+      let row = segment.coarse.extracting(place.index..<place.index + 1)
+      var vector: [Float] = []
+      vector.reserveCapacity(segment.dimension)
+      for i in 0..<segment.dimension { vector.append(row.scales[0] * Float(row.codes[i])) }
+      return vector
+    }
   }
 
   /// The coarse vectors of some items, spread evenly over all.

@@ -8,11 +8,16 @@ package enum ListFormat: String, CaseIterable, Sendable {
   /// The list as text; nil for a format that is none.
   package func text(_ items: [Item], isImage: Bool) throws -> String? {
     switch self {
-    case .jsonl: try items.map { try Self.json(Self.record($0, isImage).merging(["attributes": $0.attributes]) { $1 }) + "\n" }.joined()
+    case .jsonl: try items.map { try Self.jsonLine($0, isImage: isImage) }.joined()
     case .geojson: try Self.geoJSON(items.map { ($0, Self.record($0, isImage)) })
     case .csv: Self.csv(items, isImage)
     case .parquet, .gpkg: nil
     }
+  }
+
+  /// An item as a line of JSON.
+  package static func jsonLine(_ item: Item, isImage: Bool) throws -> String {
+    try json(record(item, isImage).merging(["attributes": item.attributes]) { $1 }) + "\n"
   }
 
   private static func json(_ object: [String: Any]) throws -> String {

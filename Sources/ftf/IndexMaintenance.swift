@@ -135,14 +135,14 @@ struct IndexExport: ParsableCommand {
 
   func run() throws {
     let archive = try ImageIndex(path: index)
-    let entries = try archive.entries(over)
-    guard !entries.isEmpty else { throw Failure("\(index): holds no \(over.rawValue)") }
+    guard try archive.count(over) > 0 else { throw Failure("\(index): holds no \(over.rawValue)") }
     do {
       try FileManager.default.createDirectory(atPath: output, withIntermediateDirectories: true)
     } catch {
       throw Failure("\(output): cannot be made: \(error.localizedDescription)")
     }
-    let vectors = try archive.coarseVectors(over)
+    if format == .jsonl { return try stream(archive) }
+    let (entries, vectors) = (try archive.entries(over), try archive.coarseVectors(over))
     let place = Dictionary(uniqueKeysWithValues: entries.map { ($0.id, $0) })
     let items = vectors.ids.compactMap { place[$0] }.map { Item($0, isImage: over == .images) }
     guard items.count == vectors.ids.count else { throw Failure("\(index): its catalog lacks items; see 'ftf index verify'") }
@@ -157,6 +157,37 @@ struct IndexExport: ParsableCommand {
     print("\(output): \(items.count) \(over.rawValue)")
   }
 
+  /// Lines and rows as they come: memory holds a piece of them.
+  private func stream(_ archive: ImageIndex) throws {
+    let (list, vectors) = ("\(output)/items.jsonl", "\(output)/vectors.npy")
+    let lines = try OutputFile(list)
+    let rows = try OutputFile(vectors)
+    let (text, numbers) = (try Self.file(lines.partial, list), try Self.file(rows.partial, vectors))
+    var count = 0
+    try archive.forEachItem(over) { total, items in
+      if items.isEmpty {
+        count = total
+        try numbers.write(contentsOf: NPY.header("<f4", [total, archive.dimension]))
+      }
+      try text.write(
+        contentsOf: Data(items.map { try ListFormat.jsonLine(Item($0.entry, isImage: over == .images), isImage: over == .images) }.joined().utf8))
+      try unsafe numbers.write(contentsOf: items.flatMap(\.vector).withUnsafeBytes { unsafe Data($0) })
+    }
+    try text.close()
+    try numbers.close()
+    try lines.commit()
+    try rows.commit()
+    if json { return try printJSON(["items": count, "list": list, "vectors": vectors]) }
+    print("\(output): \(count) \(over.rawValue)")
+  }
+
+  private static func file(_ partial: String, _ path: String) throws -> FileHandle {
+    guard FileManager.default.createFile(atPath: partial, contents: nil), let file = FileHandle(forWritingAtPath: partial) else {
+      throw Failure("\(path): cannot be written")
+    }
+    return file
+  }
+
   private func write(_ items: [Item], _ vectors: (ids: [Int64], values: [Float]), _ archive: ImageIndex, to list: String) throws {
     if let text = try format.text(items, isImage: over == .images) { return try writeOutput(Data(text.utf8), to: list) }
     let partial = try OutputFile(list)
@@ -164,9 +195,7 @@ struct IndexExport: ParsableCommand {
       try GeoPackage.write(items, to: partial.partial)
     } else {
       let rows = Dictionary(uniqueKeysWithValues: zip(vectors.ids, vectors.ids.indices))
-      guard FileManager.default.createFile(atPath: partial.partial, contents: nil),
-        let file = FileHandle(forWritingAtPath: partial.partial)
-      else { throw Failure("\(list): cannot be written") }
+      let file = try Self.file(partial.partial, list)
       let d = archive.dimension
       try StacGeoParquet.write(
         items, to: file, collection: URL(fileURLWithPath: index).deletingPathExtension().lastPathComponent, model: archive.modelName,

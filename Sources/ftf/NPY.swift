@@ -66,14 +66,20 @@ enum NPY {
   static func write(_ values: [Int64], shape: [Int], to path: String) throws { try write(values, "<i8", shape, to: path) }
 
   private static func write<T: BitwiseCopyable>(_ values: [T], _ type: String, _ shape: [Int], to path: String) throws {
+    var data = header(type, shape)
+    unsafe values.withUnsafeBytes { unsafe data.append(contentsOf: $0) }
+    try writeOutput(data, to: path)
+  }
+
+  /// What stands before the values.
+  static func header(_ type: String, _ shape: [Int]) -> Data {
     let extents = shape.map(String.init).joined(separator: ", ") + (shape.count == 1 ? "," : "")
     var header = "{'descr': '\(type)', 'fortran_order': False, 'shape': (\(extents)), }"
     header += String(repeating: " ", count: 63 - (10 + header.utf8.count) % 64) + "\n"
     var data = Data(
       [0x93] + Array("NUMPY".utf8) + [1, 0, UInt8(header.utf8.count % 256), UInt8(header.utf8.count / 256)])
     data.append(Data(header.utf8))
-    unsafe values.withUnsafeBytes { unsafe data.append(contentsOf: $0) }
-    try writeOutput(data, to: path)
+    return data
   }
 }
 

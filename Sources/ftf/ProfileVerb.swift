@@ -11,7 +11,7 @@ struct ProfileVerb: ParsableCommand {
       Every kernel in every shape of the model, and what became slower: ftf profile --kernels --json > run.json; ftf profile --kernels --against run.json
       """)
 
-  @Argument(help: "The model file; the default model without it.")
+  @Argument(help: "The model file, or an index, whose searches are timed; the default model without it.")
   var model: String?
 
   @Flag(help: "Show every layer of the image encoder.")
@@ -57,10 +57,14 @@ struct ProfileVerb: ParsableCommand {
     if kernels && (assert || layers || !parts.isEmpty || trace != nil) {
       throw ValidationError("--kernels goes alone: --assert, --layers, --parts and --trace are about the whole model")
     }
+    if let model, Self.isIndex(model), kernels || assert || layers || !parts.isEmpty || trace != nil || patches != nil || dimension != nil {
+      throw ValidationError("an index is timed by its searches alone: --rounds, --json, --threads and --level go with it")
+    }
     if let rounds, rounds < 5 { throw ValidationError("--rounds takes 5 or more") }
   }
 
   func run() throws {
+    if let model, Self.isIndex(model) { return try profileIndex(model) }
     let engine = try machine.engine(try model ?? defaultModel())
     if kernels { return try profileKernels(engine) }
     let hasCeiling = engine.precision == .int8 && engine.level != "portable"

@@ -67,6 +67,9 @@ import Testing
         #expect(ids == nearest(vectors, queries[i * dimension..<(i + 1) * dimension], 5), "query \(i)")
       }
     }
+    let timed = try ftf("profile", index, "--rounds", "5", "--json")
+    #expect(timed.objects.first?["items"] as? Int == 500 && timed.objects.first?["queries"] as? Int == 5, "\(timed.error)")
+    #expect(try ftf("profile", index, "--kernels").code == 2)
     // int64 [q, top], -1 behind the last.
     let ids = "\(folder.path)/ids.npy"
     #expect(try ftf("search", index, "--vectors", asked, "--top", "600", "-o", ids, "--json").code == 0)
