@@ -46,7 +46,7 @@ import Testing
   @Test func aTaskThatIsCancelledEndsNoOtherWithItsDeadline() async throws {
     var writer = try IndexWriter(path: "\(folder.path)/index", engine: engine)
     _ = try writer.add([images])
-    let (searcher, deadline) = (try Searcher(writer.index, engine: engine), Cancellation(after: .seconds(60)))
+    let (searcher, deadline) = (try Searcher(writer.index, engine: engine), Cancellation(after: .seconds(3600)))
     for _ in 0..<20 {
       let cancelled = Task { try await searcher.answer(Query(.sentence("a")), cancellation: deadline) }
       cancelled.cancel()

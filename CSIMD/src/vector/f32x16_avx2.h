@@ -5,21 +5,12 @@
 typedef struct f32x16 {
   __m256 low, high;
 } f32x16;
+#include "partial.h"
 
 static inline f32x16 load(const float *p) { return (f32x16){_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }
-static inline f32x16 load_n(const float *p, size_t n) {
-  float lanes[16] = {0};
-  memcpy(lanes, p, n * sizeof(float));
-  return load(lanes);
-}
 static inline void store(float *p, f32x16 v) {
   _mm256_storeu_ps(p, v.low);
   _mm256_storeu_ps(p + 8, v.high);
-}
-static inline void store_n(float *p, f32x16 v, size_t n) {
-  float lanes[16];
-  store(lanes, v);
-  memcpy(p, lanes, n * sizeof(float));
 }
 static inline f32x16 splat(float x) { return (f32x16){_mm256_set1_ps(x), _mm256_set1_ps(x)}; }
 static inline f32x16 add(f32x16 a, f32x16 b) { return (f32x16){_mm256_add_ps(a.low, b.low), _mm256_add_ps(a.high, b.high)}; }
@@ -34,13 +25,6 @@ static inline f32x16 magnitude(f32x16 a) {
 }
 static inline f32x16 fused(f32x16 a, f32x16 b, f32x16 c) {
   return (f32x16){_mm256_fmadd_ps(a.low, b.low, c.low), _mm256_fmadd_ps(a.high, b.high, c.high)};
-}
-// Lanes n and up become x.
-static inline f32x16 fill_from(f32x16 v, size_t n, float x) {
-  float lanes[16];
-  store(lanes, v);
-  for (; n < 16; n++) lanes[n] = x;
-  return load(lanes);
 }
 static inline __m256 power_of_two_8(__m256 n) {
   return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23));
@@ -63,11 +47,6 @@ static inline void store_s8(uint8_t *p, f32x16 v, uint8_t flip) {
 static inline void store_u8(uint8_t *p, f32x16 v) {
   const __m256i words = packed_i16(rounded_i32(smaller(larger(v, splat(0)), splat(255))));
   _mm_storeu_si128((__m128i *)p, _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1)));
-}
-static inline void store_u8_n(uint8_t *p, f32x16 v, size_t n) {
-  uint8_t lanes[16];
-  store_u8(lanes, v);
-  memcpy(p, lanes, n);
 }
 
 static inline i32x16 zero_i32(void) { return (i32x16){_mm256_setzero_si256(), _mm256_setzero_si256()}; }

@@ -6,26 +6,11 @@ typedef struct f32x16 {
 typedef struct i32x16 {
   int32x4_t v[4];
 } i32x16;
-
-// Each register of the result, from those of the operands.
-#define EACH(type, expression)                                                                                                                       \
-  type out;                                                                                                                                          \
-  _Pragma("clang loop unroll(full)") for (int i = 0; i < 4; i++) out.v[i] = expression;                                                              \
-  return out
+#include "partial.h"
 
 static inline f32x16 load(const float *p) { EACH(f32x16, vld1q_f32(p + 4 * i)); }
-static inline f32x16 load_n(const float *p, size_t n) {
-  float lanes[16] = {0};
-  memcpy(lanes, p, n * sizeof(float));
-  return load(lanes);
-}
 static inline void store(float *p, f32x16 x) {
   for (int i = 0; i < 4; i++) vst1q_f32(p + 4 * i, x.v[i]);
-}
-static inline void store_n(float *p, f32x16 v, size_t n) {
-  float lanes[16];
-  store(lanes, v);
-  memcpy(p, lanes, n * sizeof(float));
 }
 static inline f32x16 splat(float x) { EACH(f32x16, vdupq_n_f32(x)); }
 static inline f32x16 add(f32x16 a, f32x16 b) { EACH(f32x16, vaddq_f32(a.v[i], b.v[i])); }
@@ -37,13 +22,6 @@ static inline f32x16 smaller(f32x16 a, f32x16 b) { EACH(f32x16, vbslq_f32(vcltq_
 static inline f32x16 larger(f32x16 a, f32x16 b) { EACH(f32x16, vbslq_f32(vcgtq_f32(a.v[i], b.v[i]), a.v[i], b.v[i])); }
 static inline f32x16 magnitude(f32x16 a) { EACH(f32x16, vabsq_f32(a.v[i])); }
 static inline f32x16 fused(f32x16 a, f32x16 b, f32x16 c) { EACH(f32x16, vfmaq_f32(c.v[i], a.v[i], b.v[i])); }
-// Lanes n and up become x.
-static inline f32x16 fill_from(f32x16 v, size_t n, float x) {
-  float lanes[16];
-  store(lanes, v);
-  for (; n < 16; n++) lanes[n] = x;
-  return load(lanes);
-}
 // 2^n for integral n in [-126, 127].
 static inline f32x16 power_of_two(f32x16 n) {
   EACH(f32x16, vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(vcvtnq_s32_f32(n.v[i]), vdupq_n_s32(127)), 23)));
@@ -62,11 +40,6 @@ static inline void store_u8(uint8_t *p, f32x16 v) {
   const i32x16 q = rounded_i32(smaller(larger(v, splat(0)), splat(255)));
   vst1q_u8(p, vcombine_u8(vqmovun_s16(vcombine_s16(vqmovn_s32(q.v[0]), vqmovn_s32(q.v[1]))),
                           vqmovun_s16(vcombine_s16(vqmovn_s32(q.v[2]), vqmovn_s32(q.v[3])))));
-}
-static inline void store_u8_n(uint8_t *p, f32x16 v, size_t n) {
-  uint8_t lanes[16];
-  store_u8(lanes, v);
-  memcpy(p, lanes, n);
 }
 
 static inline i32x16 zero_i32(void) { EACH(i32x16, vdupq_n_s32(0)); }

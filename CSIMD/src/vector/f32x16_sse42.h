@@ -8,26 +8,11 @@ typedef struct f32x16 {
 typedef struct i32x16 {
   __m128i v[4];
 } i32x16;
-
-// Each register of the result, from those of the operands.
-#define EACH(type, expression)                                                                                                                       \
-  type out;                                                                                                                                          \
-  _Pragma("clang loop unroll(full)") for (int i = 0; i < 4; i++) out.v[i] = expression;                                                              \
-  return out
+#include "partial.h"
 
 static inline f32x16 load(const float *p) { EACH(f32x16, _mm_loadu_ps(p + 4 * i)); }
-static inline f32x16 load_n(const float *p, size_t n) {
-  float lanes[16] = {0};
-  memcpy(lanes, p, n * sizeof(float));
-  return load(lanes);
-}
 static inline void store(float *p, f32x16 x) {
   for (int i = 0; i < 4; i++) _mm_storeu_ps(p + 4 * i, x.v[i]);
-}
-static inline void store_n(float *p, f32x16 v, size_t n) {
-  float lanes[16];
-  store(lanes, v);
-  memcpy(p, lanes, n * sizeof(float));
 }
 static inline f32x16 splat(float x) { EACH(f32x16, _mm_set1_ps(x)); }
 static inline f32x16 add(f32x16 a, f32x16 b) { EACH(f32x16, _mm_add_ps(a.v[i], b.v[i])); }
@@ -39,13 +24,6 @@ static inline f32x16 larger(f32x16 a, f32x16 b) { EACH(f32x16, _mm_max_ps(a.v[i]
 static inline f32x16 magnitude(f32x16 a) { EACH(f32x16, _mm_andnot_ps(_mm_set1_ps(-0.0f), a.v[i])); }
 // There is no instruction for both: the product is rounded too.
 static inline f32x16 fused(f32x16 a, f32x16 b, f32x16 c) { EACH(f32x16, _mm_add_ps(_mm_mul_ps(a.v[i], b.v[i]), c.v[i])); }
-// Lanes n and up become x.
-static inline f32x16 fill_from(f32x16 v, size_t n, float x) {
-  float lanes[16];
-  store(lanes, v);
-  for (; n < 16; n++) lanes[n] = x;
-  return load(lanes);
-}
 // 2^n for integral n in [-126, 127].
 static inline f32x16 power_of_two(f32x16 n) {
   EACH(f32x16, _mm_castsi128_ps(_mm_slli_epi32(_mm_add_epi32(_mm_cvtps_epi32(n.v[i]), _mm_set1_epi32(127)), 23)));
@@ -62,11 +40,6 @@ static inline void store_s8(uint8_t *p, f32x16 v, uint8_t flip) {
 static inline void store_u8(uint8_t *p, f32x16 v) {
   const i32x16 q = rounded_i32(smaller(larger(v, splat(0)), splat(255)));
   _mm_storeu_si128((__m128i *)p, _mm_packus_epi16(_mm_packs_epi32(q.v[0], q.v[1]), _mm_packs_epi32(q.v[2], q.v[3])));
-}
-static inline void store_u8_n(uint8_t *p, f32x16 v, size_t n) {
-  uint8_t lanes[16];
-  store_u8(lanes, v);
-  memcpy(p, lanes, n);
 }
 
 static inline i32x16 zero_i32(void) { EACH(i32x16, _mm_setzero_si128()); }
