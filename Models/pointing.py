@@ -1,8 +1,8 @@
 """How often the highest patch for a word lies on what it names, on photographs: python Models/pointing.py FTF DATA MODEL.ftf ...
 
 Models/pointed.jsonl says of photographs of RSICD's val in which of 7 x 7 cells (column a to g, row 1 to 7) planes, boats, storage tanks, bridges or
-football fields are seen, marked by eye over a grid before any model had pointed at them; photographs on which none could be told are left out. A hit is a marked cell, or in the wider count one
-beside it; chance is the share of such cells.
+football fields are seen, marked by eye over a grid before any model had pointed at them; photographs on which none could be told are left out. A hit
+is a marked cell, or in the wider count one beside it; chance is the share of such cells.
 """
 import json
 import os
