@@ -44,6 +44,7 @@ extension Geometry {
           if byte == UInt8(ascii: "."), !isFraction, digits > 0 {
             isFraction = true
           } else if (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) {
+            guard digits < 15 else { return nil }
             (whole, digits) = (whole * 10 + Int(byte - UInt8(ascii: "0")), digits + 1)
             if isFraction { decimals += 1 }
           } else {
@@ -51,7 +52,7 @@ extension Geometry {
           }
           unsafe rest = unsafe rest.dropFirst()
         }
-        guard (1...15).contains(digits), decimals > 0 || !isFraction else { return nil }
+        guard digits > 0, decimals > 0 || !isFraction else { return nil }
         let value = Double(whole) / powers[decimals]
         return isNegative ? -value : value
       }
