@@ -103,7 +103,7 @@ struct VectorSource {
 
   init(_ path: String, column name: String) throws {
     self.path = path
-    let start = (try? FileHandle(forReadingFrom: URL(fileURLWithPath: path)))?.readData(ofLength: 4)
+    let start = try? FileHandle(forReadingFrom: URL(fileURLWithPath: path)).read(upToCount: 4)
     guard start == Data("PAR1".utf8) else {
       let file = try NPYFile(path)
       (self.file, table, rows, columns, names) = (file, nil, file.rows, file.columns, nil)

@@ -134,6 +134,10 @@ import Testing
 
   @Test func filesThatAreNoVectorsAreRefusedByName() throws {
     expectFailure(try ftf("index", "import", index, try folder.file("x.npy", Data("hello".utf8))), "x.npy", ".npy")
+    // A folder, and nothing at all.
+    expectFailure(try ftf("index", "import", index, folder.path), folder.path, "cannot be read")
+    expectFailure(try ftf("index", "import", index, "\(folder.path)/gone.npy"), "gone.npy", "cannot be read")
+    expectFailure(try ftf("search", index, "--vectors", folder.path), index)
     var values = [Float](repeating: 1, count: 2 * dimension)
     values[dimension] = .nan
     expectFailure(try ftf("index", "import", index, try npy("nan.npy", values, columns: dimension)), "nan.npy", "row 1")
