@@ -12,7 +12,7 @@ extension ProfileVerb {
       }
     }
     let profile = try timed(engine)
-    if let roofline { try Data(profile.roofline.utf8).write(to: URL(fileURLWithPath: roofline)) }
+    if let roofline { try writeOutput(Data(profile.roofline.utf8), to: roofline) }
     let changes = before.map(profile.changes) ?? []
     if before != nil && changes.isEmpty { throw Failure("\(against!) has no kernel of this model on this CPU's levels") }
     if json {
