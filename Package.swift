@@ -28,7 +28,9 @@ let package = Package(
   name: "FastThenFine",
   products: [
     // The command is none: it is built here, and who depends on the library fetches nothing for it.
-    .library(name: "FastThenFine", targets: ["FastThenFine"])
+    .library(name: "FastThenFine", targets: ["FastThenFine"]),
+    // The same for C and what stands on it: libftf.so.
+    .library(name: "ftf-c", type: .dynamic, targets: ["Exports"]),
   ],
   traits: [
     .trait(name: "Serve", description: "The service and its page: ftf serve."),
@@ -46,10 +48,10 @@ let package = Package(
     .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
   ] + documentation,
   targets: [
-    // C intrinsics kernels and the OpenMP drivers. Unsafe flags: -fopenmp, and optimisation of debug builds too.
+    // C intrinsics kernels and the parallel loop; debug builds are optimised too.
     .target(
       name: "CSIMD", path: "CSIMD", exclude: ["README.md"],
-      cSettings: [.unsafeFlags(["-fopenmp"]), .unsafeFlags(["-O2"], .when(configuration: .debug))], linkerSettings: [.linkedLibrary("omp5")]),
+      cSettings: [.unsafeFlags(["-O2"], .when(configuration: .debug))]),
     // Paths as bytes, mapped memory, output files, lines.
     .target(name: "Files", swiftSettings: settings),
     .target(
@@ -92,6 +94,15 @@ let package = Package(
         served("HTTPTypes", "swift-http-types"), served("Logging", "swift-log"), served("CoreMetrics", "swift-metrics"),
         served("NIOCore", "swift-nio"), served("NIOHTTP1", "swift-nio"), served("ServiceLifecycle", "swift-service-lifecycle"),
       ], resources: [.embedInCode("Page")], swiftSettings: settings),
+    // ftf.h, and the functions of it.
+    .target(name: "CFastThenFine"),
+    .target(
+      name: "Exports", dependencies: ["CFastThenFine", "FastThenFine", "Files", "Imaging"], swiftSettings: settings,
+      linkerSettings: [
+        .unsafeFlags(
+          ["-static-stdlib", "-Xlinker", "--version-script=\(Context.packageDirectory)/Packaging/libftf.map", "-Xlinker", "-soname=libftf.so.1"],
+          .when(configuration: .release))
+      ]),
     .target(name: "Demo", dependencies: ["Imaging", "Kernels", "Scenes"], swiftSettings: optimised),
     .target(
       name: "Profiling", dependencies: ["FastThenFine"], path: "Profiling",

@@ -7,9 +7,26 @@ version=$("$build/ftf" --version)
 machine=$(dpkg --print-architecture)
 name=fastthenfine-$version-linux-$machine
 tree=$out/$name
-rm -rf "$out" && mkdir -p "$tree/bin" "$tree/share/fastthenfine" "$tree/share/man/man1" "$tree/lib/systemd/system"
+rm -rf "$tree" "$out"/*.tar.gz "$out"/*.deb && mkdir -p "$tree/bin" "$tree/share/fastthenfine" "$tree/share/man/man1" "$tree/lib/systemd/system"
 
 strip -o "$tree/bin/ftf" "$build/ftf"
+# For C: where the system looks for libraries, in the package too.
+libraries=lib/$(dpkg-architecture -qDEB_HOST_MULTIARCH)
+mkdir -p "$tree/$libraries/pkgconfig" "$tree/include"
+strip -o "$tree/$libraries/libftf.so.1" "$build/libftf-c.so"
+ln -s libftf.so.1 "$tree/$libraries/libftf.so"
+cp Sources/CFastThenFine/include/ftf.h "$tree/include/"
+cat > "$tree/$libraries/pkgconfig/ftf.pc" <<END
+prefix=\${pcfiledir}/../../..
+libdir=\${pcfiledir}/..
+includedir=\${prefix}/include
+
+Name: ftf
+Description: Finds overhead images by a sentence, a picture or a vector
+Version: $version
+Libs: -L\${libdir} -lftf
+Cflags: -I\${includedir}
+END
 cp Models/ftf-small.ftf "$tree/share/fastthenfine/"
 cp Packaging/ftf.service "$tree/lib/systemd/system/"
 for page in "$manual"/*.1; do gzip -9nc "$page" > "$tree/share/man/man1/$(basename "$page" | tr . - | sed 's/-1$/.1/').gz"; done
@@ -21,17 +38,11 @@ completions fish fish/vendor_completions.d ftf.fish
 
 # Ours, and of what is linked in.
 documents=$tree/share/doc/fastthenfine
-mkdir -p "$documents/licences"
+mkdir -p "$documents"
 cp README.md CHANGELOG.md "$documents/"
 cp LICENSE "$documents/copyright"
 cp Models/README.md "$documents/model.md"
-for package in .build/checkouts/*; do
-  for file in "$package"/LICENSE* "$package"/NOTICE*; do
-    [ -f "$file" ] && cp "$file" "$documents/licences/$(basename "$package")-$(basename "$file")"
-  done
-done
-swift=$(dirname "$(dirname "$(readlink -f "$(command -v swiftc)")")")
-cp "$swift/share/swift/LICENSE.txt" "$documents/licences/swift-LICENSE.txt"
+sh Packaging/licences.sh "$documents/licences"
 tar --sort=name --owner=0 --group=0 --numeric-owner -C "$out" -czf "$out/$name.tar.gz" "$name"
 
 # The packages of the libraries that it is linked with; GDAL and Zstandard it opens where they are.

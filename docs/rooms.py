@@ -13,13 +13,13 @@ figure = os.path.join(root, "docs", "rooms.svg")
 floors = [
     [("ftf", "the command")],
     [("Service", "HTTP, the page")],
-    [("Interchange", "what others read"), ("Profiling", "against the ceiling"), ("Demo", "drawn scenes")],
+    [("Interchange", "what others read"), ("Exports", "for C and Python"), ("Profiling", "against the ceiling"), ("Demo", "drawn scenes")],
     [("FastThenFine", "the library: engine, writer, searcher, converter")],
     [("Retrieval", "recall, rerank"), ("Encoders", "the towers"), ("Index", "catalog, segments"), ("Scenes", "windows, places")],
     [("Weights", "model files, sources"), ("Imaging", "pictures, resampling")],
     [("Tokenization", "words to ids"), ("Kernels", "twins, levels, packing"), ("Parquet", "tables")],
     [("Files", "paths, mapped memory"), ("Geography", "footprints")],
-    [("CSIMD", "C intrinsics"), ("CImage", "libjpeg, libpng"), ("CGDAL", "libgdal, at run time")],
+    [("CSIMD", "C intrinsics"), ("CImage", "libjpeg, libpng"), ("CGDAL", "libgdal, at run time"), ("CFastThenFine", "ftf.h")],
 ]
 folders = {"CSIMD": "CSIMD", "Profiling": "Profiling"}
 libraries = {
@@ -27,7 +27,7 @@ libraries = {
     "Service": {"CoreMetrics", "HTTPTypes", "Hummingbird", "HummingbirdCore", "HummingbirdTLS", "Logging", "NIOCore", "NIOHTTP1", "NIOSSL", "ServiceLifecycle"},
 }
 system = {"Darwin", "Dispatch", "Foundation", "Glibc", "Synchronization"}
-only = {"CSIMD": {"Kernels"}, "CGDAL": {"Scenes"}}
+only = {"CSIMD": {"Kernels"}, "CGDAL": {"Scenes"}, "CFastThenFine": {"Exports"}}
 
 ways = [
     ("a pixel", "#c2592c", ["CImage", "Imaging", "Encoders", "Index"],

@@ -1,13 +1,14 @@
-// The one parallel loop. Indices are taken from a counter as threads come free: OpenMP's own dynamic schedule calls a
-// runtime entry that the libomp of older distributions lacks.
+// The one parallel loop, on threads of its own. Whoever calls works along and waits for no thread that has not begun: indices are taken from a
+// counter as threads come free. Threads spin for a moment after a loop, as the next layer's comes at once, and then sleep: between queries nothing
+// burns. No OpenMP: a process holds one runtime of that, and a library inside a program of others cannot know which; nor is it right after fork.
 #define _GNU_SOURCE
 #include "csimd.h"
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 int csimd_processors(void) {
@@ -19,151 +20,158 @@ int csimd_processors(void) {
   return count > 0 ? (int)count : 1;
 }
 
-// The number that a text is, with K, M or G as libomp takes it (kilobytes without a letter, where `unit` is 1024); -1 for any other.
-static double number(const char *text, double unit) {
-  char *end;
-  const double value = strtod(text, &end);
-  if (end == text || *text == '+' || *text == '-') return -1;
-  switch (*end) {
-  case 'b':
-  case 'B': end++, unit = 1; break;
-  case 'k':
-  case 'K': end++, unit = 1024; break;
-  case 'm':
-  case 'M': end++, unit = 1048576; break;
-  case 'g':
-  case 'G': end++, unit = 1073741824; break;
-  }
-  return *end == 0 || *end == ',' ? value * unit : -1;
-}
-
 int csimd_threads_asked(void) {
   int least = 0;
   for (const char **name = (const char *[]){"OMP_NUM_THREADS", "OMP_THREAD_LIMIT", NULL}; *name; name++) {
     const char *text = getenv(*name);
-    const double asked = text ? number(text, 1) : 0;
-    if (asked >= 1 && asked <= 4096 && (!least || asked < least)) least = (int)asked;
+    if (!text || *text < '0' || *text > '9') continue;
+    char *end;
+    const long asked = strtol(text, &end, 10);
+    // A list says how many at each level of nesting; there is one here.
+    if ((*end == 0 || *end == ',') && asked >= 1 && asked <= 4096 && (!least || asked < least)) least = (int)asked;
   }
   return least;
 }
 
-// libomp aborts or hangs on some values of its variables: what is no sensible value is as good as not there. Before main, while there is
-// one thread, and before libomp looks.
-__attribute__((constructor)) static void clear_bad_variables(void) {
-  static const struct {
-    const char *name;
-    double unit, least, most;
-  } known[] = {
-      {"OMP_NUM_THREADS", 1, 1, 4096},          {"OMP_THREAD_LIMIT", 1, 1, 65536},          {"KMP_ALL_THREADS", 1, 1, 65536},
-      {"KMP_DEVICE_THREAD_LIMIT", 1, 1, 65536}, {"KMP_TEAMS_THREAD_LIMIT", 1, 1, 65536},    {"OMP_STACKSIZE", 1024, 1 << 18, 1 << 28},
-      {"KMP_STACKSIZE", 1, 1 << 18, 1 << 28},   {"GOMP_STACKSIZE", 1024, 1 << 18, 1 << 28},
-  };
-  for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
-    const char *text = getenv(known[i].name);
-    const double value = text ? number(text, known[i].unit) : 0;
-    if (text && !(value >= known[i].least && value <= known[i].most)) unsetenv(known[i].name);
-  }
-}
+// A loop that is being run; it lies on its caller's stack until nobody works on it.
+typedef struct loop {
+  void (*body)(void *context, size_t index);
+  void *context;
+  size_t count;
+  atomic_size_t next;
+  int wanted;      // threads that may still join
+  atomic_int busy; // threads that joined and are not done
+  struct loop *below, *above;
+} loop;
 
-typedef struct gate {
-  pthread_mutex_t lock;
-  pthread_cond_t opened;
-  int is_open;
-} gate;
+enum { MOST_THREADS = 4096, SPIN_MICROSECONDS = 200 };
 
-static void *wait_at(void *pointer) {
-  gate *g = pointer;
-  pthread_mutex_lock(&g->lock);
-  while (!g->is_open) pthread_cond_wait(&g->opened, &g->lock);
-  pthread_mutex_unlock(&g->lock);
-  return NULL;
-}
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t came = PTHREAD_COND_INITIALIZER, went = PTHREAD_COND_INITIALIZER;
+static pthread_once_t forks = PTHREAD_ONCE_INIT;
+// All under the lock; what spins looks at `open` without it.
+static loop *newest;
+static atomic_int open; // threads that loops still want
+static int threads, asleep;
 
-// Threads for which a limit of the address space has room: libomp hangs where memory ends while it makes them.
-static int room_for_threads(void) {
-  const double each = 96 << 20, rest = 256 << 20;
-  struct rlimit limit;
-  if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return 4096;
-  long pages = 0;
-  FILE *file = fopen("/proc/self/statm", "r");
-  if (file) {
-    if (fscanf(file, "%ld", &pages) != 1) pages = 0;
-    fclose(file);
-  }
-  const double left = (double)limit.rlim_cur - (double)pages * (double)sysconf(_SC_PAGESIZE) - rest;
-  return left < each ? 0 : left / each > 4096 ? 4096 : (int)(left / each);
-}
-
-// How many threads the system gives beside this one, at most `wanted`: libomp aborts where it gets fewer than it asks for.
-static int spare_threads(int wanted) {
-  const int room = room_for_threads();
-  wanted = wanted < room ? wanted : room;
-  if (wanted <= 0) return 0;
-  gate g = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0};
-  pthread_t *threads = malloc(sizeof *threads * (size_t)wanted);
-  pthread_attr_t attributes;
-  if (!threads || pthread_attr_init(&attributes) != 0) return 0;
-  // What libomp gives a thread, and what the memory that it first takes reserves.
-  pthread_attr_setstacksize(&attributes, 16 << 20);
-  int count = 0;
-  while (count < wanted && pthread_create(&threads[count], &attributes, wait_at, &g) == 0) count++;
-  pthread_mutex_lock(&g.lock);
-  g.is_open = 1;
-  pthread_cond_broadcast(&g.opened);
-  pthread_mutex_unlock(&g.lock);
-  for (int i = 0; i < count; i++) pthread_join(threads[i], NULL);
-  pthread_attr_destroy(&attributes);
-  free(threads);
-  return count;
-}
-
-// The largest team that was asked for and the largest that there is; both grow only.
-static int wanted_team = 1, granted_team = 1;
-static pthread_mutex_t teams = PTHREAD_MUTEX_INITIALIZER;
-
-static int granted(int team) {
-  pthread_mutex_lock(&teams);
-  if (team > wanted_team) {
-    const int spare = spare_threads(team - 1) + 1;
-    granted_team = spare > granted_team ? spare : granted_team;
-    wanted_team = team;
-  }
-  const int result = team < granted_team ? team : granted_team;
-  pthread_mutex_unlock(&teams);
-  return result;
-}
-
-// The thread sanitizer does not see that libomp's threads begin after what their caller did and end before it goes on.
-#if defined(__has_feature) && __has_feature(thread_sanitizer)
-void __tsan_acquire(void *);
-void __tsan_release(void *);
-#define COMES_AFTER(place) __tsan_acquire(place)
-#define COMES_BEFORE(place) __tsan_release(place)
-#else
-#define COMES_AFTER(place) ((void)0)
-#define COMES_BEFORE(place) ((void)0)
+static void relax(void) {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
 #endif
+}
 
-// libomp's own: milliseconds that a team of this thread spins for more work before it sleeps, 200 of its own accord. In any unit that is far more
-// than a query takes, and it burns a core after each.
-extern void kmp_set_blocktime(int milliseconds);
-enum { SPIN_MILLISECONDS = 1 };
+static long long microseconds(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return now.tv_sec * 1000000ll + now.tv_nsec / 1000;
+}
 
-void csimd_parallel_for(size_t count, int threads, void *context, void (*body)(void *context, size_t index)) {
-  const int asked = threads <= 1 || count <= 1 ? 1 : count < (size_t)threads ? (int)count : threads;
-  const int team = asked > 1 ? granted(asked) : 1;
-  if (team <= 1) {
-    for (size_t i = 0; i < count; i++) body(context, i);
+static void work(loop *l) {
+  for (size_t i; (i = atomic_fetch_add_explicit(&l->next, 1, memory_order_relaxed)) < l->count;) l->body(l->context, i);
+}
+
+static void leave(loop *l) {
+  if (l->below) l->below->above = l->above;
+  if (l->above) l->above->below = l->below;
+  if (newest == l) newest = l->below;
+  atomic_fetch_sub(&open, l->wanted);
+  l->wanted = 0;
+}
+
+// With the lock: a place in the loop that came first of those that want one.
+static loop *join(void) {
+  loop *l = newest;
+  while (l && l->below) l = l->below;
+  if (!l) return NULL;
+  if (l->wanted == 1)
+    leave(l);
+  else
+    l->wanted--, atomic_fetch_sub(&open, 1);
+  atomic_fetch_add(&l->busy, 1);
+  return l;
+}
+
+static void *serve(void *unused) {
+  pthread_mutex_lock(&lock);
+  for (;;) {
+    loop *l = join();
+    if (!l) {
+      asleep++;
+      pthread_cond_wait(&came, &lock);
+      asleep--;
+      continue;
+    }
+    pthread_mutex_unlock(&lock);
+    work(l);
+    pthread_mutex_lock(&lock);
+    // After this the loop may be gone.
+    if (atomic_fetch_sub(&l->busy, 1) == 1) pthread_cond_broadcast(&went);
+    pthread_mutex_unlock(&lock);
+    const long long end = microseconds() + SPIN_MICROSECONDS;
+    while (atomic_load_explicit(&open, memory_order_relaxed) == 0 && microseconds() < end)
+      for (int i = 0; i < 32; i++) relax();
+    pthread_mutex_lock(&lock);
+  }
+  return unused;
+}
+
+// A child has one thread, whatever its parent had: it makes its own when it first needs them.
+static void before_fork(void) { pthread_mutex_lock(&lock); }
+static void in_parent(void) { pthread_mutex_unlock(&lock); }
+static void in_child(void) {
+  pthread_mutex_init(&lock, NULL);
+  pthread_cond_init(&came, NULL);
+  pthread_cond_init(&went, NULL);
+  newest = NULL, threads = 0, asleep = 0;
+  atomic_store(&open, 0);
+}
+static void watch_forks(void) { pthread_atfork(before_fork, in_parent, in_child); }
+
+// With the lock: as many threads as there are to be, or as the system gives; a loop does with those that come.
+static void make_threads(int wanted) {
+  if (threads >= wanted) return;
+  pthread_once(&forks, watch_forks);
+  pthread_attr_t attributes;
+  if (pthread_attr_init(&attributes) != 0) return;
+  pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+  // Signals are for the program's own threads.
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  for (pthread_t thread; threads < wanted && pthread_create(&thread, &attributes, serve, NULL) == 0; threads++) {}
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  pthread_attr_destroy(&attributes);
+}
+
+void csimd_parallel_for(size_t count, int team, void *context, void (*body)(void *context, size_t index)) {
+  if (team > MOST_THREADS) team = MOST_THREADS;
+  const int helpers = (count < (size_t)(team > 1 ? team : 1) ? (int)count : team) - 1;
+  loop l = {body, context, count, 0, helpers > 0 ? helpers : 0, 0, NULL, NULL};
+  if (helpers < 1) {
+    work(&l);
     return;
   }
-  kmp_set_blocktime(SPIN_MILLISECONDS);
-  atomic_size_t next = 0;
-  COMES_BEFORE(&next);
-#pragma omp parallel num_threads(team)
-  {
-    COMES_AFTER(&next);
-    for (size_t i; (i = atomic_fetch_add_explicit(&next, 1, memory_order_relaxed)) < count;) body(context, i);
-    COMES_BEFORE(&next);
+  pthread_mutex_lock(&lock);
+  make_threads(helpers);
+  l.below = newest;
+  if (newest) newest->above = &l;
+  newest = &l;
+  atomic_fetch_add(&open, helpers);
+  for (int i = helpers < asleep ? helpers : asleep; i > 0; i--) pthread_cond_signal(&came);
+  pthread_mutex_unlock(&lock);
+  work(&l);
+  // Those that are at it are done soon; those that have not come need not.
+  pthread_mutex_lock(&lock);
+  if (l.wanted > 0) leave(&l);
+  if (atomic_load(&l.busy) > 0) {
+    pthread_mutex_unlock(&lock);
+    const long long end = microseconds() + SPIN_MICROSECONDS;
+    while (atomic_load(&l.busy) > 0 && microseconds() < end)
+      for (int i = 0; i < 32; i++) relax();
+    pthread_mutex_lock(&lock);
+    while (atomic_load(&l.busy) > 0) pthread_cond_wait(&went, &lock);
   }
-  COMES_AFTER(&next);
+  pthread_mutex_unlock(&lock);
 }

@@ -181,7 +181,7 @@ public final class Engine: Sendable {
     }
   }
 
-  private func decoded(_ picture: Picture) throws(FastThenFineError) -> RGBImage {
+  package func decoded(_ picture: Picture) throws(FastThenFineError) -> RGBImage {
     switch picture {
     case .file(let path): return try FastThenFineError.wrapping { try self.picture(at: path) }
     case .encoded(let bytes): return try FastThenFineError.wrapping { try self.picture(Data(bytes)) }

@@ -13,7 +13,10 @@ package struct Fact {
 }
 
 package enum Facts {
-  package static func machine(level: String?, threads: Int?, version: String) throws(FastThenFineError) -> [Fact] {
+  /// Of the library, the command and the packages.
+  package static let version = "0.2.0"
+
+  package static func machine(level: String?, threads: Int?) throws(FastThenFineError) -> [Fact] {
     let kernels = try FastThenFineError.wrapping { try Engine.kernels(level: level, threads: threads) }
     return [
       Fact(key: "cpu", value: cpuName), Fact(key: "levels", value: Level.available.map(\.rawValue)),

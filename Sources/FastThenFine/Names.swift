@@ -80,6 +80,9 @@ extension Engine {
   package var defaultMode: InteractionMode { model.config.interaction.mode }
   package var modelName: String { model.config.name }
   package var level: String { kernels.level.rawValue }
+  package var path: String { model.path }
+  /// Of a sentence; the rest is cut off.
+  package var mostTokens: Int { model.config.text.contextLength }
   package var patches: Int { images.patches }
   /// Side of the patch grid, over which attention lies row by row.
   public var patchGrid: Int { model.config.vision.grid }

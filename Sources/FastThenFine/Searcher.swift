@@ -81,7 +81,14 @@ public final class Searcher: Sendable {
   public func answer(
     _ query: Query, cancellation: Cancellation = Cancellation()
   ) throws(FastThenFineError) -> Answer {
-    let (input, interaction) = try prepared(query)
+    try answer(now: query, showing: nil, cancellation: cancellation)
+  }
+
+  /// - Parameter picture: what the query shows, where it was decoded elsewhere.
+  package func answer(
+    now query: Query, showing picture: RGBImage?, cancellation: Cancellation
+  ) throws(FastThenFineError) -> Answer {
+    let (input, interaction) = try prepared(query, showing: picture)
     return try FastThenFineError.wrapping {
       try engine.pool.run { try answer(input, query, interaction, cancellation, threads: $0) }
     }

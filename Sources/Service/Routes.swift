@@ -59,7 +59,7 @@ extension SearchService {
     return JSON.response(object)
   }
 
-  private func attributes(_ now: Archive.Moment) async throws -> Response {
+  private func attributes(_ now: LiveIndex.Moment) async throws -> Response {
     let found: [ImageIndex.AttributeValues]
     do { found = try await compute { _ in try now.attributeValues() } } catch { throw Problem.wrapping(error) }
     let list = found.map { attribute -> [String: Any] in
@@ -113,7 +113,7 @@ extension SearchService {
   }
 
   /// Filters read the catalog, which takes its time.
-  func searcher(_ filter: String?, _ area: SearchArea?, _ now: Archive.Moment, collection: String? = nil) async throws -> Searcher {
+  func searcher(_ filter: String?, _ area: SearchArea?, _ now: LiveIndex.Moment, collection: String? = nil) async throws -> Searcher {
     guard filter != nil || area != nil else { return now.searcher }
     do {
       return try await compute { _ in try now.searcher(filter: filter, area: area, collection: collection) }

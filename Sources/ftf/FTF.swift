@@ -10,7 +10,7 @@ struct FTF: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "ftf",
     abstract: "Find overhead images by sentence or picture: fast recall, then a fine rerank that says why.",
-    version: "0.2.0",
+    version: Facts.version,
     subcommands: [
       Convert.self, Info.self, Embed.self, IndexVerb.self, Search.self, Rerank.self, Eval.self, ProfileVerb.self, DemoVerb.self, Serve.self,
     ])

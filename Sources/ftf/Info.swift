@@ -18,7 +18,7 @@ struct Info: ParsableCommand {
   func run() throws {
     let facts =
       try path.map { path throws(FastThenFineError) in try Facts.of(path) }
-      ?? Facts.machine(level: machine.level, threads: machine.threads, version: FTF.configuration.version)
+      ?? Facts.machine(level: machine.level, threads: machine.threads)
     if json {
       return try printJSON(Dictionary(uniqueKeysWithValues: facts.map { ($0.key, $0.value) }))
     }

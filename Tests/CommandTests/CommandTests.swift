@@ -505,7 +505,7 @@ enum TinyModel {
       let done = try shell("rm -rf '\(index)'; OMP_NUM_THREADS='\(value)' timeout 60 $ftf index '\(index)' '\(images)' --model '\(model)' --json")
       #expect(done.code == 0 && done.objects.first?["indexed"] as? Int == 17, "\(value): \(done.error)")
     }
-    for variable in ["OMP_STACKSIZE=100G", "OMP_STACKSIZE=x", "OMP_THREAD_LIMIT=1", "KMP_STACKSIZE=1"] {
+    for variable in ["OMP_THREAD_LIMIT=1", "OMP_THREAD_LIMIT=x"] {
       let done = try shell("\(variable) timeout 60 $ftf search '\(index)' --text x --json")
       #expect(done.code == 0 && done.objects.count == 1, "\(variable): \(done.error)")
     }
