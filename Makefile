@@ -147,9 +147,9 @@ release: system
 
 # A tarball and a Debian package, to dist; make check-dist, as root: whether they work on a Debian without Swift.
 dist: release library
-	rm -rf .build/plugins/GenerateManual/outputs
-	$(SWIFT) package $(ALL) --allow-writing-to-package-directory generate-manual --configuration debug --multi-page
-	sh Packaging/make.sh .build/release .build/plugins/GenerateManual/outputs/ftf dist
+	@sh Tests/system-packages.sh dpkg-dev lintian libicu72
+	sh Packaging/make.sh .build/release dist
+	lintian --fail-on error,warning dist/*.deb
 
 # The library for C, libftf.so, with the Swift runtime in it and nothing but its interface to be seen.
 library: system

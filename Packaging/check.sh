@@ -22,6 +22,11 @@ rm -f "$root/etc/apt/sources.list"
 cp /etc/apt/sources.list.d/* "$root/etc/apt/sources.list.d/"
 mount -t proc proc "$root/proc"
 trap 'umount "$root/proc"' EXIT
+# The next version, for an upgrade.
+rm -rf "$root/tmp/next" && dpkg-deb -R "$out"/*.deb "$root/tmp/next"
+sed -i 's/^Version: .*/&+next/' "$root/tmp/next/DEBIAN/control"
+dpkg-deb --root-owner-group -Znone --build "$root/tmp/next" "$root/tmp/next.deb.later" > /dev/null
+rm -r "$root/tmp/next"
 chroot "$root" sh -eu <<'END'
 export LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive
 apt-get update -q > /dev/null
@@ -41,8 +46,19 @@ grep -q '"rank":1' <&3 || { cat serve.log; exit 1; }
 kill $process && wait $process
 PROBE
 bash -eu probe.sh
-# The tarball runs where it was unpacked.
+# The library is found; the next version takes its place; what was set stays; removed, and then purged, nothing is left.
+ldconfig -p | grep -q 'libftf.so.1 '
+dpkg --verify fastthenfine
+echo 'FTF_SERVE="--listen 127.0.0.1:8081"' >> /etc/default/ftf
+dpkg -i --force-confold next.deb.later > /dev/null 2>&1
+ftf --version > /dev/null && grep -q 8081 /etc/default/ftf
+mkdir -p /var/lib/fastthenfine
 dpkg -r fastthenfine > /dev/null
+! command -v ftf && test -e /etc/default/ftf && test -e /var/lib/fastthenfine
+dpkg -P fastthenfine > /dev/null
+left=$(find / -xdev \( -name '*fastthenfine*' -o -name '*libftf*' -o -path /etc/default/ftf \) -not -path '/tmp/*' -not -path '/proc/*')
+test -z "$left" || { echo "left behind: $left"; exit 1; }
+# The tarball runs where it was unpacked.
 tar -xzf *.tar.gz && cd fastthenfine-*/ && ./bin/ftf search ../drawn/index --text 'a bridge' --top 1 > /dev/null
 END
 echo "installed and run without Swift"

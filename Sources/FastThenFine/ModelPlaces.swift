@@ -19,7 +19,9 @@ public enum ModelPlaces {
   /// The model that built an index: where it was then, or where it was moved to, beside the index, the program or the default model, known by what
   /// it computes.
   ///
-  /// - Parameter folders: to be looked at too.
+  /// - Parameters:
+  ///   - index: any.
+  ///   - folders: to be looked at too.
   /// - Throws: `unusableModel` where it is gone, `otherModel` for vectors of which nobody said what made them.
   public static func model(of index: ImageIndex, in folders: [String] = []) throws(FastThenFineError) -> String {
     guard !index.modelPath.isEmpty else {
