@@ -30,7 +30,7 @@ let package = Package(
     // The command is none: it is built here, and who depends on the library fetches nothing for it.
     .library(name: "FastThenFine", targets: ["FastThenFine"]),
     // The same for C and what stands on it: libftf.so.
-    .library(name: "ftf-c", type: .dynamic, targets: ["Exports"]),
+    .library(name: "ftf-c", type: .dynamic, targets: ["FTFExports"]),
   ],
   traits: [
     .trait(name: "Serve", description: "The service and its page: ftf serve."),
@@ -50,98 +50,104 @@ let package = Package(
   targets: [
     // C intrinsics kernels and the parallel loop; debug builds are optimised too.
     .target(
-      name: "CSIMD", path: "CSIMD", exclude: ["README.md"],
+      name: "CFTFSIMD", path: "CSIMD", exclude: ["README.md"],
       cSettings: [.unsafeFlags(["-O2"], .when(configuration: .debug))]),
     // Paths as bytes, mapped memory, output files, lines.
-    .target(name: "Files", swiftSettings: settings),
+    .target(name: "FTFFiles", path: "Sources/Files", swiftSettings: settings),
     .target(
-      name: "Kernels", dependencies: ["CSIMD"],
+      name: "FTFKernels", dependencies: ["CFTFSIMD"], path: "Sources/Kernels",
       swiftSettings: optimised),
-    .target(name: "Tokenization", swiftSettings: settings),
-    .target(name: "Weights", dependencies: ["Files", "Kernels", "Tokenization"], swiftSettings: settings),
+    .target(name: "FTFTokenization", path: "Sources/Tokenization", swiftSettings: settings),
+    .target(name: "FTFWeights", dependencies: ["FTFFiles", "FTFKernels", "FTFTokenization"], path: "Sources/Weights", swiftSettings: settings),
     // libjpeg-turbo and libpng behind functions that never longjmp into Swift.
-    .target(name: "CImage", linkerSettings: [.linkedLibrary("jpeg"), .linkedLibrary("png"), .linkedLibrary("z")]),
+    .target(name: "CFTFImage", path: "Sources/CImage", linkerSettings: [.linkedLibrary("jpeg"), .linkedLibrary("png"), .linkedLibrary("z")]),
     // libgdal, opened at run time and never linked.
-    .target(name: "CGDAL"),
-    .target(name: "Geography", swiftSettings: settings),
+    .target(name: "CFTFGDAL", path: "Sources/CGDAL"),
+    .target(name: "FTFGeography", path: "Sources/Geography", swiftSettings: settings),
     // Tables of that format, written and read.
-    .target(name: "Parquet", dependencies: ["Files"], swiftSettings: settings),
-    .target(name: "Imaging", dependencies: ["CImage", "Files", "Kernels"], swiftSettings: settings),
-    .target(name: "Scenes", dependencies: ["CGDAL", "CImage", "Files", "Geography", "Imaging", "Kernels", "Parquet"], swiftSettings: settings),
-    .target(name: "Encoders", dependencies: ["Kernels", "Weights"], swiftSettings: settings),
-    .target(name: "Retrieval", dependencies: ["Kernels", "Weights"], swiftSettings: settings),
+    .target(name: "FTFParquet", dependencies: ["FTFFiles"], path: "Sources/Parquet", swiftSettings: settings),
+    .target(name: "FTFImaging", dependencies: ["CFTFImage", "FTFFiles", "FTFKernels"], path: "Sources/Imaging", swiftSettings: settings),
     .target(
-      name: "Index", dependencies: ["Files", "Geography", "Kernels", .product(name: "GRDB", package: "GRDB.swift")],
+      name: "FTFScenes", dependencies: ["CFTFGDAL", "CFTFImage", "FTFFiles", "FTFGeography", "FTFImaging", "FTFKernels", "FTFParquet"],
+      path: "Sources/Scenes", swiftSettings: settings),
+    .target(name: "FTFEncoders", dependencies: ["FTFKernels", "FTFWeights"], path: "Sources/Encoders", swiftSettings: settings),
+    .target(name: "FTFRetrieval", dependencies: ["FTFKernels", "FTFWeights"], path: "Sources/Retrieval", swiftSettings: settings),
+    .target(
+      name: "FTFIndex", dependencies: ["FTFFiles", "FTFGeography", "FTFKernels", .product(name: "GRDB", package: "GRDB.swift")],
+      path: "Sources/Index",
       swiftSettings: settings),
     .target(
       name: "FastThenFine",
       dependencies: [
-        "Encoders", "Files", "Geography", "Imaging", "Index", "Kernels", "Retrieval", "Scenes", "Tokenization", "Weights",
+        "FTFEncoders", "FTFFiles", "FTFGeography", "FTFImaging", "FTFIndex", "FTFKernels", "FTFRetrieval", "FTFScenes", "FTFTokenization",
+        "FTFWeights",
       ],
       swiftSettings: settings),
     // What other programs read.
     .target(
-      name: "Interchange",
-      dependencies: ["FastThenFine", "Files", "Geography", "Parquet", .product(name: "GRDB", package: "GRDB.swift")],
+      name: "FTFInterchange",
+      dependencies: ["FastThenFine", "FTFFiles", "FTFGeography", "FTFParquet", .product(name: "GRDB", package: "GRDB.swift")],
+      path: "Sources/Interchange",
       swiftSettings: settings),
     // The engine behind HTTP, and the page.
     .target(
-      name: "Service",
+      name: "FTFService",
       dependencies: [
-        "FastThenFine", "Files", "Geography", "Imaging", "Index", "Interchange", "Kernels", served("Hummingbird", "hummingbird"),
+        "FastThenFine", "FTFFiles", "FTFGeography", "FTFImaging", "FTFIndex", "FTFInterchange", "FTFKernels", served("Hummingbird", "hummingbird"),
         served("HummingbirdCore", "hummingbird"),
         served("HummingbirdTLS", "hummingbird", "TLS"), served("NIOSSL", "swift-nio-ssl", "TLS"),
         served("HTTPTypes", "swift-http-types"), served("Logging", "swift-log"), served("CoreMetrics", "swift-metrics"),
         served("NIOCore", "swift-nio"), served("NIOHTTP1", "swift-nio"), served("ServiceLifecycle", "swift-service-lifecycle"),
-      ], resources: [.embedInCode("Page")], swiftSettings: settings),
+      ], path: "Sources/Service", resources: [.embedInCode("Page")], swiftSettings: settings),
     // ftf.h, and the functions of it.
     .target(name: "CFastThenFine"),
     .target(
-      name: "Exports", dependencies: ["CFastThenFine", "FastThenFine", "Files", "Imaging"], swiftSettings: settings,
+      name: "FTFExports", dependencies: ["CFastThenFine", "FastThenFine", "FTFFiles", "FTFImaging"], path: "Sources/Exports", swiftSettings: settings,
       linkerSettings: [
         .unsafeFlags(
           ["-static-stdlib", "-Xlinker", "--version-script=\(Context.packageDirectory)/Packaging/libftf.map", "-Xlinker", "-soname=libftf.so.1"],
           .when(configuration: .release))
       ]),
-    .target(name: "Demo", dependencies: ["Imaging", "Kernels", "Scenes"], swiftSettings: optimised),
+    .target(name: "FTFDemo", dependencies: ["FTFImaging", "FTFKernels", "FTFScenes"], path: "Sources/Demo", swiftSettings: optimised),
     .target(
-      name: "Profiling", dependencies: ["FastThenFine"], path: "Profiling",
+      name: "FTFProfiling", dependencies: ["FastThenFine"], path: "Profiling",
       exclude: ["first-minutes.sh", "load.py", "peer.py", "peer_service.py", "rerank.py"],
       swiftSettings: settings),
     .executableTarget(
       name: "ftf",
       dependencies: [
-        "CImage", "Demo", "FastThenFine", "Files", "Geography", "Interchange", "Parquet", "Profiling", "Service",
+        "CFTFImage", "FTFDemo", "FastThenFine", "FTFFiles", "FTFGeography", "FTFInterchange", "FTFParquet", "FTFProfiling", "FTFService",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: settings),
 
     .target(
-      name: "TestSupport", dependencies: ["Kernels", "Weights"], path: "Tests/TestSupport", swiftSettings: settings),
-    .testTarget(name: "KernelsTests", dependencies: ["CSIMD", "Kernels", "TestSupport"], swiftSettings: settings),
-    .testTarget(name: "WeightsTests", dependencies: ["Weights", "TestSupport"], swiftSettings: settings),
-    .testTarget(name: "ImagingTests", dependencies: ["Imaging", "Weights", "TestSupport"], swiftSettings: settings),
+      name: "FTFTestSupport", dependencies: ["FTFKernels", "FTFWeights"], path: "Tests/TestSupport", swiftSettings: settings),
+    .testTarget(name: "KernelsTests", dependencies: ["CFTFSIMD", "FTFKernels", "FTFTestSupport"], swiftSettings: settings),
+    .testTarget(name: "WeightsTests", dependencies: ["FTFWeights", "FTFTestSupport"], swiftSettings: settings),
+    .testTarget(name: "ImagingTests", dependencies: ["FTFImaging", "FTFWeights", "FTFTestSupport"], swiftSettings: settings),
     .testTarget(
-      name: "EncodersTests", dependencies: ["FastThenFine", "Files", "Index", "Tokenization", "Weights", "TestSupport"],
+      name: "EncodersTests", dependencies: ["FastThenFine", "FTFFiles", "FTFIndex", "FTFTokenization", "FTFWeights", "FTFTestSupport"],
       swiftSettings: settings),
-    .testTarget(name: "GeographyTests", dependencies: ["Geography"], swiftSettings: settings),
-    .testTarget(name: "ParquetTests", dependencies: ["Files", "Parquet", "TestSupport"], swiftSettings: settings),
-    .testTarget(name: "ScenesTests", dependencies: ["Files", "Scenes", "TestSupport"], swiftSettings: settings),
-    .testTarget(name: "RetrievalTests", dependencies: ["Retrieval", "TestSupport"], swiftSettings: settings),
-    .testTarget(name: "IndexTests", dependencies: ["Files", "Geography", "Index", "TestSupport"], swiftSettings: settings),
+    .testTarget(name: "GeographyTests", dependencies: ["FTFGeography"], swiftSettings: settings),
+    .testTarget(name: "ParquetTests", dependencies: ["FTFFiles", "FTFParquet", "FTFTestSupport"], swiftSettings: settings),
+    .testTarget(name: "ScenesTests", dependencies: ["FTFFiles", "FTFScenes", "FTFTestSupport"], swiftSettings: settings),
+    .testTarget(name: "RetrievalTests", dependencies: ["FTFRetrieval", "FTFTestSupport"], swiftSettings: settings),
+    .testTarget(name: "IndexTests", dependencies: ["FTFFiles", "FTFGeography", "FTFIndex", "FTFTestSupport"], swiftSettings: settings),
     .testTarget(
-      name: "FastThenFineTests", dependencies: ["FastThenFine", "Files", "Geography", "Index", "Scenes", "Weights", "TestSupport"],
+      name: "FastThenFineTests", dependencies: ["FastThenFine", "FTFFiles", "FTFGeography", "FTFIndex", "FTFScenes", "FTFWeights", "FTFTestSupport"],
       swiftSettings: settings),
-    .testTarget(name: "DemoTests", dependencies: ["Demo", "TestSupport"], swiftSettings: settings),
-    .testTarget(name: "CommandTests", dependencies: ["ftf", "Imaging", "Scenes", "Weights", "TestSupport"], swiftSettings: settings),
+    .testTarget(name: "DemoTests", dependencies: ["FTFDemo", "FTFTestSupport"], swiftSettings: settings),
+    .testTarget(name: "CommandTests", dependencies: ["ftf", "FTFImaging", "FTFScenes", "FTFWeights", "FTFTestSupport"], swiftSettings: settings),
     // libFuzzer's target, or a program that replays files: make fuzz.
     .executableTarget(
-      name: "Fuzz", dependencies: ["Files", "Geography", "Imaging", "Index", "Kernels", "Parquet", "Service", "Weights"], path: "Tests/Fuzz",
+      name: "Fuzz", dependencies: ["FTFFiles", "FTFGeography", "FTFImaging", "FTFIndex", "FTFKernels", "FTFParquet", "FTFService", "FTFWeights"],
+      path: "Tests/Fuzz",
       exclude: ["corpus", "seeds.py", "tokens.dict"],
       swiftSettings: settings),
     // Needs a full model and a data set: make check.
     .testTarget(
-      name: "CheckTests", dependencies: ["FastThenFine", "Tokenization", "TestSupport"], swiftSettings: settings),
+      name: "CheckTests", dependencies: ["FastThenFine", "FTFTokenization", "FTFTestSupport"], swiftSettings: settings),
   ],
   swiftLanguageModes: [.v6]
 )

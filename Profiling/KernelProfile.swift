@@ -1,7 +1,7 @@
-import Encoders
+import FTFEncoders
 import FastThenFine
 import Foundation
-import Kernels
+import FTFKernels
 
 /// Times every kernel of the list in every shape that a model calls it in, on one core, against what the core reaches.
 package struct KernelProfile: Codable, Sendable {

@@ -1,11 +1,11 @@
-import Encoders
+import FTFEncoders
 import FastThenFine
 import Foundation
-import Imaging
-import Index
-import Kernels
-import Retrieval
-import Weights
+import FTFImaging
+import FTFIndex
+import FTFKernels
+import FTFRetrieval
+import FTFWeights
 
 /// Times a model on this machine, part by part, against the ceiling of its cores.
 package struct Profile {

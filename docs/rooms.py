@@ -21,6 +21,8 @@ floors = [
     [("Files", "paths, mapped memory"), ("Geography", "footprints")],
     [("CSIMD", "C intrinsics"), ("CImage", "libjpeg, libpng"), ("CGDAL", "libgdal, at run time"), ("CFastThenFine", "ftf.h")],
 ]
+# Targets carry a prefix, so that whoever depends on the package may have an Index of their own; rooms and folders do not.
+targets = {f"FTF{room}": room for floor in floors for room, _ in floor} | {f"CFTF{name}": f"C{name}" for name in ("SIMD", "Image", "GDAL")}
 folders = {"CSIMD": "CSIMD", "Profiling": "Profiling"}
 libraries = {
     "ftf": {"ArgumentParser"}, "Index": {"GRDB"}, "Interchange": {"GRDB"},
@@ -49,7 +51,8 @@ def imports():
                 for file in files:
                     if file.endswith(".swift"):
                         text = open(os.path.join(path, file), encoding="utf-8").read()
-                        names |= set(re.findall(r"^(?:@\w+ |package |public )*import (?:\w+ )?(\w+)", text, re.M))
+                        imported = re.findall(r"^(?:@\w+ |package |public )*import (?:\w+ )?(\w+)", text, re.M)
+                        names |= {targets.get(name, name) for name in imported}
     return found
 
 

@@ -1,6 +1,6 @@
 import Foundation
-import Imaging
-import Kernels
+import FTFImaging
+import FTFKernels
 
 typealias Point = SIMD2<Float>
 /// R, G, B in 0...255.

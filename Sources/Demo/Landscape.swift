@@ -1,7 +1,7 @@
 import Foundation
-import Imaging
-import Kernels
-import Scenes
+import FTFImaging
+import FTFKernels
+import FTFScenes
 
 /// A drawn scene as archives hold them: scenes of every kind at known places on a plain, 16 bits a value, half a metre a pixel, in UTM.
 package struct Landscape: Sendable {

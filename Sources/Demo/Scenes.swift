@@ -1,5 +1,5 @@
 import Foundation
-import Imaging
+import FTFImaging
 
 /// A drawn overhead scene.
 package struct Scene: Sendable {

@@ -1,6 +1,6 @@
-import Kernels
+import FTFKernels
 import Synchronization
-import Weights
+import FTFWeights
 
 /// EfficientNet-Lite: P_j = L2(A_p y_j + b_p), g = L2(A_g mean_j y_j + b_g) for the head's output y; where the model has a detail
 /// block, P_j = L2(A_p y_j + b_p + A_d x_j + b_d) for the positions x_j of that block's output under patch j.

@@ -1,5 +1,5 @@
-import Kernels
-import Weights
+import FTFKernels
+import FTFWeights
 
 /// EfficientNet-Lite in fp32.
 struct FloatImageNetwork: ImageNetwork {

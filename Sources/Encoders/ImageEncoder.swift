@@ -1,5 +1,5 @@
-import Kernels
-import Weights
+import FTFKernels
+import FTFWeights
 
 /// An image tower: u8 pixels to (g, P).
 package final class ImageEncoder: Sendable {

@@ -1,5 +1,5 @@
-import Kernels
-import Weights
+import FTFKernels
+import FTFWeights
 
 /// Shows the input of every linear layer of a model's transformers to a probe, and of a convolutional tower's projections.
 ///

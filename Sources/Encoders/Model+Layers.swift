@@ -1,5 +1,5 @@
-import Kernels
-import Weights
+import FTFKernels
+import FTFWeights
 
 /// What an encoder makes of one image.
 package struct EncodedImage: Sendable, Equatable {

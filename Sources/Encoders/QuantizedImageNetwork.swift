@@ -1,5 +1,5 @@
-import Kernels
-import Weights
+import FTFKernels
+import FTFWeights
 
 /// EfficientNet-Lite in int8: u8 activations with static scales (ReLU6 outputs 6/255, block outputs calibrated), s8
 /// weights with a scale an output channel. The pixels are the first activation as they are.

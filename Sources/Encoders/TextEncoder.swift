@@ -1,6 +1,6 @@
 import Foundation
-import Kernels
-import Weights
+import FTFKernels
+import FTFWeights
 
 /// A text tower: ids to (t, W).
 ///

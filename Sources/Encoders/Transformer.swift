@@ -1,5 +1,5 @@
-import Kernels
-import Weights
+import FTFKernels
+import FTFWeights
 
 /// A layer norm's weights.
 struct Norm: Sendable {

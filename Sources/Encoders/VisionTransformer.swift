@@ -1,6 +1,6 @@
-import Kernels
+import FTFKernels
 import Synchronization
-import Weights
+import FTFWeights
 
 /// A vision transformer: u8 pixels to (g, P). Patches are embedded by one product, the class token comes first; after the
 /// final norm g = L2(projection of the class token, or of its pooler's tanh(A x + b)) and P_j = L2(the same projection of patch

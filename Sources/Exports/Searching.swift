@@ -1,8 +1,8 @@
 import CFastThenFine
 import FastThenFine
-import Files
+import FTFFiles
 import Foundation
-import Imaging
+import FTFImaging
 
 typealias IndexHandle = Handle<LiveIndex>
 typealias VectorsHandle = Handle<VectorSearcher>

@@ -1,8 +1,8 @@
-import Encoders
+import FTFEncoders
 import Foundation
-import Kernels
-import Retrieval
-import Weights
+import FTFKernels
+import FTFRetrieval
+import FTFWeights
 
 /// What a model in fp32 makes of images and sentences: what its quantised versions are measured against.
 package struct ExactVectors: Sendable {

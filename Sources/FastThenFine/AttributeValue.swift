@@ -1,5 +1,5 @@
 import Foundation
-import Geography
+import FTFGeography
 
 /// What is known of an image by a name, as filters compare it.
 public enum AttributeValue: Sendable, Hashable {

@@ -1,8 +1,8 @@
-import Encoders
+import FTFEncoders
 import Foundation
-import Imaging
-import Kernels
-import Weights
+import FTFImaging
+import FTFKernels
+import FTFWeights
 
 /// What sample images and sentences say of a model in int8: the scales of its activations, and the codes of its weights whose
 /// errors make up for each other.

@@ -1,9 +1,9 @@
-import Files
+import FTFFiles
 import Foundation
-import Geography
-import Index
-import Kernels
-import Retrieval
+import FTFGeography
+import FTFIndex
+import FTFKernels
+import FTFRetrieval
 
 /// The same ground at two times, and how much better a sentence fits the later one.
 public struct Change: Sendable, Equatable {

@@ -1,5 +1,5 @@
 import Dispatch
-import Kernels
+import FTFKernels
 import Synchronization
 
 /// Threads that all callers share: however many compute at once, no more than `threads` run. A caller that comes alone gets all of them,

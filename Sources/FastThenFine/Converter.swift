@@ -1,12 +1,12 @@
-import Files
+import FTFFiles
 import Foundation
-import Weights
+import FTFWeights
 
 /// What the last block of a vision transformer makes of its patches.
-public typealias PatchSource = Weights.PatchSource
+public typealias PatchSource = FTFWeights.PatchSource
 
 /// How the numbers of a model are held: `fp32`, `int8` (weights and activations), `int8-weights` (a small file, fp32 arithmetic).
-public typealias Precision = Weights.Precision
+public typealias Precision = FTFWeights.Precision
 
 /// Makes model files of weights as people have them. Nothing that weights carry is ever run.
 public enum Converter {

@@ -1,12 +1,12 @@
-import Encoders
+import FTFEncoders
 import Foundation
-import Imaging
-import Index
-import Kernels
-import Retrieval
-import Tokenization
+import FTFImaging
+import FTFIndex
+import FTFKernels
+import FTFRetrieval
+import FTFTokenization
 import Synchronization
-import Weights
+import FTFWeights
 
 /// A model, ready to encode: the tokenizer, both encoders, the kernels of one instruction-set level, and the threads it computes on.
 ///

@@ -1,6 +1,6 @@
-import Encoders
-import Kernels
-import Weights
+import FTFEncoders
+import FTFKernels
+import FTFWeights
 
 /// What the channels and blocks of a convolutional tower hold on some images: where their codes are best spent.
 /// One task at a time adds to it.

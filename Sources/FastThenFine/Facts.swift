@@ -1,9 +1,9 @@
 import Foundation
-import Imaging
-import Index
-import Kernels
-import Scenes
-import Weights
+import FTFImaging
+import FTFIndex
+import FTFKernels
+import FTFScenes
+import FTFWeights
 
 /// What a model file, an index or this machine is, a line each.
 package struct Fact {

@@ -1,8 +1,8 @@
 import Foundation
-import Imaging
-import Index
-import Kernels
-import Weights
+import FTFImaging
+import FTFIndex
+import FTFKernels
+import FTFWeights
 
 /// Why something could not be done. The description is one line that names the file and the way out.
 public struct FastThenFineError: LocalizedError, Sendable, Equatable, CustomStringConvertible {

@@ -1,8 +1,8 @@
-import Files
+import FTFFiles
 import Foundation
-import Imaging
-import Kernels
-import Scenes
+import FTFImaging
+import FTFKernels
+import FTFScenes
 
 /// The image files below some paths, as far as they could be seen, and what could not.
 ///

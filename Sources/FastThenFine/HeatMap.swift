@@ -1,9 +1,9 @@
-import Files
+import FTFFiles
 import Foundation
-import Geography
-import Imaging
-import Kernels
-import Scenes
+import FTFGeography
+import FTFImaging
+import FTFKernels
+import FTFScenes
 
 /// Pictures of where the interaction looked: the weights over the patch grid laid over the image.
 public enum HeatMap {

@@ -1,9 +1,9 @@
-import Files
+import FTFFiles
 import Foundation
-import Imaging
-import Index
-import Kernels
-import Scenes
+import FTFImaging
+import FTFIndex
+import FTFKernels
+import FTFScenes
 
 /// Image files as folders hold them.
 package enum ImageFiles {

@@ -1,5 +1,5 @@
-import Index
-import Weights
+import FTFIndex
+import FTFWeights
 
 /// What a search goes through.
 public enum SearchTarget: String, Sendable, CaseIterable {

@@ -1,10 +1,10 @@
-import Files
+import FTFFiles
 import Foundation
-import Geography
-import Imaging
-import Index
-import Kernels
-import Scenes
+import FTFGeography
+import FTFImaging
+import FTFIndex
+import FTFKernels
+import FTFScenes
 
 /// How scenes are cut into the windows that are indexed; what is nil is as it suits the scene.
 ///

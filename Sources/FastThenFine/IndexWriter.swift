@@ -1,10 +1,10 @@
-import Files
+import FTFFiles
 import Foundation
-import Geography
-import Imaging
-import Index
-import Kernels
-import Scenes
+import FTFGeography
+import FTFImaging
+import FTFIndex
+import FTFKernels
+import FTFScenes
 
 /// Writes an index. Holding one keeps every other writer away, in other processes too; searches go on beside it.
 ///

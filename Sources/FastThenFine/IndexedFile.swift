@@ -1,9 +1,9 @@
-import Files
+import FTFFiles
 import Foundation
-import Geography
-import Imaging
-import Index
-import Scenes
+import FTFGeography
+import FTFImaging
+import FTFIndex
+import FTFScenes
 
 /// The file of an image, open, and the one that was indexed: what lies at the path now may be another, put there by somebody else.
 package final class IndexedFile: Sendable {

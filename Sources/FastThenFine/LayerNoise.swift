@@ -1,7 +1,7 @@
-import Encoders
+import FTFEncoders
 import Foundation
-import Kernels
-import Weights
+import FTFKernels
+import FTFWeights
 
 /// The noise that each quantised layer of a model has in its weights and adds to its output.
 struct LayerNoise {

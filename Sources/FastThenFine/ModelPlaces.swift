@@ -13,7 +13,7 @@ public enum ModelPlaces {
       let path = "\(folder)/ftf-small.ftf"
       if FileManager.default.fileExists(atPath: path) { return path }
     }
-    throw FastThenFineError(.unusableModel, "there is no default model here; name one, or set FTF_MODEL to its path")
+    throw FastThenFineError(.unusableModel, "there is no default model here; set FTF_MODEL to the path of one, or name one")
   }
 
   /// The model that built an index: where it was then, or where it was moved to, beside the index, the program or the default model, known by what
@@ -27,8 +27,8 @@ public enum ModelPlaces {
     guard !index.modelPath.isEmpty else {
       throw FastThenFineError(
         .otherModel,
-        "\(index.path): holds vectors that were made elsewhere, by what nobody said: search them by vectors (--vectors); for sentences, import them "
-          + "with --model and the model that made them")
+        "\(index.path): holds vectors that were made elsewhere, by what nobody said: search them by vectors; for sentences, import them with "
+          + "the model that made them")
     }
     if FileManager.default.fileExists(atPath: index.modelPath) { return index.modelPath }
     let beside = [index.path, URL(fileURLWithPath: index.path).deletingLastPathComponent().path]

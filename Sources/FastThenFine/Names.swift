@@ -1,20 +1,20 @@
-import Encoders
-import Files
+import FTFEncoders
+import FTFFiles
 import Foundation
-import Imaging
-import Index
-import Kernels
-import Retrieval
-import Weights
+import FTFImaging
+import FTFIndex
+import FTFKernels
+import FTFRetrieval
+import FTFWeights
 
 // What the command names of the modules below.
-package typealias EncodedImage = Encoders.EncodedImage
-package typealias EncodedText = Encoders.EncodedText
-package typealias RGBImage = Imaging.RGBImage
-package typealias OutputFile = Files.OutputFile
-package typealias FilePath = Files.FilePath
+package typealias EncodedImage = FTFEncoders.EncodedImage
+package typealias EncodedText = FTFEncoders.EncodedText
+package typealias RGBImage = FTFImaging.RGBImage
+package typealias OutputFile = FTFFiles.OutputFile
+package typealias FilePath = FTFFiles.FilePath
 package typealias IndexEntry = Catalog.Entry
-package typealias RetrievalScores = Retrieval.RetrievalScores
+package typealias RetrievalScores = FTFRetrieval.RetrievalScores
 
 package struct RetrievalReport: Sendable {
   package var recall: RetrievalScores

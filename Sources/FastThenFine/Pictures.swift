@@ -1,9 +1,9 @@
-import Files
+import FTFFiles
 import Foundation
-import Geography
-import Imaging
-import Kernels
-import Scenes
+import FTFGeography
+import FTFImaging
+import FTFKernels
+import FTFScenes
 
 extension Engine {
   /// A picture as files hold it: JPEG and PNG by the libraries that are linked, everything else by GDAL where it is installed.

@@ -1,7 +1,7 @@
 import Foundation
-import Geography
-import Index
-import Kernels
+import FTFGeography
+import FTFIndex
+import FTFKernels
 
 /// Where on the Earth is searched; what has no place on it is left out.
 public enum SearchArea: Sendable, Equatable {

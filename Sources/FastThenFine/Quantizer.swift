@@ -1,8 +1,8 @@
-import Encoders
+import FTFEncoders
 import Foundation
-import Imaging
-import Kernels
-import Weights
+import FTFImaging
+import FTFKernels
+import FTFWeights
 
 /// Makes a quantised file of a source and measures what that cost.
 package struct Quantizer {

@@ -1,4 +1,4 @@
-import Weights
+import FTFWeights
 
 /// How candidates are reranked; see ``Interaction``.
 public typealias InteractionMode = InteractionConfig.Mode

@@ -1,5 +1,5 @@
 import Foundation
-import Weights
+import FTFWeights
 
 /// Finds out which activation explains the vectors that another program made of the same weights.
 struct ReferenceVectors {

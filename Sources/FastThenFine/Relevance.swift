@@ -1,7 +1,7 @@
-import Encoders
-import Kernels
-import Retrieval
-import Weights
+import FTFEncoders
+import FTFKernels
+import FTFRetrieval
+import FTFWeights
 
 /// Which images show what a sentence says, as far as captions tell it: those that have the sentence, those whose captions say all of its words of
 /// meaning, and those of the class of its own image whose captions share a word of meaning with it. Captions leave out much of what is to be seen:

@@ -1,7 +1,7 @@
-import Files
+import FTFFiles
 import Foundation
-import Imaging
-import Scenes
+import FTFImaging
+import FTFScenes
 
 /// What a scene will look like to a model, before an hour is spent on it.
 package struct ScenePreview: Sendable {

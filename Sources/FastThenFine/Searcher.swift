@@ -1,12 +1,12 @@
-import Files
+import FTFFiles
 import Foundation
-import Geography
-import Imaging
-import Index
-import Kernels
-import Retrieval
+import FTFGeography
+import FTFImaging
+import FTFIndex
+import FTFKernels
+import FTFRetrieval
 import Synchronization
-import Weights
+import FTFWeights
 
 /// An index opened for searching: its live segments, mapped, and the engine that built it.
 ///
@@ -18,8 +18,9 @@ public final class Searcher: Sendable {
   private let pipeline: Pipeline<Segment>
   /// Whether some of its images are windows of scenes.
   private let hasWindows: Bool
-  /// The ids that a filter and an area leave; nil for all.
-  private let matching: Set<Int64>?
+  /// Whether each item is one that a filter and an area leave; nil for all.
+  private let chosen: [Bool]?
+  private let chosenIDs = Mutex<Set<Int64>?>(nil)
   /// In which pictures are encoded that are asked for: as those of the index were.
   private let views: Views
   private let waiting = Mutex<[Waiting]>([])
@@ -51,7 +52,7 @@ public final class Searcher: Sendable {
       try index.catalog.check(engine.identity)
       let opened = try Selection(filter: filter, area: try area?.checked(), constants: constants, allowsUnknown: allowsUnknown)
         .opened(index.catalog, target)
-      (catalog, matching) = (opened.catalog, opened.matching)
+      (catalog, chosen) = (opened.catalog, opened.isChosen ? opened.live : nil)
       let hubness = target == .images ? engine.hubness?.images : try Self.captionHubness(catalog, engine)
       pipeline = Pipeline(opened.segments, live: opened.live, hubness: hubness)
       views = try catalog.views
@@ -68,6 +69,21 @@ public final class Searcher: Sendable {
     let own = Engine.captionHubness(
       engine.model, images: images, captions: try catalog.someCoarse(.caption, most: 64), .int8, with: engine.kernels.singleThreaded)
     return own ?? engine.hubness?.captions
+  }
+
+  /// The ids that a filter and an area leave, made when they are first asked for; nil for all.
+  private var matching: Set<Int64>? {
+    guard let chosen else { return nil }
+    return chosenIDs.withLock { known in
+      if let known { return known }
+      var ids: Set<Int64> = []
+      for item in chosen.indices where chosen[item] {
+        let (segment, index) = pipeline.place(item)
+        ids.insert(segment.id(index))
+      }
+      known = ids
+      return ids
+    }
   }
 
   /// Items that are searched.

@@ -1,6 +1,6 @@
 import Foundation
-import Geography
-import Index
+import FTFGeography
+import FTFIndex
 
 /// Which items of an index are searched.
 struct Selection {
@@ -17,8 +17,8 @@ struct Selection {
     let segments: [Segment]
     /// Whether each item, counted through all segments, is searched; nil for all.
     let live: [Bool]?
-    /// The ids that a filter and an area leave; nil for all.
-    let matching: Set<Int64>?
+    /// Whether a filter or an area chose.
+    let isChosen: Bool
   }
 
   /// Names and segments of one moment. A segment of it may be written anew before it is opened: then a later moment is taken.
@@ -40,21 +40,14 @@ struct Selection {
       throw FastThenFineError(.badInput, "a filter or an area is for images; captions have no attributes")
     }
     let (segments, dead) = try catalog.segments(target.kind)
-    var matching = try condition.map { try catalog.ids(matching: $0) }
-    if !allowsUnknown, let condition, matching?.isEmpty == true, let unknown = try catalog.unknownAttribute(of: condition) {
+    guard condition != nil || area != nil else {
+      let live = dead.isEmpty ? nil : segments.flatMap { segment in (0..<segment.count).map { !dead.contains(segment.id($0)) } }
+      return Opened(catalog: catalog, segments: segments, live: live, isChosen: false)
+    }
+    let chosen = try catalog.chosen(from: segments, filter: condition, area: area, without: dead)
+    if !allowsUnknown, let condition, !chosen.contains(true), let unknown = try catalog.unknownAttribute(of: condition) {
       throw IndexError.unknownAttribute(path: catalog.path, name: unknown.name, near: unknown.near)
     }
-    if let area {
-      let inside = try catalog.ids(in: area)
-      matching = matching?.intersection(inside) ?? inside
-    }
-    guard !dead.isEmpty || matching != nil else { return Opened(catalog: catalog, segments: segments, live: nil, matching: nil) }
-    let live = segments.flatMap { segment in
-      (0..<segment.count).map { i in
-        let id = segment.id(i)
-        return matching?.contains(id) ?? true && !dead.contains(id)
-      }
-    }
-    return Opened(catalog: catalog, segments: segments, live: live, matching: matching)
+    return Opened(catalog: catalog, segments: segments, live: chosen, isChosen: true)
   }
 }

@@ -1,9 +1,9 @@
-import Encoders
+import FTFEncoders
 import Foundation
-import Imaging
-import Kernels
-import Retrieval
-import Weights
+import FTFImaging
+import FTFKernels
+import FTFRetrieval
+import FTFWeights
 
 /// An image and the sentences that are true of it.
 public struct CaptionedImage: Sendable {

@@ -1,7 +1,7 @@
-import Files
-import Geography
-import Index
-import Kernels
+import FTFFiles
+import FTFGeography
+import FTFIndex
+import FTFKernels
 
 /// Puts vectors that were made elsewhere into an index, without patches: recall alone answers, by the cosine of vectors.
 ///

@@ -1,6 +1,6 @@
-import Index
-import Kernels
-import Retrieval
+import FTFIndex
+import FTFKernels
+import FTFRetrieval
 
 /// An index opened for searching by vectors of one's own: no model is needed. It sees the index as it was when it was opened, and any number of
 /// threads may search at once.

@@ -1,7 +1,7 @@
-import Encoders
-import Imaging
-import Index
-import Kernels
+import FTFEncoders
+import FTFImaging
+import FTFIndex
+import FTFKernels
 
 /// How many of the eight symmetries of a picture are encoded, and their vectors averaged: the ground has no north, but encoders know one.
 ///

@@ -1,6 +1,6 @@
-import Encoders
-import Geography
-import Imaging
+import FTFEncoders
+import FTFGeography
+import FTFImaging
 
 /// How a picture that is not square is seen whole by a model that takes squares.
 ///

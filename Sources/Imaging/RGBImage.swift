@@ -1,7 +1,7 @@
-import CImage
-import Files
+import CFTFImage
+import FTFFiles
 import Foundation
-import Kernels
+import FTFKernels
 
 /// An image that cannot be used or written, and why. The path is part of every message.
 package enum ImagingError: Error, Equatable, CustomStringConvertible {

@@ -1,7 +1,7 @@
-import Files
+import FTFFiles
 import Foundation
 import GRDB
-import Kernels
+import FTFKernels
 
 /// How the catalog of an index is opened: nothing is ever created by a reader, and an index that cannot be written is read as it is.
 extension Catalog {
@@ -58,11 +58,7 @@ extension Catalog {
     configuration.allowsUnsafeTransactions = true
     configuration.prepareDatabase { db in
       db.add(function: Checks.function)
-      db.add(function: Filter.like)
-      db.add(function: Filter.meets)
-      db.add(function: Filter.compared)
       db.add(function: Filter.instant)
-      db.add(function: Filter.composed)
       db.add(function: Catalog.Order.shuffling)
       try prepare(db)
     }

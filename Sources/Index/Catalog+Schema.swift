@@ -41,6 +41,12 @@ extension Catalog {
       try db.execute(sql: "DROP TABLE IF EXISTS summary; ALTER TABLE sources ADD COLUMN changed INTEGER")
       try Checks.create(db)
     }
+    // What filters look at, by attribute.
+    migrator.registerMigration("7") { db in
+      let isWhole = try Checks.tablesAreWhole(db)
+      try Catalog.createColumns(db)
+      if isWhole { try Checks.seal(db) }
+    }
     return migrator
   }()
 
@@ -65,6 +71,7 @@ extension Catalog {
     let database = try connection(path)
     guard try database.read(form) >= 5 else { throw IndexError.otherFormat(path: path, found: "one from before the first release") }
     try migrator.migrate(database)
+    try completeColumns(database)
     try removeLeftovers(database, path)
   }
 

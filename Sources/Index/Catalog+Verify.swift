@@ -73,6 +73,8 @@ extension Catalog {
       let count = try Int.fetchOne(db, sql: condition) ?? 0
       if count > 0 { found.append("it has \(count) \(what)") }
     }
+    // What no column can be made of is told of above.
+    do { found += try columnProblems(db) } catch IndexError.damaged {}
     return found
   }
 

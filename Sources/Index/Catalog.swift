@@ -1,8 +1,8 @@
-import Files
+import FTFFiles
 import Foundation
 import GRDB
-import Geography
-import Kernels
+import FTFGeography
+import FTFKernels
 
 /// What an index holds vectors of.
 package enum ItemKind: String, Sendable, CaseIterable {
@@ -64,6 +64,7 @@ package struct FileStamp: Sendable, Equatable {
 /// | known | a view: what a source says of itself and its owner of it, whose word counts |
 /// | meta | the model that built the index, of how many views, whether there are patches, the next id |
 /// | checks | of each row of the others the hash |
+/// | columns | of a segment and an attribute what its images have, for filters; made of the others |
 ///
 /// Entries and captions take their ids from one count, and an id is never given twice.
 package final class Catalog: Sendable {
@@ -413,7 +414,7 @@ package final class Catalog: Sendable {
       )
     }
     let segments = try numbers.map { number in
-      let segment = try Segment(path: file(number))
+      let segment = try Segment(path: file(number), number: number)
       guard segment.dimension == model.dimension else {
         throw IndexError.damaged(path: segment.path, reason: "its vectors have another length than the index's")
       }
@@ -479,16 +480,6 @@ package final class Catalog: Sendable {
     return try (0..<row.count).map { try row.at($0) }
   }
 
-  /// The ids of the entries for which a filter holds.
-  package func ids(matching filter: Filter) throws -> Set<Int64> {
-    try read { db in
-      // What is known of items is looked up for each: not where nobody asks for it.
-      let known = filter.sql.contains("known.") ? "JOIN known ON known.source = entries.source " : ""
-      let sql = "SELECT entries.id FROM entries \(known)WHERE \(filter.sql)"
-      return try Int64.fetchSet(db, sql: sql, arguments: StatementArguments(filter.arguments.map(\.value)))
-    }
-  }
-
   /// The names of all attributes.
   package func attributeNames() throws -> [String] {
     try read { try String.fetchAll($0, sql: "SELECT DISTINCT key FROM known, json_each(known.json) ORDER BY 1") }
@@ -497,16 +488,14 @@ package final class Catalog: Sendable {
   /// The first attribute that a filter names and no item has, and those that are called nearly so. `datetime` is none: what has no time
   /// lies in no span of it, as `search` and STAC ask for one.
   package func unknownAttribute(of filter: Filter) throws -> (name: String, near: [String])? {
-    try read { db in
-      let known = try String.fetchSet(db, sql: "SELECT DISTINCT key FROM known, json_each(known.json)")
-      for name in filter.names.sorted()
-      where name != "datetime" && !known.contains(name) && !(name.split(separator: ".").first.map { known.contains(String($0)) } ?? false) {
-        let near = known.map { ($0, Self.distance($0.lowercased(), name.lowercased())) }
-          .filter { $0.1 <= max(1, name.count / 3) || $0.0.lowercased().hasSuffix(":" + name.lowercased()) }
-        return (name, near.sorted { ($0.1, $0.0) < ($1.1, $1.0) }.prefix(3).map(\.0))
-      }
-      return nil
+    let known = try namesInColumns()
+    for name in filter.names.sorted()
+    where name != "datetime" && !known.contains(name) && !(name.split(separator: ".").first.map { known.contains(String($0)) } ?? false) {
+      let near = known.map { ($0, Self.distance($0.lowercased(), name.lowercased())) }
+        .filter { $0.1 <= max(1, name.count / 3) || $0.0.lowercased().hasSuffix(":" + name.lowercased()) }
+      return (name, near.sorted { ($0.1, $0.0) < ($1.1, $1.0) }.prefix(3).map(\.0))
     }
+    return nil
   }
 
   /// Letters to be changed, put in, left out or exchanged with their neighbours to come from one word to the other (optimal string alignment).
@@ -523,33 +512,6 @@ package final class Catalog: Sendable {
       }
     }
     return rows[a.count][b.count]
-  }
-
-  /// The ids of the entries that lie in an area; what has no footprint lies nowhere.
-  package func ids(in area: Area) throws -> Set<Int64> {
-    try read { db in
-      var found: Set<Int64> = []
-      for box in area.boxes {
-        let rows = try Row.fetchCursor(
-          db,
-          sql: """
-            SELECT places.entry, places.west, places.south, places.east, places.north FROM places
-            WHERE east >= ? AND west <= ? AND north >= ? AND south <= ?
-            """, arguments: [box.west, box.east, box.south, box.north])
-        var unsure: [Int64] = []
-        while let row = try rows.next() {
-          // What lies in the box with all of its own box need not be looked at: most of what a large one holds.
-          let isInside = try area.holds(BoundingBox(west: row.at(1), south: row.at(2), east: row.at(3), north: row.at(4)))
-          if isInside { try found.insert(row.at(0)) } else { try unsure.append(row.at(0)) }
-        }
-        let statement = try db.cachedStatement(sql: "SELECT footprint FROM entries WHERE id = ?")
-        for id in unsure where !found.contains(id) {
-          let text = try Row.fetchOne(statement, arguments: [id]).map { try $0.at(0) as String? } ?? nil
-          if let footprint = text.flatMap({ Geometry(geoJSON: $0) }), area.meets(footprint) { found.insert(id) }
-        }
-      }
-      return found
-    }
   }
 
   /// The coarse vectors of all items of a kind, f32[n, d], and their ids.

@@ -1,7 +1,7 @@
-import Files
+import FTFFiles
 import Foundation
 import GRDB
-import Kernels
+import FTFKernels
 
 extension CatalogWriter {
   /// Items in a segment that `compact` writes.
@@ -38,6 +38,7 @@ extension CatalogWriter {
     }
     try catalog.write { db in
       for segment in written { try segment.take(db) }
+      try Catalog.refreshColumns(of: written.map(\.number), db)
       for id in old { try db.execute(sql: "DELETE FROM segments WHERE id = ?", arguments: [id]) }
       try db.execute(sql: "DELETE FROM dead")
       try db.execute(sql: "DELETE FROM attributes WHERE path NOT IN (SELECT path FROM sources)")
@@ -111,7 +112,9 @@ extension CatalogWriter {
       next = try Self.mendDead(db, catalog)
       try Self.remember(lostCaptions: captions, db)
       (repair.sources, repair.captions) = (try Catalog.emptySources(db), captions)
+      try db.execute(sql: "DELETE FROM columns")
     }
+    try Catalog.completeColumns(database)
     nextID = next
     try Catalog.removeLeftovers(database, catalog.path)
     return repair

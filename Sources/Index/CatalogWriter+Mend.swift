@@ -1,7 +1,7 @@
-import Files
+import FTFFiles
 import Foundation
 import GRDB
-import Geography
+import FTFGeography
 
 /// Rows of the catalog that are not as they were stored: taken from what was saved, or told by the segments and by other rows, or taken out so
 /// that the files are read again. What neither can tell is listed.

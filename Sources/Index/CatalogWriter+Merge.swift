@@ -1,8 +1,8 @@
-import Files
+import FTFFiles
 import Foundation
 import GRDB
-import Geography
-import Kernels
+import FTFGeography
+import FTFKernels
 
 extension CatalogWriter {
   /// What a merge did.

@@ -1,8 +1,8 @@
-import Files
+import FTFFiles
 import Foundation
 import GRDB
-import Geography
-import Kernels
+import FTFGeography
+import FTFKernels
 
 /// Keeps other processes from writing an index while it lives.
 final class IndexLock: Sendable {
@@ -96,6 +96,7 @@ package struct CatalogWriter: ~Copyable {
       try String.fetchOne(db, sql: "SELECT value FROM meta WHERE key = 'next_id'").flatMap { Int64($0) }
     }
     try Catalog.removeLeftovers(catalog.database, path)
+    try Catalog.completeColumns(catalog.database)
     // A repair finds out which.
     return (catalog, lock, max(0, next ?? 0))
   }
@@ -206,6 +207,7 @@ package struct CatalogWriter: ~Copyable {
         try db.run(
           sql: "INSERT INTO captions VALUES (?, ?, ?)", arguments: [id, text, number])
       }
+      if fingerprint != nil { try Catalog.refreshColumns(of: [number], db) }
       try db.run(
         sql: "UPDATE meta SET value = ? WHERE key = 'next_id'", arguments: ["\(next)"])
     }
@@ -311,6 +313,7 @@ package struct CatalogWriter: ~Copyable {
           arguments: [move.to.spelling, move.stamp.size, move.stamp.modified, move.stamp.changed, "\(i)"])
         if let json = known[i] { try Self.set(json, of: move.to, db) }
       }
+      try Catalog.refreshColumns(of: Catalog.segments(of: moves.map(\.to), db), db)
     }
   }
 
@@ -340,6 +343,7 @@ package struct CatalogWriter: ~Copyable {
         try db.run(
           sql: "UPDATE sources SET properties = ? WHERE path = ?", arguments: [json, path.spelling])
       }
+      try Catalog.refreshColumns(of: Catalog.segments(of: properties.map(\.path), db), db)
     }
   }
 
@@ -349,6 +353,7 @@ package struct CatalogWriter: ~Copyable {
   package func set(attributes: [(path: FilePath, json: String)]) throws {
     try catalog.write { db in
       for (path, json) in attributes { try Self.set(json, of: path, db) }
+      try Catalog.refreshColumns(of: Catalog.segments(of: attributes.map(\.path), db), db)
     }
   }
 }

@@ -76,7 +76,12 @@ enum Checks {
           INSERT INTO checks SELECT \(table.number), rowid, row_hash(\(table.list)) FROM \(table.name);
           """)
     }
-    try db.execute(sql: "INSERT INTO checks VALUES (?, ?, ?)", arguments: [schema.number, schema.id, try schemaHash(db)])
+    try seal(db)
+  }
+
+  /// Takes the tables, indexes and triggers for those that are meant.
+  static func seal(_ db: Database) throws {
+    try db.execute(sql: "INSERT OR REPLACE INTO checks VALUES (?, ?, ?)", arguments: [schema.number, schema.id, try schemaHash(db)])
   }
 
   private static func schemaHash(_ db: Database) throws -> Int64 {

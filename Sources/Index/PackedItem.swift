@@ -1,4 +1,4 @@
-import Kernels
+import FTFKernels
 
 /// An item's vectors as a segment holds them: made in the thread that encoded it, so that a writer only copies.
 package struct PackedItem: Sendable {

@@ -1,6 +1,6 @@
-import Files
+import FTFFiles
 import Foundation
-import Kernels
+import FTFKernels
 
 /// One immutable file of vectors: a coarse vector and some fine rows for every item. An item is an image (g and its
 /// patches) or a caption (t and its word pieces). Little-endian; each section starts at a multiple of 64 bytes.
@@ -20,6 +20,8 @@ package final class Segment: Sendable {
   static let magic = Array("FTFSEG2\0".utf8)
 
   package let path: String
+  /// The catalog's; 0 where nobody said it.
+  let number: Int64
   package let count: Int
   package let dimension: Int
   let isPooled: Bool
@@ -27,8 +29,8 @@ package final class Segment: Sendable {
   private let layout: SegmentLayout
   private let records: Records
 
-  package init(path: String) throws(IndexError) {
-    self.path = path
+  package init(path: String, number: Int64 = 0) throws(IndexError) {
+    (self.path, self.number) = (path, number)
     func damaged(_ reason: String) -> IndexError { .damaged(path: path, reason: reason) }
     let file: MappedFile
     do {

@@ -1,5 +1,5 @@
 import Foundation
-import Kernels
+import FTFKernels
 
 /// Writes a segment beside its place as its items come, and hashes it as it is written: no more than the coarse vectors is held.
 /// `finish` makes it visible, whole and synced; a writer that is let go leaves nothing.

@@ -1,5 +1,5 @@
 import Foundation
-import Parquet
+import FTFParquet
 
 /// A column of what is known of images, of one type.
 struct Attribute {

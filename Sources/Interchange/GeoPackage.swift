@@ -1,7 +1,7 @@
 import FastThenFine
 import Foundation
 import GRDB
-import Geography
+import FTFGeography
 
 /// Images with their footprints as a GeoPackage, which QGIS and every GIS opens.
 ///

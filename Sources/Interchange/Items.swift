@@ -1,7 +1,7 @@
 import FastThenFine
-import Files
+import FTFFiles
 import Foundation
-import Geography
+import FTFGeography
 
 /// An item of an index as other programs take it: joined by its id, never by its row.
 package struct Item {

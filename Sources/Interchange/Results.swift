@@ -1,7 +1,7 @@
 import FastThenFine
 import Foundation
-import Geography
-import Parquet
+import FTFGeography
+import FTFParquet
 
 /// How a list of results is written, as they come: the rank, the scores, the place, the time and all that is known of each.
 package enum ResultsFormat: String, CaseIterable, Sendable {

@@ -1,7 +1,7 @@
 import FastThenFine
 import Foundation
-import Geography
-import Parquet
+import FTFGeography
+import FTFParquet
 
 /// Images with their vectors as the field's programs read them: the columns of stac-geoparquet 1.1, and beside them the vector, its time
 /// and its middle, so that DuckDB, GeoPandas, TorchGeo and QGIS need no glue.

@@ -1,4 +1,4 @@
-import CSIMD
+import CFTFSIMD
 import Synchronization
 
 /// A call of a kernel: the operation and the sizes that decide what it costs.

@@ -1,4 +1,4 @@
-import CSIMD
+import CFTFSIMD
 
 extension KernelSet {
   /// Floats of scratch that `attention` needs for sequences of at most `tokens` tokens.

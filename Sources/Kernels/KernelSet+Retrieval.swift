@@ -1,4 +1,4 @@
-import CSIMD
+import CFTFSIMD
 import Foundation
 
 extension KernelSet {

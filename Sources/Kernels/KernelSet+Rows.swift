@@ -1,4 +1,4 @@
-import CSIMD
+import CFTFSIMD
 
 extension KernelSet {
   /// Rows that one task of a parallel loop over rows takes.

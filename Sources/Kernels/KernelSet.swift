@@ -1,4 +1,4 @@
-import CSIMD
+import CFTFSIMD
 import Synchronization
 
 /// The best kernels up to a level, operation by operation, and the number of threads that share their work. A value: keep one and pass it on.

@@ -1,4 +1,4 @@
-import CSIMD
+import CFTFSIMD
 
 /// An instruction-set level, from the one that every CPU runs upwards: the name of what a CPU may be held to. Which there are, and which kernels
 /// each has, says `CSIMD/include/kernels.inc`.

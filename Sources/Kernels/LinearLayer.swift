@@ -1,4 +1,4 @@
-import CSIMD
+import CFTFSIMD
 
 /// A matrix of weights packed for a level: int8, or f32. Never written to a file.
 package struct PackedMatrix: Sendable {

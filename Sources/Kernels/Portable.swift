@@ -1,4 +1,4 @@
-import CSIMD
+import CFTFSIMD
 
 /// The kernels in Swift SIMD types: the level of every CPU, and the specification that the other levels are tested
 /// against, bit for bit. Signatures and meanings are those of `csimd_kernels`.

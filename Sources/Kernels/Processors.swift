@@ -1,4 +1,4 @@
-import CSIMD
+import CFTFSIMD
 
 #if canImport(Glibc)
 import Glibc

@@ -1,4 +1,4 @@
-import Files
+import FTFFiles
 import Foundation
 
 /// Why a file cannot be read, in words that follow its name.

@@ -1,5 +1,5 @@
-import Kernels
-import Weights
+import FTFKernels
+import FTFWeights
 
 /// What is searched for: a sentence or an image, encoded, in the representation of what is searched.
 package struct EncodedQuery: Sendable {

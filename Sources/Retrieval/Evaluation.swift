@@ -1,5 +1,5 @@
-import Kernels
-import Weights
+import FTFKernels
+import FTFWeights
 
 /// R@1, R@5, R@10 in percent, both ways, and their mean: the field's protocol. Image to text counts a hit for any of the
 /// image's captions.

@@ -1,6 +1,6 @@
-import Kernels
+import FTFKernels
 import Synchronization
-import Weights
+import FTFWeights
 
 /// How near an item lies to whatever is asked: h = T log mean_b exp(<item, b> / T) over a bank of sentences, for images, or of images,
 /// for captions, less its level.

@@ -1,5 +1,5 @@
-import Kernels
-import Weights
+import FTFKernels
+import FTFWeights
 
 /// Items as recall scans and the rerank reads them, lent in place: a segment of an index, or a set in memory.
 package protocol ItemSource: Sendable {

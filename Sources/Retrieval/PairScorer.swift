@@ -1,5 +1,5 @@
-import Kernels
-import Weights
+import FTFKernels
+import FTFWeights
 
 /// s_f of pairs of an image and a sentence. Its memory grows to the largest pair and is used again; one thread uses it.
 ///

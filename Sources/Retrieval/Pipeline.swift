@@ -1,6 +1,6 @@
-import Kernels
+import FTFKernels
 import Synchronization
-import Weights
+import FTFWeights
 
 /// The one way from a query to ranked items, in two stages: recall scans the coarse vectors of every item that a filter left, the
 /// rerank reads the fine ones of the best. `search`, `eval` and `profile` run it. Constant after `init`: any number of threads

@@ -1,5 +1,5 @@
 import Foundation
-import Weights
+import FTFWeights
 
 /// What an answer was: final scores, best first, and for each whether it is right; and how much the answer counts.
 package struct JudgedAnswer: Sendable {

@@ -1,5 +1,5 @@
-import Kernels
-import Weights
+import FTFKernels
+import FTFWeights
 
 /// One of the items that recall found.
 package struct Candidate: Sendable, Equatable {

@@ -1,5 +1,5 @@
-import Kernels
-import Weights
+import FTFKernels
+import FTFWeights
 
 /// What reranks of different settings make of the same candidates, each image by itself, so that settings are compared in pairs.
 package struct RerankTrials: Sendable {

@@ -1,5 +1,5 @@
-import Kernels
-import Weights
+import FTFKernels
+import FTFWeights
 
 /// Owns rows of one length: f32, or s8 codes with a scale a row.
 package struct VectorSet: Sendable {

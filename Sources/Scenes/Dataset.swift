@@ -1,8 +1,8 @@
-import CGDAL
-import Files
+import CFTFGDAL
+import FTFFiles
 import Foundation
-import Imaging
-import Kernels
+import FTFImaging
+import FTFKernels
 
 /// GDAL, where it is installed.
 package enum GDAL {

@@ -1,9 +1,9 @@
-import CGDAL
-import Files
+import CFTFGDAL
+import FTFFiles
 import Foundation
-import Geography
-import Imaging
-import Kernels
+import FTFGeography
+import FTFImaging
+import FTFKernels
 
 /// Rasters with a place on the ground, as they are written.
 package enum GeoTIFF {

@@ -1,8 +1,8 @@
-import CGDAL
-import Files
+import CFTFGDAL
+import FTFFiles
 import Foundation
-import Geography
-import Imaging
+import FTFGeography
+import FTFImaging
 import Synchronization
 
 /// Where the pixels of a scene lie: by its affine transform, its ground control points or its RPCs, through PROJ, as GDAL does it.

@@ -1,10 +1,10 @@
-import CGDAL
-import CImage
-import Files
+import CFTFGDAL
+import CFTFImage
+import FTFFiles
 import Foundation
-import Geography
-import Imaging
-import Kernels
+import FTFGeography
+import FTFImaging
+import FTFKernels
 
 /// How scenes are cut into windows, as far as it was asked for.
 package struct Cutting: Sendable, Equatable, Codable {

@@ -1,7 +1,7 @@
-import CGDAL
-import Files
+import CFTFGDAL
+import FTFFiles
 import Foundation
-import Imaging
+import FTFImaging
 
 /// Which bands of a raster are red, green and blue, and by what that is known: their names, their colour interpretation, or the sensor that
 /// metadata or a file's name tell of. How many there are says nothing.

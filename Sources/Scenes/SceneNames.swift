@@ -1,7 +1,7 @@
-import Files
+import FTFFiles
 import Foundation
-import Geography
-import Kernels
+import FTFGeography
+import FTFKernels
 
 /// What the name of a file says, where nothing else does: Sentinel-2's and Landsat's names hold the time and the satellite.
 package enum SceneNames {

@@ -1,9 +1,9 @@
-import CGDAL
-import CImage
+import CFTFGDAL
+import CFTFImage
 import Foundation
-import Geography
-import Imaging
-import Kernels
+import FTFGeography
+import FTFImaging
+import FTFKernels
 import Synchronization
 
 /// What a scene's windows look like to a model, in the order of the grid, each block of the file decoded once.

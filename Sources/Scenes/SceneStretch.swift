@@ -1,7 +1,7 @@
-import CGDAL
+import CFTFGDAL
 import Foundation
-import Imaging
-import Kernels
+import FTFImaging
+import FTFKernels
 
 extension Scene {
   /// Values of each band that are looked at, at most about this many.

@@ -1,7 +1,7 @@
-import Files
+import FTFFiles
 import Foundation
-import Kernels
-import Parquet
+import FTFKernels
+import FTFParquet
 
 /// What STAC items say of the scenes of a folder: `scene.json` beside `scene.tif`, or any item in its folder or the one above whose
 /// assets name it, each in a file of its own, in a collection of features or in a row of a STAC GeoParquet.

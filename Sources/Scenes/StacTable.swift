@@ -1,7 +1,7 @@
-import Files
+import FTFFiles
 import Foundation
-import Kernels
-import Parquet
+import FTFKernels
+import FTFParquet
 
 /// A STAC GeoParquet: items as rows, with their properties as columns.
 ///

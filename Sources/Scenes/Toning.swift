@@ -1,8 +1,8 @@
-import CGDAL
-import CImage
+import CFTFGDAL
+import CFTFImage
 import Foundation
-import Imaging
-import Kernels
+import FTFImaging
+import FTFKernels
 
 /// How the bands of a scene become red, green and blue.
 struct Toning: Sendable {

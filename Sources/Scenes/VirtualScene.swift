@@ -1,8 +1,8 @@
-import CGDAL
-import Files
+import CFTFGDAL
+import FTFFiles
 import Foundation
-import Imaging
-import Kernels
+import FTFImaging
+import FTFKernels
 
 /// A VRT is a list of other files. It is read where all it does is to lay such files beside each other, each below its own folder: what
 /// a file from elsewhere names must not make this machine open anything else.

@@ -1,4 +1,4 @@
-import Geography
+import FTFGeography
 
 /// The windows of a scene, row by row, every pixel in at least one: the last of a row or column is shifted back to the edge. A side
 /// that is shorter than a window is covered whole.

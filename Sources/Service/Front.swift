@@ -1,10 +1,10 @@
 #if Serve
 import FastThenFine
-import Files
+import FTFFiles
 import Foundation
 import HTTPTypes
 import Hummingbird
-import Imaging
+import FTFImaging
 
 /// Before every route: who may come in, how many, what is counted and logged, and how answers look.
 struct Front: RouterMiddleware {

@@ -3,9 +3,9 @@ import FastThenFine
 import Foundation
 import HTTPTypes
 import Hummingbird
-import Imaging
-import Index
-import Interchange
+import FTFImaging
+import FTFIndex
+import FTFInterchange
 
 /// All that a search finds, as a list that is written as its client reads it: memory holds the order and one piece.
 extension SearchService {

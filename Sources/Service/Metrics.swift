@@ -1,6 +1,6 @@
 #if Serve
 import CoreMetrics
-import Files
+import FTFFiles
 import Foundation
 import Synchronization
 

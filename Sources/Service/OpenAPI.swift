@@ -1,7 +1,7 @@
 #if Serve
 import FastThenFine
 import Foundation
-import Interchange
+import FTFInterchange
 
 /// What the service says of itself, as OpenAPI 3.1: every route that programs call, and what goes in and comes out.
 enum OpenAPI {

@@ -3,8 +3,8 @@ import FastThenFine
 import Foundation
 import HTTPTypes
 import Hummingbird
-import Imaging
-import Kernels
+import FTFImaging
+import FTFKernels
 
 /// Thumbnails, heat maps and originals: of indexed images alone, from the files that were indexed and from no others.
 extension SearchService {

@@ -3,7 +3,7 @@ import FastThenFine
 import Foundation
 import HTTPTypes
 import Hummingbird
-import Interchange
+import FTFInterchange
 
 /// An answer that is none: problem+json (RFC 9457) with a code that programs can act on and a line for people.
 struct Problem: HTTPResponseError {

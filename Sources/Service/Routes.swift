@@ -1,10 +1,10 @@
 #if Serve
 import FastThenFine
-import Files
+import FTFFiles
 import Foundation
 import HTTPTypes
 import Hummingbird
-import Interchange
+import FTFInterchange
 
 extension SearchService {
   /// All that there is.

@@ -1,10 +1,10 @@
 #if Serve
 import FastThenFine
 import Foundation
-import Geography
+import FTFGeography
 import HTTPTypes
 import Hummingbird
-import Interchange
+import FTFInterchange
 
 /// A STAC API and OGC API Features, with free text: pystac-client finds places by a sentence. Each index is a collection.
 extension SearchService {

@@ -2,7 +2,7 @@
 import FastThenFine
 import Foundation
 import Hummingbird
-import Interchange
+import FTFInterchange
 
 /// What `POST /v1/search` asks for.
 struct SearchRequest: Sendable {

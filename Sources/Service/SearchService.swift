@@ -3,8 +3,8 @@ import Dispatch
 import FastThenFine
 import Foundation
 import Hummingbird
-import Imaging
-import Interchange
+import FTFImaging
+import FTFInterchange
 import Synchronization
 
 /// How a service behaves.

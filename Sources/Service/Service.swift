@@ -2,7 +2,7 @@
 import Dispatch
 import CoreMetrics
 import FastThenFine
-import Files
+import FTFFiles
 import Foundation
 import Hummingbird
 import HummingbirdCore

@@ -1,9 +1,9 @@
 #if Serve
 import FastThenFine
 import Foundation
-import Geography
+import FTFGeography
 import Hummingbird
-import Index
+import FTFIndex
 
 /// What an item search asks for, in an address or a body: what is not known, or is not what it has to be, is refused (400).
 struct StacSearch {

@@ -1,7 +1,7 @@
-import Files
+import FTFFiles
 import Foundation
-import Kernels
-import Tokenization
+import FTFKernels
+import FTFTokenization
 
 /// What an engine computes with: a config, a vocabulary, and tensors by their canonical names; read from a `.ftf` file (a
 /// safetensors container whose metadata holds the config and the vocabulary), or a source on its way to one.

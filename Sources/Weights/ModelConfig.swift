@@ -1,5 +1,5 @@
 import Foundation
-import Kernels
+import FTFKernels
 
 /// What a model is: everything an encoder, a tokenizer and an interaction need to know beside the tensors. Stored as
 /// JSON (snake_case keys) beside the weights that are converted, and in the metadata of a `.ftf` file.

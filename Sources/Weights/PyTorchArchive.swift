@@ -1,6 +1,6 @@
-import Files
+import FTFFiles
 import Foundation
-import Kernels
+import FTFKernels
 
 /// A `.pt`, `.pth` or `.bin` file of PyTorch, by a reader that runs nothing: a zip archive whose `data.pkl` names tensors and whose
 /// `data/` holds them (state dicts, checkpoints around one, TorchScript archives), or what PyTorch before 1.6 wrote, pickles one

@@ -1,6 +1,6 @@
-import Files
+import FTFFiles
 import Foundation
-import Kernels
+import FTFKernels
 
 /// What a `.ftf` file says of its own bytes: `checksum` in its metadata, sixteen hexadecimal digits, the CRC-32C of everything behind
 /// the header and then that of the header's JSON with these digits zero. Every byte of the file is under one of them.

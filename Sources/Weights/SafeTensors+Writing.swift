@@ -1,6 +1,6 @@
-import Files
+import FTFFiles
 import Foundation
-import Kernels
+import FTFKernels
 
 /// A tensor on its way to a file.
 package struct StoredTensor: Sendable {

@@ -1,6 +1,6 @@
-import Files
+import FTFFiles
 import Foundation
-import Kernels
+import FTFKernels
 
 /// Element types of a safetensors file. Those of `floats` and `codes` are read; the others may be there (BERT's position ids
 /// are) and are left alone.

@@ -1,4 +1,4 @@
-import Kernels
+import FTFKernels
 
 /// A layer's weights in int8: scale of its row * code [* the factor of its column].
 package struct RoundedLayer: Sendable {

@@ -1,7 +1,7 @@
-import Files
+import FTFFiles
 import Foundation
-import Kernels
-import Tokenization
+import FTFKernels
+import FTFTokenization
 
 /// A tokenizer as `transformers` or open_clip save it. What its files say is computed, or refused by name: a tokenizer that differs
 /// in one rule gives other vectors and no error.

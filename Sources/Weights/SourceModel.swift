@@ -1,7 +1,7 @@
-import Files
+import FTFFiles
 import Foundation
-import Kernels
-import Tokenization
+import FTFKernels
+import FTFTokenization
 
 /// A trained model as it comes (config.json, model.safetensors, vocab.txt), brought to the canonical names and shapes of
 /// `Model` with its batch norms folded, all in fp32.

@@ -1,6 +1,6 @@
-import Files
+import FTFFiles
 import Foundation
-import Kernels
+import FTFKernels
 
 /// Named tensors from a file, or from several: what a source model is read from.
 package protocol TensorSource: Sendable {

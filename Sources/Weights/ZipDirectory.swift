@@ -1,5 +1,5 @@
-import Files
-import Kernels
+import FTFFiles
+import FTFKernels
 
 /// The entries of a zip file that are stored as they are, as PyTorch writes them; ZIP64 included. The central directory is
 /// believed only as far as the local headers and the file's size bear it out, and entries that overlap are refused.

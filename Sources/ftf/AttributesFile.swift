@@ -1,5 +1,5 @@
 import Foundation
-import Geography
+import FTFGeography
 
 /// JSON lines: `{"filename": s, ...}`, where the rest is what is known of the image.
 struct AttributesFile {

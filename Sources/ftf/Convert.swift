@@ -1,7 +1,7 @@
 import ArgumentParser
-import Demo
+import FTFDemo
 import FastThenFine
-import Files
+import FTFFiles
 import Foundation
 import Synchronization
 

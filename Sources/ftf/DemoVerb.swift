@@ -1,8 +1,8 @@
 import ArgumentParser
-import Demo
+import FTFDemo
 import FastThenFine
 import Foundation
-import Interchange
+import FTFInterchange
 
 struct DemoVerb: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -86,7 +86,7 @@ struct DemoVerb: ParsableCommand {
   }
 
   /// Draws a scene with a place on the ground, cuts it, and looks whether sentences lead to what is there.
-  private func findPlaces(_ engine: Engine, _ drawn: [Demo.Scene]) throws {
+  private func findPlaces(_ engine: Engine, _ drawn: [FTFDemo.Scene]) throws {
     if let absence = Landscape.absence { return report(lines: "\nscenes are left out: \(absence)") }
     let folder = "\(output)/landscape"
     try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
@@ -116,7 +116,7 @@ struct DemoVerb: ParsableCommand {
   }
 
   /// Draws small things and looks whether heat maps lie on them.
-  private func point(_ engine: Engine, _ drawn: [Demo.Scene]) throws {
+  private func point(_ engine: Engine, _ drawn: [FTFDemo.Scene]) throws {
     let scenes = engine.kernels.parallelMap(drawn.count) { drawn[$0].small }.compactMap { $0 }
     try draw(scenes, to: "\(output)/small")
     var writer = try writer("small-index", engine)
@@ -130,7 +130,7 @@ struct DemoVerb: ParsableCommand {
   private static let each = 15
 
   /// Draws the scenes, their captions and their boxes.
-  private func drawScenes(_ engine: Engine) throws -> [Demo.Scene] {
+  private func drawScenes(_ engine: Engine) throws -> [FTFDemo.Scene] {
     let total = SceneKind.allCases.count * Self.each
     let progress = Progress("scenes drawn", total: total)
     let scenes = engine.kernels.parallelMap(total) { i in
@@ -144,12 +144,12 @@ struct DemoVerb: ParsableCommand {
     return scenes
   }
 
-  private func draw(_ scenes: [Demo.Scene], to folder: String) throws {
+  private func draw(_ scenes: [FTFDemo.Scene], to folder: String) throws {
     try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
     for scene in scenes { try scene.image.write(jpeg: "\(folder)/\(scene.name)", quality: 92) }
   }
 
-  private static func captionLine(_ scene: Demo.Scene) throws -> String {
+  private static func captionLine(_ scene: FTFDemo.Scene) throws -> String {
     let objects = scene.objects.map { object -> [String: Any] in
       ["label": object.label, "box": [object.box.x, object.box.y, object.box.width, object.box.height]]
     }

@@ -1,7 +1,7 @@
 import ArgumentParser
-import CImage
+import CFTFImage
 import FastThenFine
-import Files
+import FTFFiles
 import Foundation
 
 /// The command. One line on stderr says what went wrong and what to do; the exit code is 2 for usage, 1 for failure.

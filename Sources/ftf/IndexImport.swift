@@ -1,9 +1,9 @@
 import ArgumentParser
 import FastThenFine
-import Files
+import FTFFiles
 import Foundation
-import Geography
-import Parquet
+import FTFGeography
+import FTFParquet
 
 struct IndexImport: ParsableCommand {
   static let configuration = CommandConfiguration(

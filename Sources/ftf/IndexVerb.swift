@@ -1,6 +1,6 @@
 import ArgumentParser
 import FastThenFine
-import Files
+import FTFFiles
 import Foundation
 import Synchronization
 

@@ -1,4 +1,4 @@
-import Files
+import FTFFiles
 import Foundation
 
 /// A file with a JSON object a line; empty lines are left out.

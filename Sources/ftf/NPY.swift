@@ -1,5 +1,5 @@
 import FastThenFine
-import Files
+import FTFFiles
 import Foundation
 
 /// NumPy's format: magic, version, header length, a Python dict padded to 64 bytes, little-endian data.

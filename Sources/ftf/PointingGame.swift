@@ -1,4 +1,4 @@
-import Demo
+import FTFDemo
 import FastThenFine
 import Foundation
 

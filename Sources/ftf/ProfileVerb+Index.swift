@@ -1,6 +1,6 @@
 import FastThenFine
 import Foundation
-import Profiling
+import FTFProfiling
 
 extension ProfileVerb {
   /// Whether a path is that of an index.

@@ -1,6 +1,6 @@
 import FastThenFine
 import Foundation
-import Profiling
+import FTFProfiling
 
 extension ProfileVerb {
   func profileKernels(_ engine: Engine) throws {

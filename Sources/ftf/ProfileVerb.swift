@@ -1,7 +1,7 @@
 import ArgumentParser
 import FastThenFine
 import Foundation
-import Profiling
+import FTFProfiling
 
 struct ProfileVerb: ParsableCommand {
   static let configuration = CommandConfiguration(

@@ -1,4 +1,4 @@
-import Files
+import FTFFiles
 import Foundation
 import Synchronization
 

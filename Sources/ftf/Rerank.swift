@@ -1,7 +1,7 @@
 import ArgumentParser
 import FastThenFine
 import Foundation
-import Interchange
+import FTFInterchange
 
 struct Rerank: ParsableCommand {
   static let configuration = CommandConfiguration(

@@ -1,8 +1,8 @@
 import ArgumentParser
 import FastThenFine
-import Files
+import FTFFiles
 import Foundation
-import Interchange
+import FTFInterchange
 
 struct Search: ParsableCommand {
   static let configuration = CommandConfiguration(

@@ -3,7 +3,7 @@ import ArgumentParser
 import Dispatch
 import FastThenFine
 import Foundation
-import Service
+import FTFService
 import Synchronization
 
 struct Serve: ParsableCommand {

@@ -1,4 +1,4 @@
-import Files
+import FTFFiles
 import Foundation
 
 /// The command's standard streams: what cannot be printed is a failure, what cannot be reported is not.

@@ -1,8 +1,8 @@
 import FastThenFine
 import Foundation
-import TestSupport
+import FTFTestSupport
 import Testing
-import Tokenization
+import FTFTokenization
 
 /// Against a full model and RSICD, which no checkout holds: `make check DATA=...` sets both variables.
 private let environment = ProcessInfo.processInfo.environment

@@ -5,7 +5,10 @@ import PackageDescription
 let package = Package(
   name: "client",
   dependencies: [.package(url: Context.environment["FASTTHENFINE_URL"] ?? "FastThenFine", from: "0.2.0")],
-  targets: [
-    .executableTarget(name: "client", dependencies: [.product(name: "FastThenFine", package: "FastThenFine")])
+  targets: ["Demo", "Files", "Index", "Kernels", "Service", "Weights"].map { .target(name: $0, path: "Sources/Own/\($0)") } + [
+    // Targets of its own of whatever name, and no import but that of the library.
+    .executableTarget(
+      name: "client", dependencies: ["Index", .product(name: "FastThenFine", package: "FastThenFine")],
+      swiftSettings: [.enableUpcomingFeature("MemberImportVisibility")])
   ]
 )

@@ -1,7 +1,7 @@
 import Foundation
-import TestSupport
+import FTFTestSupport
 import Testing
-import Weights
+import FTFWeights
 
 /// The built command, run as a user runs it.
 private let executable = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent()

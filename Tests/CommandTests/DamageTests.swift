@@ -1,5 +1,5 @@
 import Foundation
-import TestSupport
+import FTFTestSupport
 import Testing
 
 /// Kills, full disks and changed bytes: nothing that was reported is lost, and no answer is another without `verify` naming why.

@@ -1,5 +1,5 @@
 import Foundation
-import TestSupport
+import FTFTestSupport
 import Testing
 
 /// An archive that is indexed in parts and joined, and candidates that another engine found.

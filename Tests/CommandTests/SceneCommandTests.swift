@@ -1,7 +1,7 @@
 import Foundation
-import Imaging
-import Scenes
-import TestSupport
+import FTFImaging
+import FTFScenes
+import FTFTestSupport
 import Testing
 
 /// Scenes through the command: what is cut, asked for by place and time, and handed on.

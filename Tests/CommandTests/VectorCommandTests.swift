@@ -1,5 +1,5 @@
 import Foundation
-import TestSupport
+import FTFTestSupport
 import Testing
 
 /// Vectors that were made elsewhere: imported, found, and kept apart from what was encoded here.

@@ -1,5 +1,5 @@
-import Demo
-import TestSupport
+import FTFDemo
+import FTFTestSupport
 import Testing
 
 @Test(arguments: [SceneKind.storageTanks, .river])

@@ -1,11 +1,11 @@
 import FastThenFine
-import Files
+import FTFFiles
 import Foundation
-import Index
-import Kernels
-import TestSupport
+import FTFIndex
+import FTFKernels
+import FTFTestSupport
 import Testing
-import Weights
+import FTFWeights
 
 /// A search of an index against a plain search of the codes that it stores.
 @Suite struct ArchiveSearch {

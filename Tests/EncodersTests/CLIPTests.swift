@@ -1,10 +1,10 @@
-import Encoders
+import FTFEncoders
 import FastThenFine
 import Foundation
-import Kernels
-import TestSupport
+import FTFKernels
+import FTFTestSupport
 import Testing
-import Weights
+import FTFWeights
 
 /// A tiny CLIP as `transformers` saves it.
 @Suite struct CLIPGoldens {

@@ -1,11 +1,11 @@
-import Encoders
+import FTFEncoders
 import FastThenFine
 import Foundation
-import Imaging
-import Kernels
-import TestSupport
+import FTFImaging
+import FTFKernels
+import FTFTestSupport
 import Testing
-import Weights
+import FTFWeights
 
 /// The patches' second source, on the tiny model: block 2 has 14 x 14 positions, four under each of the 7 x 7 patches.
 @Suite struct DetailPath {

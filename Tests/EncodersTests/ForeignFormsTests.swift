@@ -1,11 +1,11 @@
 import FastThenFine
-import Files
+import FTFFiles
 import Foundation
-import TestSupport
+import FTFTestSupport
 import Testing
-import Tokenization
+import FTFTokenization
 
-@testable import Weights
+@testable import FTFWeights
 
 /// What other programs write in more than one form: each form is the same model, or refused by name.
 @Suite struct ForeignForms {

@@ -1,11 +1,11 @@
-import Encoders
+import FTFEncoders
 import FastThenFine
 import Foundation
-import Imaging
-import Kernels
-import TestSupport
+import FTFImaging
+import FTFKernels
+import FTFTestSupport
 import Testing
-import Weights
+import FTFWeights
 
 @Suite struct FloatGoldens {
   let goldens: Goldens

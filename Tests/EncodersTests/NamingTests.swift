@@ -1,8 +1,8 @@
 import FastThenFine
 import Foundation
-import TestSupport
+import FTFTestSupport
 import Testing
-import Weights
+import FTFWeights
 
 /// One model under the names of `transformers` and of open_clip: both conversions are the same model.
 @Suite struct Namings {

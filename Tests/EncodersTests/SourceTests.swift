@@ -1,10 +1,10 @@
-import Encoders
+import FTFEncoders
 import FastThenFine
 import Foundation
-import TestSupport
+import FTFTestSupport
 import Testing
 
-@testable import Weights
+@testable import FTFWeights
 
 /// Models as open_clip and `transformers` save them, against those libraries; see Models/source_goldens.py.
 @Suite struct SourceGoldens {

@@ -1,5 +1,5 @@
 import Testing
-import Tokenization
+import FTFTokenization
 
 /// What ftfy 6.3.1 and Python's html.unescape, twice, make of these.
 @Test(arguments: [

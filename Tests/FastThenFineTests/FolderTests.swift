@@ -1,9 +1,9 @@
-import Files
+import FTFFiles
 import Foundation
-import Kernels
-import TestSupport
+import FTFKernels
+import FTFTestSupport
 import Testing
-import Weights
+import FTFWeights
 
 @testable import FastThenFine
 

@@ -1,10 +1,10 @@
 import FastThenFine
 import Foundation
-import Index
+import FTFIndex
 import Synchronization
-import TestSupport
+import FTFTestSupport
 import Testing
-import Weights
+import FTFWeights
 
 /// The public face, as another package uses it, over a tiny model of random weights.
 @Suite struct Library {

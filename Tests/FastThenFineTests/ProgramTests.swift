@@ -1,8 +1,8 @@
 import FastThenFine
 import Foundation
-import Imaging
+import FTFImaging
 import Synchronization
-import TestSupport
+import FTFTestSupport
 import Testing
 
 /// What a program that holds the library by mistake, or at its limits, does to it.

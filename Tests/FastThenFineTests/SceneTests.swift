@@ -1,10 +1,10 @@
-import Files
+import FTFFiles
 import Foundation
-import Geography
-import Index
-import Kernels
-import Scenes
-import TestSupport
+import FTFGeography
+import FTFIndex
+import FTFKernels
+import FTFScenes
+import FTFTestSupport
 import Testing
 
 @testable import FastThenFine

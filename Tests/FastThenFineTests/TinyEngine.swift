@@ -1,6 +1,6 @@
 import FastThenFine
 import Foundation
-import TestSupport
+import FTFTestSupport
 
 /// The bytes of a tiny model of random weights, converted once for all tests.
 private let tiny = Result {

@@ -1,5 +1,5 @@
 import Testing
-import Weights
+import FTFWeights
 
 @testable import FastThenFine
 

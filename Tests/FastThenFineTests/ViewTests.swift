@@ -1,6 +1,6 @@
 import Foundation
-import Imaging
-import TestSupport
+import FTFImaging
+import FTFTestSupport
 import Testing
 
 @testable import FastThenFine

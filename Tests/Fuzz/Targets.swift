@@ -1,12 +1,12 @@
-import Files
+import FTFFiles
 import Foundation
-import Geography
-import Imaging
-import Index
-import Kernels
-import Parquet
-import Service
-import Weights
+import FTFGeography
+import FTFImaging
+import FTFIndex
+import FTFKernels
+import FTFParquet
+import FTFService
+import FTFWeights
 
 /// What is hostile, by name.
 let targets: [String: @Sendable (Data) -> Void] = [

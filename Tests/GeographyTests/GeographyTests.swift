@@ -1,4 +1,4 @@
-import Geography
+import FTFGeography
 import Testing
 
 @Suite struct Geometries {

@@ -1,9 +1,9 @@
 import Foundation
-import Imaging
-import Kernels
-import TestSupport
+import FTFImaging
+import FTFKernels
+import FTFTestSupport
 import Testing
-import Weights
+import FTFWeights
 
 @Suite struct Pixels {
   let goldens: Goldens

@@ -1,11 +1,11 @@
-import Files
+import FTFFiles
 import Foundation
-import Geography
-import Kernels
-import TestSupport
+import FTFGeography
+import FTFKernels
+import FTFTestSupport
 import Testing
 
-@testable import Index
+@testable import FTFIndex
 
 private let d = 24
 private let identity = ModelIdentity(name: "tiny", path: "/models/tiny.ftf", fingerprint: "abc", dimension: d)
@@ -334,9 +334,10 @@ private func rows(_ segment: Segment, _ i: Int) -> [[Float]] {
     #expect(try catalog.count(.image) == 4 && catalog.count(.caption) == 2 && catalog.problems { _ in }.isEmpty)
     #expect(try catalog.entries(.image, [3])[3]?.attributes == #"{"year":2020}"#)
     #expect(try catalog.sources().values.allSatisfy { $0.stamp.changed == nil })
+    #expect(try catalog.namesInColumns() == ["year"] && catalog.ids(matching: Filter("year = 2020")) == [3])
     try catalog.database.write { try $0.execute(sql: "DELETE FROM grdb_migrations") }
     #expect(throws: IndexError.otherFormat(path: path, found: "one from before the first release")) { try Catalog(path: path) }
-    try catalog.database.write { try $0.execute(sql: "INSERT INTO grdb_migrations VALUES ('5'), ('6'), ('7')") }
+    try catalog.database.write { try $0.execute(sql: "INSERT INTO grdb_migrations VALUES ('5'), ('6'), ('7'), ('8')") }
     #expect(throws: IndexError.otherFormat(path: path, found: "a later version's")) { try Catalog(path: path) }
   }
 

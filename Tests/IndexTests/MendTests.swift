@@ -1,12 +1,12 @@
-import Files
+import FTFFiles
 import Foundation
 import GRDB
-import Geography
-import Kernels
-import TestSupport
+import FTFGeography
+import FTFKernels
+import FTFTestSupport
 import Testing
 
-@testable import Index
+@testable import FTFIndex
 
 /// Catalogs whose rows or pages are not those that were stored.
 @Suite struct Mending {

@@ -1,6 +1,6 @@
 import Foundation
-import Kernels
-import TestSupport
+import FTFKernels
+import FTFTestSupport
 import Testing
 
 /// Every level that this CPU runs, called directly.

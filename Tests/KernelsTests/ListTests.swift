@@ -1,8 +1,8 @@
-import CSIMD
-import TestSupport
+import CFTFSIMD
+import FTFTestSupport
 import Testing
 
-@testable import Kernels
+@testable import FTFKernels
 
 /// What the list of kernels says, and every tile that it names.
 @Suite struct List {

@@ -1,5 +1,5 @@
-import Kernels
-import TestSupport
+import FTFKernels
+import FTFTestSupport
 import Testing
 
 /// Codes whose errors make up for each other, against the nearest ones.

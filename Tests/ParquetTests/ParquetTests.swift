@@ -1,9 +1,9 @@
-import Files
+import FTFFiles
 import Foundation
-import TestSupport
+import FTFTestSupport
 import Testing
 
-@testable import Parquet
+@testable import FTFParquet
 
 @Suite struct ParquetTests {
   private static let fields: [ParquetWriter.Field] = [

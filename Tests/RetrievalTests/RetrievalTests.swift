@@ -1,10 +1,10 @@
 import Foundation
-import Kernels
-import TestSupport
+import FTFKernels
+import FTFTestSupport
 import Testing
-import Weights
+import FTFWeights
 
-@testable import Retrieval
+@testable import FTFRetrieval
 
 @Suite struct Recall {
   @Test(arguments: [0, 1, 2, 7, 50, 333]) func theOrderIsThatOfASortWithTiesByTheLowerItem(count: Int) {

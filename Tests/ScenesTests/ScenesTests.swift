@@ -1,12 +1,12 @@
-import Files
+import FTFFiles
 import Foundation
-import Geography
-import Imaging
-import Kernels
-import TestSupport
+import FTFGeography
+import FTFImaging
+import FTFKernels
+import FTFTestSupport
 import Testing
 
-@testable import Scenes
+@testable import FTFScenes
 
 /// Rasters as archives hold them, written by GDAL and read back through windows.
 @Suite(.enabled(if: GDAL.absence == nil, "GDAL is not installed")) struct Rasters {

@@ -1,5 +1,5 @@
 import Foundation
-import Weights
+import FTFWeights
 
 /// What `Models/goldens.py` (or, for a full model, `Models/check.py`) wrote.
 package struct Goldens {

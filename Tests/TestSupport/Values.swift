@@ -1,4 +1,4 @@
-import Kernels
+import FTFKernels
 
 extension SeededGenerator {
   /// Floats in -limit..<limit.

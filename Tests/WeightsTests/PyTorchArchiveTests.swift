@@ -1,8 +1,8 @@
 import Foundation
-import TestSupport
+import FTFTestSupport
 import Testing
 
-@testable import Weights
+@testable import FTFWeights
 
 @Suite struct PyTorchArchives {
   let folder: TemporaryFolder

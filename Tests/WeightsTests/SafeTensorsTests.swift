@@ -1,7 +1,7 @@
 import Foundation
-import TestSupport
+import FTFTestSupport
 import Testing
-import Weights
+import FTFWeights
 
 @Suite struct HostileFiles {
   let folder: TemporaryFolder

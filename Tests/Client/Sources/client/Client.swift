@@ -1,4 +1,5 @@
 import FastThenFine
+import Index
 
 /// client SOURCE IMAGES FOLDER: from weights to reranked answers with heat maps.
 @main struct Client {
@@ -13,7 +14,9 @@ import FastThenFine
     let summary = try writer.add([images])
 
     let searcher = try Searcher(writer.index, engine: engine)
-    let answer = try await searcher.answer(Query(.sentence("a river"), top: 3))
+    let answer = try await searcher.answer(Query(.sentence(Index.sentence), top: 3))
+    let words = try await searcher.answer(Query(.sentence(Index.sentence), top: 3, interaction: Interaction(mode: .words, fusion: .linear)))
+    precondition(words.results.count == 3)
     try HeatMap.write(answer, "a river", to: "\(folder)/why", with: engine)
     for result in answer.results { print(result.rank, result.score, result.name) }
     do {

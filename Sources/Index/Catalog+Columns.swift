@@ -1,0 +1,250 @@
+import FTFFiles
+import FTFGeography
+import Foundation
+import GRDB
+
+/// What filters and areas look at: for each segment of images a column an attribute, made of the catalog's rows in the transaction that changes those.
+/// They only follow from the rest: who finds one missing makes it anew.
+extension Catalog {
+  /// Names that no attribute has: of the ids with their boxes, and of the paths.
+  private static let (itemsName, pathsName) = ("\u{1e}items", "\u{1e}path")
+
+  static func createColumns(_ db: Database) throws {
+    try db.execute(
+      sql: """
+        CREATE TABLE columns(
+          segment INTEGER NOT NULL REFERENCES segments(id) ON DELETE CASCADE, name TEXT NOT NULL, data BLOB NOT NULL, PRIMARY KEY(segment, name));
+        """)
+  }
+
+  // MARK: Writing
+
+  /// The columns of a segment, by their names.
+  private static func columns(of segment: Int64, _ db: Database) throws -> [String: Data] {
+    var (items, paths, others, count) = (ItemColumn(), ColumnBuilder(), [String: ColumnBuilder](), 0)
+    let rows = try Row.fetchCursor(
+      db.cachedStatement(
+        sql: """
+          SELECT entries.id, known.path, known.json, entries.footprint FROM entries JOIN known ON known.source = entries.source
+          WHERE entries.segment = ? ORDER BY entries.id
+          """), arguments: [segment])
+    while let row = try rows.next() {
+      let (path, json, footprint): (String, String?, String?) = try (row.at(1), row.at(2), row.at(3))
+      items.append(try row.at(0), footprint.flatMap { Geometry(geoJSON: $0) })
+      paths.set(.text(path), of: count)
+      if let json {
+        // The view makes no object of what is none.
+        guard JSONMembers.read(json, { path, value in others[Column.name(of: path), default: ColumnBuilder()].set(value, of: count) }) else {
+          throw IndexError.damaged(path: "catalog", reason: "what is said of \(FilePath(path).description) is no JSON object")
+        }
+      }
+      count += 1
+    }
+    var columns = others.mapValues { column in
+      var column = column
+      return column.data(items: count)
+    }
+    columns[pathsName] = paths.data(items: count)
+    columns[itemsName] = items.data
+    return columns
+  }
+
+  /// Makes the columns of some segments anew; of those that hold sentences none.
+  static func refreshColumns(of segments: some Sequence<Int64>, _ db: Database) throws {
+    for segment in segments {
+      try db.execute(sql: "DELETE FROM columns WHERE segment = ?", arguments: [segment])
+      guard try String.fetchOne(db, sql: "SELECT kind FROM segments WHERE id = ?", arguments: [segment]) == ItemKind.image.rawValue else { continue }
+      let statement = try db.cachedStatement(sql: "INSERT INTO columns VALUES (?, ?, ?)")
+      for (name, data) in try columns(of: segment, db) { try statement.execute(arguments: [segment, name, data]) }
+    }
+  }
+
+  /// The segments that have items of some sources.
+  static func segments(of paths: some Sequence<FilePath>, _ db: Database) throws -> Set<Int64> {
+    let statement = try db.cachedStatement(
+      sql: "SELECT DISTINCT segment FROM entries WHERE source = (SELECT id FROM sources WHERE path = ?)")
+    return try paths.reduce(into: []) { found, path in try found.formUnion(Int64.fetchAll(statement, arguments: [path.spelling])) }
+  }
+
+  /// The segments of images that have no columns.
+  private static func segmentsWithout(_ db: Database) throws -> [Int64] {
+    try Int64.fetchAll(
+      db, sql: "SELECT id FROM segments WHERE kind = ? AND id NOT IN (SELECT segment FROM columns WHERE name = ?)",
+      arguments: [ItemKind.image.rawValue, itemsName])
+  }
+
+  /// Makes the columns that are missing, a segment a transaction: what is interrupted is gone on with.
+  static func completeColumns(_ database: DatabaseQueue) throws {
+    for segment in try database.read(segmentsWithout) { try database.write { try refreshColumns(of: [segment], $0) } }
+  }
+
+  /// A line where columns are not those that would be made now.
+  static func columnProblems(_ db: Database) throws -> [String] {
+    for segment in try Int64.fetchAll(db, sql: "SELECT id FROM segments WHERE kind = ? ORDER BY id", arguments: [ItemKind.image.rawValue]) {
+      let stored = try Row.fetchAll(db, sql: "SELECT name, data FROM columns WHERE segment = ?", arguments: [segment])
+      if stored.isEmpty { continue }
+      let live = try Int64.fetchSet(db, sql: "SELECT id FROM entries WHERE segment = ?", arguments: [segment])
+      let made = try columns(of: segment, db)
+      var found: [String: Data] = [:]
+      for row in stored { found[try row.at(0)] = try row.at(1) }
+      // Items that were taken out since are in the columns still.
+      guard let items = found[itemsName].flatMap(ItemColumn.init) else { return ["its columns of segment \(segment) cannot be read"] }
+      if Set(items.ids) == live, found != made { return ["its columns of segment \(segment) are not what its rows say"] }
+      if !live.isSubset(of: Set(items.ids)) { return ["its columns of segment \(segment) lack images"] }
+    }
+    return []
+  }
+
+  // MARK: Reading
+
+  /// The columns of one segment, read as they are asked for.
+  private final class Block {
+    let segment: Int64
+    let items: ItemColumn
+    private let db: Database
+    private var made: [String: Data]?
+    private var known: [String: Column?] = [:]
+
+    init(_ segment: Int64, _ db: Database) throws {
+      (self.segment, self.db) = (segment, db)
+      if let stored = try Self.data(segment, itemsName, db).flatMap(ItemColumn.init) {
+        items = stored
+      } else {
+        let columns = try Catalog.columns(of: segment, db)
+        made = columns
+        items = ItemColumn(columns[itemsName]!)!
+      }
+    }
+
+    private static func data(_ segment: Int64, _ name: String, _ db: Database) throws -> Data? {
+      let statement = try db.cachedStatement(sql: "SELECT data FROM columns WHERE segment = ? AND name = ?")
+      return try Row.fetchOne(statement, arguments: [segment, name]).map { try $0.at(0) }
+    }
+
+    func column(_ name: String) throws -> Column? {
+      if let found = known[name] { return found }
+      let data = try made.map { $0[name] } ?? Self.data(segment, name, db)
+      let column = data.flatMap(Column.init)
+      guard data == nil || column?.count == items.ids.count else {
+        throw IndexError.damaged(path: "catalog", reason: "its columns of segment \(segment) cannot be read")
+      }
+      known[name] = column
+      return column
+    }
+
+    private var none: [Bool] { [Bool](repeating: false, count: items.ids.count) }
+
+    func meeting(_ condition: Condition) throws -> [Bool] {
+      switch condition {
+      case .all(let parts):
+        var result = try meeting(parts[0])
+        for part in parts.dropFirst() where result.contains(true) {
+          let other = try meeting(part)
+          for i in result.indices { result[i] = result[i] && other[i] }
+        }
+        return result
+      case .any(let parts):
+        var result = try meeting(parts[0])
+        for part in parts.dropFirst() {
+          let other = try meeting(part)
+          for i in result.indices { result[i] = result[i] || other[i] }
+        }
+        return result
+      case .not(let part): return try meeting(part).map { !$0 }
+      case .hasFootprint: return items.ids.indices.map(items.hasFootprint)
+      case .meets(let area):
+        let boxes = area.polygons.map { Geometry(polygons: [$0]) }.filter(\.isBox).map { $0.boxes[0] }
+        return try items.meeting(
+          near: area.boxes,
+          holds: { own in boxes.contains { $0.west <= own.west && own.east <= $0.east && $0.south <= own.south && own.north <= $0.north } },
+          meets: area.intersects, footprint: footprint)
+      case .attribute(let attribute, let test): return try meeting(test, attribute)
+      }
+    }
+
+    func meeting(_ filter: Filter?, _ area: Area?) throws -> [Bool] {
+      let met = try filter.map { try meeting($0.condition) }
+      guard let area else { return met ?? items.ids.map { _ in true } }
+      if let met, !met.contains(true) { return met }
+      let inside = try items.meeting(near: area.boxes, holds: area.holds, meets: area.meets, footprint: footprint)
+      return met.map { zip($0, inside).map { $0 && $1 } } ?? inside
+    }
+
+    private func footprint(_ id: Int64) throws -> Geometry? {
+      let statement = try db.cachedStatement(sql: "SELECT footprint FROM entries WHERE id = ?")
+      let text = try Row.fetchOne(statement, arguments: [id]).map { try $0.at(0) as String? } ?? nil
+      return text.flatMap { Geometry(geoJSON: $0) }
+    }
+
+    private func meeting(_ test: Condition.Test, _ attribute: Condition.Attribute) throws -> [Bool] {
+      switch attribute {
+      case .constant(let text): return [Bool](repeating: test.holds(.text(text)), count: items.ids.count)
+      case .path: return try column(pathsName)?.meeting(test) ?? none
+      case .named(let names): return try meeting(test, names) { _ in .absent }
+      case .id(let names): return try meeting(test, names) { [items] i in .text(String(items.ids[i])) }
+      }
+    }
+
+    /// - Parameter missing: what stands in for a value that none of the columns has.
+    private func meeting(_ test: Condition.Test, _ names: [String], missing: (Int) -> ColumnValue) throws -> [Bool] {
+      let columns = try names.compactMap { try column($0) }
+      let met = columns.map { $0.meeting(test) }
+      let holds = test.holds(.absent)
+      return items.ids.indices.map { i in
+        for (column, met) in zip(columns, met) where !column.isAbsent(i) { return met[i] }
+        let value = missing(i)
+        return value == .absent ? holds : test.holds(value)
+      }
+    }
+  }
+
+  /// Which items of some segments a filter and an area leave, segment by segment in the order of their items; none that was taken out.
+  package func chosen(from segments: [Segment], filter: Filter?, area: Area?, without dead: Set<Int64>) throws -> [Bool] {
+    do {
+      return try read { db in
+        var chosen: [Bool] = []
+        chosen.reserveCapacity(segments.reduce(0) { $0 + $1.count })
+        for segment in segments {
+          let block = try Block(segment.number, db)
+          Self.append(try block.meeting(filter, area), of: block.items.ids, to: &chosen, segment, dead)
+        }
+        return chosen
+      }
+    } catch IndexError.damaged(_, let reason) {
+      throw IndexError.damaged(path: Self.file(path), reason: reason)
+    }
+  }
+
+  /// Ids ascend in both: whoever was written first comes first.
+  private static func append(_ met: [Bool], of ids: [Int64], to chosen: inout [Bool], _ segment: Segment, _ dead: Set<Int64>) {
+    var (next, last) = (0, Int64.min)
+    for i in 0..<segment.count {
+      let id = segment.id(i)
+      if id < last { next = 0 }
+      last = id
+      while next < ids.count, ids[next] < id { next += 1 }
+      let isMet = next < ids.count && ids[next] == id && met[next]
+      chosen.append(isMet && (dead.isEmpty || !dead.contains(id)))
+    }
+  }
+
+  /// The ids of the images that a filter and an area leave.
+  package func ids(matching filter: Filter? = nil, in area: Area? = nil) throws -> Set<Int64> {
+    try read { db in
+      var found: Set<Int64> = []
+      for segment in try Int64.fetchAll(db, sql: "SELECT id FROM segments WHERE kind = ?", arguments: [ItemKind.image.rawValue]) {
+        let block = try Block(segment, db)
+        let met = try block.meeting(filter, area)
+        for (id, isMet) in zip(block.items.ids, met) where isMet { found.insert(id) }
+      }
+      return try found.subtracting(Int64.fetchSet(db, sql: "SELECT id FROM dead"))
+    }
+  }
+
+  /// The names of the attributes that images have had since their segments were written.
+  func namesInColumns() throws -> Set<String> {
+    try read { db in
+      Set(try String.fetchAll(db, sql: "SELECT DISTINCT name FROM columns").filter { $0 != Self.itemsName && $0 != Self.pathsName })
+    }
+  }
+}

@@ -1,0 +1,4 @@
+/// A module of the client's, of a name that a module of the library's could have.
+public enum Index {
+  public static let sentence = "a river"
+}
