@@ -73,16 +73,14 @@ private func engine(_ model: OpaquePointer?, _ folder: String) throws -> Engine 
 }
 
 @c @implementation public func ftf_index_set_attributes(
-  _ folder: UnsafePointer<CChar>?, _ model: OpaquePointer?, _ names: UnsafePointer<UnsafePointer<CChar>?>?,
-  _ objects: UnsafePointer<UnsafePointer<CChar>?>?, _ count: Int, _ unused: UnsafeMutablePointer<Int>?
+  _ folder: UnsafePointer<CChar>?, _ names: UnsafePointer<UnsafePointer<CChar>?>?, _ objects: UnsafePointer<UnsafePointer<CChar>?>?, _ count: Int,
+  _ unused: UnsafeMutablePointer<Int>?
 ) -> ftf_status {
   status {
     let folder = try unsafe path(folder)
     let names = try unsafe elements(names, count, "the names").map { try unsafe path($0, "a name") }
     let objects = try unsafe elements(objects, count, "the objects").map { try unsafe text($0, "an object") }
-    // An index is not made by saying what is in it.
-    var writer = try IndexWriter(path: ImageIndex(path: folder).path, engine: unsafe engine(model, folder))
-    let left = try writer.set(attributes: zip(names, objects).map { (name: $0, json: $1) })
+    let left = try IndexUpkeep.set(attributes: zip(names, objects).map { (name: $0, json: $1) }, in: folder)
     unsafe unused?.pointee = left.count
   }
 }

@@ -378,27 +378,7 @@ public struct IndexWriter: ~Copyable {
   public mutating func set(
     attributes: [(name: String, json: String)]
   ) throws(FastThenFineError) -> [(place: Int, images: Int)] {
-    do {
-      for (name, json) in attributes where (try? JSONSerialization.jsonObject(with: Data(json.utf8)) as? [String: Any]) == nil {
-        throw FastThenFineError(.badInput, "what is said of \(FilePath(name).description) is no JSON object: \(json.prefix(80))")
-      }
-      var paths: [FilePath: [FilePath]] = [:]
-      for path in try catalog.catalog.sources().filter({ !$0.value.isSetAside }).keys { paths[FilePath(path.name), default: []].append(path) }
-      var found: [(path: FilePath, json: String)] = []
-      var unused: [(place: Int, images: Int)] = []
-      for (place, (name, json)) in attributes.enumerated() {
-        let name = FilePath(name)
-        let end = Array("/\(name.spelling)".utf8)
-        let candidates = paths[FilePath(name.name)] ?? []
-        let matching = candidates.filter { $0 == name || $0.spelling.utf8.suffix(end.count).elementsEqual(end) }
-        if matching.count == 1 { found.append((matching[0], json)) } else { unused.append((place, matching.count)) }
-      }
-      try catalog.set(attributes: found)
-      catalog.save()
-      return unused
-    } catch {
-      throw FastThenFineError(error)
-    }
+    try FastThenFineError.wrapping { try IndexUpkeep.set(attributes: attributes, catalog) }
   }
 
   /// Stores what is known of images beside their pixels, in place of what was; all of it, or nothing.
@@ -466,6 +446,41 @@ public enum IndexUpkeep {
   /// - Returns: how many images went.
   public static func remove(_ paths: [String], from index: String) throws(FastThenFineError) -> Int {
     try FastThenFineError.wrapping { try remove(paths, CatalogWriter(path: index)) }
+  }
+
+  /// Stores what is known of images, as ``IndexWriter/set(attributes:)`` does, also of vectors that were made elsewhere.
+  ///
+  /// - Parameters:
+  ///   - attributes: a JSON object for each file name, or as much of the end of its path as tells it from others.
+  ///   - index: the folder of one.
+  /// - Returns: the place of each in `attributes` that names no image or several, and how many it names.
+  /// - Throws: `badInput` where what is said of an image is no JSON object, and nothing is stored; `notAnIndex`, `locked`, `unusableIndex`.
+  public static func set(
+    attributes: [(name: String, json: String)], in index: String
+  ) throws(FastThenFineError) -> [(place: Int, images: Int)] {
+    try FastThenFineError.wrapping { try set(attributes: attributes, CatalogWriter(path: index)) }
+  }
+
+  fileprivate static func set(
+    attributes: [(name: String, json: String)], _ writer: borrowing CatalogWriter
+  ) throws -> [(place: Int, images: Int)] {
+    for (name, json) in attributes where (try? JSONSerialization.jsonObject(with: Data(json.utf8)) as? [String: Any]) == nil {
+      throw FastThenFineError(.badInput, "what is said of \(FilePath(name).description) is no JSON object: \(json.prefix(80))")
+    }
+    var paths: [FilePath: [FilePath]] = [:]
+    for path in try writer.catalog.sources().filter({ !$0.value.isSetAside }).keys { paths[FilePath(path.name), default: []].append(path) }
+    var found: [(path: FilePath, json: String)] = []
+    var unused: [(place: Int, images: Int)] = []
+    for (place, (name, json)) in attributes.enumerated() {
+      let name = FilePath(name)
+      let end = Array("/\(name.spelling)".utf8)
+      let candidates = paths[FilePath(name.name)] ?? []
+      let matching = candidates.filter { $0 == name || $0.spelling.utf8.suffix(end.count).elementsEqual(end) }
+      if matching.count == 1 { found.append((matching[0], json)) } else { unused.append((place, matching.count)) }
+    }
+    try writer.set(attributes: found)
+    writer.save()
+    return unused
   }
 
   fileprivate static func remove(_ paths: [String], _ writer: borrowing CatalogWriter) throws -> Int {

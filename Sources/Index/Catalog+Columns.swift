@@ -132,6 +132,12 @@ extension Catalog {
       return column
     }
 
+    /// Names of columns, but for those of objects inside others.
+    func attributes() throws -> [String] {
+      let names = try made?.keys.map { $0 } ?? String.fetchAll(db, sql: "SELECT name FROM columns WHERE segment = ?", arguments: [segment])
+      return names.filter { $0 != itemsName && $0 != pathsName && !$0.contains("\u{1f}") }
+    }
+
     private var none: [Bool] { [Bool](repeating: false, count: items.ids.count) }
 
     func meeting(_ condition: Condition) throws -> [Bool] {
@@ -230,14 +236,69 @@ extension Catalog {
 
   /// The ids of the images that a filter and an area leave.
   package func ids(matching filter: Filter? = nil, in area: Area? = nil) throws -> Set<Int64> {
-    try read { db in
-      var found: Set<Int64> = []
-      for segment in try Int64.fetchAll(db, sql: "SELECT id FROM segments WHERE kind = ?", arguments: [ItemKind.image.rawValue]) {
-        let block = try Block(segment, db)
-        let met = try block.meeting(filter, area)
-        for (id, isMet) in zip(block.items.ids, met) where isMet { found.insert(id) }
+    var found: Set<Int64> = []
+    try forEachBlock { block, dead in
+      for (id, isMet) in try zip(block.items.ids, block.meeting(filter, area)) where isMet && !dead.contains(id) { found.insert(id) }
+    }
+    return found
+  }
+
+  /// What an attribute has among the images, for whoever wants to choose.
+  package struct AttributeSummary: Sendable {
+    package var name: String
+    /// Of the values that are numbers.
+    package var numbers: [Double] = []
+    /// Of those that are texts, how often each is met; the most frequent first.
+    package var texts: [(value: String, count: Int)] = []
+  }
+
+  /// The attributes of the images, by name.
+  package func attributeSummaries() throws -> [AttributeSummary] {
+    var (numbers, texts) = ([String: [Double]](), [String: [String: Int]]())
+    try forEachBlock { block, dead in
+      for name in try block.attributes() {
+        guard let column = try block.column(name) else { continue }
+        for (i, id) in block.items.ids.enumerated() where !dead.contains(id) {
+          switch column[i] {
+          case .integer(let value): numbers[name, default: []].append(Double(value))
+          case .number(let value): numbers[name, default: []].append(value)
+          case .text(let text): texts[name, default: [:]][text, default: 0] += 1
+          default: break
+          }
+        }
       }
-      return try found.subtracting(Int64.fetchSet(db, sql: "SELECT id FROM dead"))
+    }
+    return Set(numbers.keys).union(texts.keys).sorted { $0.bytes < $1.bytes }.map { name in
+      let sorted = (texts[name] ?? [:]).sorted { ($1.value, $0.key.bytes) < ($0.value, $1.key.bytes) }
+      return AttributeSummary(name: name, numbers: numbers[name] ?? [], texts: sorted.map { ($0.key, $0.value) })
+    }
+  }
+
+  /// Where and when the images lie: a box in degrees, and the first and the last time; nil for what none of them says.
+  package func extent() throws -> (box: [Double]?, times: [String]?) {
+    var (box, first, last): (BoundingBox?, Int64?, Int64?)
+    try forEachBlock { block, dead in
+      let times = try block.column("datetime")
+      for (i, id) in block.items.ids.enumerated() where !dead.contains(id) {
+        for part in block.items.boxes(i) { box = box?.with(part) ?? part }
+        if case .text(let text)? = times?[i], let instant = Instant(text) {
+          (first, last) = (min(first ?? instant.first, instant.first), max(last ?? instant.first, instant.first))
+        }
+      }
+    }
+    return (box.map { [$0.west, $0.south, $0.east, $0.north] }, first.flatMap { first in last.map { [Instant.text(first), Instant.text($0)] } })
+  }
+
+  private func forEachBlock(_ body: (Block, Set<Int64>) throws -> Void) throws {
+    do {
+      try read { db in
+        let dead = try Int64.fetchSet(db, sql: "SELECT id FROM dead")
+        for segment in try Int64.fetchAll(db, sql: "SELECT id FROM segments WHERE kind = ? ORDER BY id", arguments: [ItemKind.image.rawValue]) {
+          try body(Block(segment, db), dead)
+        }
+      }
+    } catch IndexError.damaged(_, let reason) {
+      throw IndexError.damaged(path: Self.file(path), reason: reason)
     }
   }
 

@@ -429,57 +429,6 @@ package final class Catalog: Sendable {
     "\(path)/segments/\(String(format: "%08d", segment)).ftfseg"
   }
 
-  /// What an attribute has among the sources, for whoever wants to choose.
-  package struct AttributeSummary: Sendable {
-    package var name: String
-    /// Of the values that are numbers.
-    package var numbers: [Double] = []
-    /// Of those that are texts, how often each is met; the most frequent first.
-    package var texts: [(value: String, count: Int)] = []
-  }
-
-  private static let mostSummarised = 100_000
-
-  /// The attributes of the first of many sources, by name.
-  package func attributeSummaries() throws -> [AttributeSummary] {
-    try read { db in
-      let rows = try Row.fetchCursor(
-        db,
-        sql: """
-          SELECT item.key, item.type = 'text', item.value, count(*)
-          FROM (SELECT json FROM known WHERE json IS NOT NULL LIMIT ?) AS some, json_each(some.json) AS item
-          WHERE item.type IN ('integer', 'real', 'text') GROUP BY 1, 2, 3 ORDER BY 1, 2, 4 DESC, 3
-          """, arguments: [Self.mostSummarised])
-      var summaries: [AttributeSummary] = []
-      while let row = try rows.next() {
-        let name: String = try row.at(0)
-        if summaries.last?.name != name { summaries.append(AttributeSummary(name: name)) }
-        if try row.at(1) as Bool {
-          try summaries[summaries.count - 1].texts.append((row.at(2), row.at(3)))
-        } else {
-          try summaries[summaries.count - 1].numbers += repeatElement(row.at(2), count: row.at(3))
-        }
-      }
-      return summaries
-    }
-  }
-
-  /// Where and when the entries lie: a box in degrees, and the first and the last time; nil for what none of them says.
-  package func extent() throws -> (box: [Double]?, times: [String]?) {
-    try read { db in
-      let box = try Row.fetchOne(db, sql: "SELECT min(west), min(south), max(east), max(north) FROM places")
-      let times = try Row.fetchOne(
-        db, sql: "SELECT min(value), max(value) FROM (SELECT instant(json_extract(json, '$.datetime')) AS value FROM known)")
-      return try (Self.whole(box), Self.whole(times)?.map { Instant.text($0) })
-    }
-  }
-
-  /// The values of a row that has no null.
-  private static func whole<T: DatabaseValueConvertible>(_ row: Row?) throws -> [T]? {
-    guard let row, (0..<row.count).allSatisfy({ !row.hasNull(atIndex: $0) }) else { return nil }
-    return try (0..<row.count).map { try row.at($0) }
-  }
-
   /// The names of all attributes.
   package func attributeNames() throws -> [String] {
     try read { try String.fetchAll($0, sql: "SELECT DISTINCT key FROM known, json_each(known.json) ORDER BY 1") }

@@ -226,6 +226,9 @@ struct ItemColumn {
 
   func hasFootprint(_ i: Int) -> Bool { parts[i] != 0 }
 
+  /// Of each part of a footprint.
+  func boxes(_ i: Int) -> ArraySlice<BoundingBox> { boxes[starts[i]..<starts[i] + Int(parts[i] & 127)] }
+
   /// Which of the items have a place in common with an area.
   ///
   /// - Parameters:
@@ -237,7 +240,7 @@ struct ItemColumn {
     near: [BoundingBox], holds: (BoundingBox) -> Bool, meets: (Geometry) -> Bool, footprint: (Int64) throws -> Geometry?
   ) rethrows -> [Bool] {
     try ids.indices.map { i in
-      let own = boxes[starts[i]..<starts[i] + Int(parts[i] & 127)]
+      let own = boxes(i)
       let isNear = own.contains { a in near.contains { $0.west <= a.east && a.west <= $0.east && $0.south <= a.north && a.south <= $0.north } }
       guard isNear else { return false }
       if own.contains(where: holds) { return true }
@@ -248,6 +251,10 @@ struct ItemColumn {
 }
 
 extension BoundingBox {
+  func with(_ other: BoundingBox) -> BoundingBox {
+    BoundingBox(west: min(west, other.west), south: min(south, other.south), east: max(east, other.east), north: max(north, other.north))
+  }
+
   fileprivate var corners: [Place] {
     [Place(lon: west, lat: south), Place(lon: east, lat: south), Place(lon: east, lat: north), Place(lon: west, lat: north)]
   }

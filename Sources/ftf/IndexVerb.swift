@@ -87,12 +87,14 @@ struct IndexAdd: ParsableCommand {
   var preview: String?
 
   func validate() throws {
-    if paths.isEmpty && list == nil { throw ValidationError("name images or folders, or a --list of them") }
+    if paths.isEmpty && list == nil && attributes == nil { throw ValidationError("name images or folders, or a --list of them, or --attributes") }
+    if paths.isEmpty && list == nil && captions != nil { throw ValidationError("--captions needs the name of a folder or an image") }
   }
 
   func run() throws {
     let paths = try self.paths + (list.map(Self.lines) ?? [])
     if let preview { return try show(preview, paths) }
+    if self.paths.isEmpty && list == nil, let attributes { return try set(AttributesFile(path: attributes)) }
     // What is named is opened before an hour is spent.
     let captionsFile = try self.captions.map { try CaptionsFile(path: $0) }
     let attributesFile = try self.attributes.map { try AttributesFile(path: $0) }
@@ -113,7 +115,7 @@ struct IndexAdd: ParsableCommand {
       progress.finish()
     }
     if let file = attributesFile, !Interrupt.isPressed {
-      let (stored, problems) = try set(file, &writer)
+      let (stored, problems) = try set(file) { attributes in try writer.set(attributes: attributes) }
       for problem in problems { report("ftf: \(problem); skipped") }
       (attributes, failed) = (stored, failed + problems.count)
     }
@@ -176,8 +178,22 @@ struct IndexAdd: ParsableCommand {
     return try IndexWriter(path: index, engine: machine.engine(model), views: views)
   }
 
-  private func set(_ file: AttributesFile, _ writer: inout IndexWriter) throws -> (stored: Int, problems: [String]) {
-    let unused = try writer.set(attributes: file.lines.map { ($0.filename, $0.json) })
+  /// What is known of images alone: no image is looked at, and no model needed.
+  private func set(_ file: AttributesFile) throws {
+    let (stored, problems) = try set(file) { attributes in try IndexUpkeep.set(attributes: attributes, in: index) }
+    for problem in problems { report("ftf: \(problem); skipped") }
+    if json {
+      try printJSON(["attributes": stored, "failed": problems.count, "images": try ImageIndex(path: index).pictures()])
+    } else {
+      print("\(index): attributes of \(stored) files stored, \(problems.count) skipped")
+    }
+    if !problems.isEmpty { throw ExitCode(1) }
+  }
+
+  private func set(
+    _ file: AttributesFile, by store: ([(name: String, json: String)]) throws -> [(place: Int, images: Int)]
+  ) throws -> (stored: Int, problems: [String]) {
+    let unused = try store(file.lines.map { ($0.filename, $0.json) })
     let problems = unused.map { place, images in
       let line = file.lines[place]
       return "\(line.place): \(images) images of the index end in '\(line.filename)'"

@@ -215,8 +215,8 @@ static void indexing(const char *folder, const char *new) {
   OK(ftf_index_items(index, -1, 1, &answer));
   const char *name = ftf_answer_at(answer, 0)->path, *good = "{\"year\": 2024}", *bad = "[1]";
   size_t unused = 9;
-  FAILS(FTF_BAD_INPUT, "JSON", ftf_index_set_attributes(new, model, &name, &bad, 1, &unused));
-  OK(ftf_index_set_attributes(new, model, &name, &good, 1, &unused));
+  FAILS(FTF_BAD_INPUT, "JSON", ftf_index_set_attributes(new, &name, &bad, 1, &unused));
+  OK(ftf_index_set_attributes(new, &name, &good, 1, &unused));
   CHECK(unused == 0 && ftf_index_describe(index).is_stale);
   ftf_answer_free(answer);
   int changed = 0;

@@ -44,6 +44,28 @@ import Testing
     return (0..<n).sorted { (scores[$1], $0) < (scores[$0], $1) }.prefix(top).map { $0 + 1 }
   }
 
+  /// No folder is looked at, and no model needed.
+  @Test func attributesAloneAreStored() throws {
+    var random = SeededGenerator(seed: 8)
+    let (source, asked) = (
+      try npy("x.npy", random.floats(6 * dimension), columns: dimension), try npy("q.npy", random.floats(dimension), columns: dimension)
+    )
+    let names = try folder.file("names.txt", Data("a\nb\nc\nd\ne\nf\n".utf8))
+    #expect(try ftf("index", "import", index, source, "--names", names).code == 0)
+    let known = try folder.file("known.jsonl", Data((#"{"filename": "b", "year": 2020}"# + "\n" + #"{"filename": "e", "year": 2021}"# + "\n").utf8))
+    let stored = try ftf("index", index, "--attributes", known, "--json")
+    #expect(stored.code == 0 && stored.objects.first?["attributes"] as? Int == 2, "\(stored.error)")
+    for (filter, expected) in [("year = 2020", [2]), ("year > 2000", [2, 5]), ("year is null", [1, 3, 4, 6])] {
+      let found = try ftf("search", index, "--vectors", asked, "--filter", filter, "--json").objects.first?["ids"] as? [[Int]]
+      #expect(found?.first.map { $0.filter { $0 > 0 }.sorted() } == expected, "\(filter)")
+    }
+    let wrong = try folder.file("wrong.jsonl", Data(#"{"filename": "x", "year": 2020}"#.utf8))
+    let skipped = try ftf("index", index, "--attributes", wrong)
+    #expect(skipped.code == 1 && skipped.error.contains("0 images of the index end in 'x'"), "\(skipped.error)")
+    #expect(try ftf("index", "\(folder.path)/none", "--attributes", known).code == 1)
+    #expect(try ftf("index", index).code == 2)
+  }
+
   @Test(arguments: [false, true]) func vectorsAreFoundByTheirCosineAndKeepTheirOrder(halves: Bool) throws {
     var random = SeededGenerator(seed: 3)
     // Of all lengths, and so near each other that 8 bits do not tell them apart.

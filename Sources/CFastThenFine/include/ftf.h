@@ -235,8 +235,7 @@ ftf_status ftf_index_add(const char *path, const ftf_model *model, const char *c
 
 /// Stores what is known of images: a JSON object for each file name, or as much of the end of its path as tells it from others; all or nothing.
 /// unused: how many of the names are no image's, or several's; or NULL.
-ftf_status ftf_index_set_attributes(const char *path, const ftf_model *model, const char *const *names, const char *const *objects, size_t count,
-                                    size_t *unused);
+ftf_status ftf_index_set_attributes(const char *path, const char *const *names, const char *const *objects, size_t count, size_t *unused);
 
 #ifdef __cplusplus
 }

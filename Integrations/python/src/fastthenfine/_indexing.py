@@ -134,7 +134,7 @@ def index(
     return Summary(**{name: getattr(summary, name) for name in c.SUMMARY}, problems=problems)
 
 
-def set_attributes(index: str | os.PathLike[str], attributes: Mapping[str, Mapping[str, Any]], *, model: Model | None = None) -> int:
+def set_attributes(index: str | os.PathLike[str], attributes: Mapping[str, Mapping[str, Any]]) -> int:
     """Stores what is known of images, for filters and results, in place of what was; all or nothing.
 
     ``attributes``: of each file name, or as much of the end of its path as tells it from others. Returns how many of the names are no image's, or
@@ -143,5 +143,5 @@ def set_attributes(index: str | os.PathLike[str], attributes: Mapping[str, Mappi
     names = texts(os.fsencode(name) for name in attributes)
     objects = texts(json.dumps(dict(values), default=str, allow_nan=False) for values in attributes.values())
     unused = ctypes.c_size_t()
-    check(lib.ftf_index_set_attributes(encoded_path(index), model and model._handle, names, objects, len(names), unused))
+    check(lib.ftf_index_set_attributes(encoded_path(index), names, objects, len(names), unused))
     return unused.value
