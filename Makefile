@@ -6,6 +6,8 @@ SYSTEM := libjpeg-dev libpng-dev libsqlite3-dev
 DATA ?= ../shared
 # The traits of a whole build: the service, and what encrypts it.
 ALL := --traits TLS
+# More for builds that debug. All of them have the same, as they share what they made: see .ci/run.
+FLAGS ?=
 # Only the tests need it; whoever has it reads GeoTIFF and JPEG 2000 too.
 GDAL := gdal-bin
 # Seconds that libFuzzer has for each kind of hostile bytes.
@@ -20,12 +22,12 @@ PYTHON := .venv/bin/python -B
 
 # Trains the default model on DIR/data/rsicd, to .build/training: hours on two cores, minutes on a GPU.
 # make train-test: the tests of that, in seconds.
-.PHONY: arm mutations old-cpus picture train train-test demo serve test documents rooms lint format library c wheel python client interchange seen service attacks docs sanitize threads fuzz check release dist check-dist goldens system gdal java
+.PHONY: arm mutations old-cpus picture train train-test demo serve test documents rooms lint format library c wheel python cluster client interchange seen service attacks docs sanitize threads fuzz check release dist check-dist goldens system gdal java
 
 test: system gdal
 	python3 -B docs/rooms.py --check
-	$(SWIFT) build --build-tests $(ALL)
-	$(SWIFT) test --skip-build $(ALL)
+	$(SWIFT) build --build-tests $(ALL) $(FLAGS)
+	$(SWIFT) test --skip-build $(ALL) $(FLAGS)
 
 # Every command that README and docs show.
 documents: release gdal
@@ -53,11 +55,11 @@ format: .build/lint
 
 # A package of its own builds against this one, by version and URL, and runs.
 client: system
-	SWIFT=$(SWIFT) sh Tests/Client/run.sh
+	SWIFT=$(SWIFT) FLAGS="$(FLAGS)" sh Tests/Client/run.sh
 
 # pyarrow, DuckDB and GeoPandas read what is exported.
 interchange: system gdal
-	$(SWIFT) build --product ftf $(ALL)
+	$(SWIFT) build --product ftf $(ALL) $(FLAGS)
 	python3 -m venv .build/interchange
 	.build/interchange/bin/pip install -q -r Tests/Interchange/requirements.txt
 	.build/interchange/bin/python -B Tests/Interchange/check.py .build/debug/ftf .build/interchange/work
@@ -70,7 +72,7 @@ seen: release gdal
 
 # Published clients, STAC's validator, overload and drain against a running service; its page in a browser.
 service: system gdal
-	$(SWIFT) build --product ftf $(ALL)
+	$(SWIFT) build --product ftf $(ALL) $(FLAGS)
 	python3 -m venv .build/service
 	.build/service/bin/pip install -q -r Tests/Service/requirements.txt
 	.build/service/bin/pip install -q --no-deps clip-retrieval==2.45.0
@@ -114,23 +116,23 @@ serve: release
 
 # The documentation of the library, to .build/docs; a warning is an error.
 docs:
-	FTF_DOCS=1 $(SWIFT) package $(ALL) --allow-writing-to-directory .build/docs generate-documentation --target FastThenFine --output-path .build/docs --warnings-as-errors
+	FTF_DOCS=1 $(SWIFT) package $(ALL) $(FLAGS) --allow-writing-to-directory .build/docs generate-documentation --target FastThenFine --output-path .build/docs --warnings-as-errors
 
 # The same tests under the address sanitizer; the service has none of its own.
 sanitize: system
-	FTF_GDAL= ASAN_OPTIONS=detect_leaks=0 $(SWIFT) test --sanitize=address --scratch-path .build-asan
+	FTF_GDAL= ASAN_OPTIONS=detect_leaks=0 $(SWIFT) test --sanitize=address --scratch-path .build-asan $(FLAGS)
 
 # What is concurrent under the thread sanitizer: engine, pool, searchers, writer, readers, and the service. GDAL is not instrumented.
 threads: system
-	$(SWIFT) build --build-tests --traits Serve --sanitize=thread --scratch-path .build-tsan
-	FTF_GDAL= TSAN_OPTIONS=suppressions=$(abspath Tests/threads.txt) $(SWIFT) test --skip-build --traits Serve --sanitize=thread --scratch-path .build-tsan \
+	$(SWIFT) build --build-tests --traits Serve --sanitize=thread --scratch-path .build-tsan $(FLAGS)
+	FTF_GDAL= TSAN_OPTIONS=suppressions=$(abspath Tests/threads.txt) $(SWIFT) test --skip-build --traits Serve --sanitize=thread --scratch-path .build-tsan $(FLAGS) \
 	  --filter 'FastThenFineTests|IndexTests|RetrievalTests'
 	python3 -B Tests/Service/threads.py .build-tsan/debug/ftf .build-tsan/service
 
 # libFuzzer, guided by coverage, under the address sanitizer, all kinds of hostile bytes at once; what it finds is left in .build-fuzz.
 KINDS := weights picture parquet catalog segment filter geometry multipart
 fuzz: system
-	$(SWIFT) build --product Fuzz -c $(FUZZ_BUILD) -Xswiftc -sanitize=fuzzer -Xswiftc -DFUZZING --sanitize=address --scratch-path .build-fuzz
+	$(SWIFT) build --product Fuzz -c $(FUZZ_BUILD) -Xswiftc -sanitize=fuzzer -Xswiftc -DFUZZING --sanitize=address --scratch-path .build-fuzz $(FLAGS)
 	$(MAKE) -j 8 --output-sync=target $(KINDS:%=fuzz-%)
 
 fuzz-weights fuzz-filter fuzz-geometry fuzz-multipart fuzz-parquet: SEEDS = Tests/Fuzz/corpus/$(@:fuzz-%=%)
@@ -167,6 +169,12 @@ python: wheel
 	python3 -m venv --clear .build/python
 	.build/python/bin/pip install -q dist/fastthenfine-$$($(FTF) --version)-*.whl -r Integrations/python/requirements.txt
 	.build/python/bin/python -B Integrations/python/tests.py $(FTF)
+
+# Spark on this machine alone: a master and two workers, one of which is killed. Needs Java 17, and is no part of CI: PySpark has 400 MB.
+cluster: wheel java
+	python3 -m venv --clear .build/cluster
+	.build/cluster/bin/pip install -q dist/fastthenfine-$$($(FTF) --version)-*.whl pyspark==4.0.1 pyarrow pandas
+	PYTHONPATH=Integrations/spark/src .build/cluster/bin/python -B Integrations/spark/tests.py $(FTF)
 
 .build/wheel/bin:
 	python3 -m venv .build/wheel

@@ -224,6 +224,11 @@ class Indexing(unittest.TestCase):
     def test_shards_are_all(self):
         counts = [ftf.index(FOLDER / "images", FOLDER / f"part-{i}", shard=(i, 3)).indexed for i in (1, 2, 3)]
         self.assertEqual(sum(counts), len(IMAGES))
+        parts = [FOLDER / f"part-{i}" for i in (1, 2, 3)]
+        self.assertEqual(ftf.merge(FOLDER / "whole", parts), len(IMAGES))
+        self.assertEqual(ftf.merge(FOLDER / "whole", parts), 0)
+        found = ftf.Index(FOLDER / "whole").search("a bridge", top=len(IMAGES))
+        self.assertEqual([(r.path, r.score) for r in found], [(r.path, r.score) for r in INDEX.search("a bridge", top=len(IMAGES))])
         self.assertRaises(ftf.InputError, ftf.index, FOLDER / "images", FOLDER / "part-4", shard=(4, 3))
 
     def test_an_error_in_progress_comes_back(self):

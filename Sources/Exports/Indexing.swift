@@ -72,6 +72,17 @@ private func engine(_ model: OpaquePointer?, _ folder: String) throws -> Engine 
   }
 }
 
+@c @implementation public func ftf_index_merge(
+  _ folder: UnsafePointer<CChar>?, _ parts: UnsafePointer<UnsafePointer<CChar>?>?, _ count: Int, _ merged: UnsafeMutablePointer<Int>?
+) -> ftf_status {
+  status {
+    let folder = try unsafe path(folder)
+    let parts = try unsafe elements(parts, count, "the parts").map { try unsafe path($0, "a part") }
+    let done = try IndexUpkeep.merge(parts, into: folder)
+    unsafe merged?.pointee = done.files
+  }
+}
+
 @c @implementation public func ftf_index_set_attributes(
   _ folder: UnsafePointer<CChar>?, _ names: UnsafePointer<UnsafePointer<CChar>?>?, _ objects: UnsafePointer<UnsafePointer<CChar>?>?, _ count: Int,
   _ unused: UnsafeMutablePointer<Int>?

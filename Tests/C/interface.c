@@ -234,6 +234,15 @@ static void indexing(const char *folder, const char *new) {
   adding = ftf_index_defaults(), adding.shard = 3, adding.shards = 2;
   FAILS(FTF_BAD_INPUT, "3 of 2", ftf_index_add(new, model, &folder, 1, &adding, NULL, NULL, NULL));
   ftf_index_close(index);
+  // Twice is once; an index is not merged into itself.
+  char whole[4096];
+  snprintf(whole, sizeof whole, "%s-whole", new);
+  size_t merged = 0;
+  OK(ftf_index_merge(whole, &new, 1, &merged));
+  CHECK(merged == summary.indexed);
+  OK(ftf_index_merge(whole, &new, 1, &merged));
+  CHECK(merged == 0);
+  FAILS(FTF_BAD_INPUT, "itself", ftf_index_merge(new, &new, 1, NULL));
 }
 
 int main(int count, char **arguments) {

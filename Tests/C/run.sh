@@ -15,7 +15,7 @@ echo '#include <ftf.h>' | clang++ -x c++ -std=c++11 -Wall -Wextra -Werror -pedan
 image=$(ls "$work"/images/*.jpg | head -1)
 for sanitizer in address undefined; do
   clang -fuse-ld=lld -std=c11 -Wall -Wextra -Werror -g -fsanitize=$sanitizer -I "$headers" "$here/interface.c" -L "$work" -lftf -lm -pthread -Wl,-rpath,"$PWD/$work" -o "$work/interface"
-  rm -rf "$work/new"
+  rm -rf "$work"/new*
   "$work/interface" Models/ftf-small.ftf "$work/index" "$work/images" "$work/new" "$PWD/$image"
 done
 # What the page for C shows.

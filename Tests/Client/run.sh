@@ -10,7 +10,7 @@ mkdir "$work/out"
 # What an earlier run wrote names the folder of that run.
 rm -f Tests/Client/Package.resolved
 # A scratch folder that stays: the second build is a short one.
-FASTTHENFINE_URL="file://$work/FastThenFine" ${SWIFT:-swift} build --package-path Tests/Client --scratch-path .build-client
+FASTTHENFINE_URL="file://$work/FastThenFine" ${SWIFT:-swift} build --package-path Tests/Client --scratch-path .build-client ${FLAGS:-}
 .build-client/debug/client Tests/Goldens/tiny Tests/Goldens/images "$work/out" | tee "$work/log"
 grep -q '^1 .*\.\(jpg\|png\)$' "$work/log"
 grep -q '^17 images; unusableFile .*none.jpg' "$work/log"

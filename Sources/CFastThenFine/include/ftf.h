@@ -233,6 +233,10 @@ static inline ftf_index_options ftf_index_defaults(void) {
 ftf_status ftf_index_add(const char *path, const ftf_model *model, const char *const *paths, size_t count, const ftf_index_options *options,
                          ftf_progress progress, void *context, ftf_index_summary *out);
 
+/// Takes over what other indexes of one model hold, without encoding anything; of files that several have the newer counts. path: is made where it is
+/// not; what is interrupted is gone on with, and twice is once. merged: how many files were taken over; or NULL.
+ftf_status ftf_index_merge(const char *path, const char *const *parts, size_t count, size_t *merged);
+
 /// Stores what is known of images: a JSON object for each file name, or as much of the end of its path as tells it from others; all or nothing.
 /// unused: how many of the names are no image's, or several's; or NULL.
 ftf_status ftf_index_set_attributes(const char *path, const char *const *names, const char *const *objects, size_t count, size_t *unused);

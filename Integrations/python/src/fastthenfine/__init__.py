@@ -14,7 +14,7 @@ from ._library import lib as _lib
 from ._errors import Error, InputError
 from ._model import Model
 from ._search import Heat, Index, Result, Results, Vectors
-from ._indexing import Summary, index, set_attributes
+from ._indexing import Summary, index, merge, set_attributes
 
 __version__: str = _lib.ftf_version().decode()
-__all__ = ["Error", "Heat", "Index", "InputError", "Model", "Result", "Results", "Summary", "Vectors", "index", "set_attributes"]
+__all__ = ["Error", "Heat", "Index", "InputError", "Model", "Result", "Results", "Summary", "Vectors", "index", "merge", "set_attributes"]

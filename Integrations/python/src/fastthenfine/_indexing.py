@@ -145,3 +145,11 @@ def set_attributes(index: str | os.PathLike[str], attributes: Mapping[str, Mappi
     unused = ctypes.c_size_t()
     check(lib.ftf_index_set_attributes(encoded_path(index), names, objects, len(names), unused))
     return unused.value
+
+
+def merge(into: str | os.PathLike[str], parts: Iterable[str | os.PathLike[str]]) -> int:
+    """Takes over what other indexes of one model hold, without encoding anything; of files that several have the newer counts. What is interrupted is
+    gone on with, and twice is once. Returns how many files were taken over."""
+    paths, merged = texts(encoded_path(part) for part in parts), ctypes.c_size_t()
+    check(lib.ftf_index_merge(encoded_path(into), paths, len(paths), merged))
+    return merged.value

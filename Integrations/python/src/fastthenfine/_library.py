@@ -111,6 +111,7 @@ _declare("ftf_vectors_count", c_size_t, Handle)
 _declare("ftf_vectors_dimension", c_size_t, Handle)
 _declare("ftf_vectors_nearest", c_int, Handle, c_void_p, c_size_t, c_size_t, c_void_p, c_void_p)
 _declare("ftf_index_add", c_int, c_char_p, Handle, _texts, c_size_t, POINTER(IndexOptions), Progress, c_void_p, POINTER(IndexSummary))
+_declare("ftf_index_merge", c_int, c_char_p, _texts, c_size_t, POINTER(c_size_t))
 _declare("ftf_index_set_attributes", c_int, c_char_p, _texts, _texts, c_size_t, POINTER(c_size_t))
 
 if lib.ftf_abi() != ABI:
