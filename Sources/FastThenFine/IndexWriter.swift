@@ -448,6 +448,44 @@ public enum IndexUpkeep {
     try FastThenFineError.wrapping { try remove(paths, CatalogWriter(path: index)) }
   }
 
+  /// Indexes files and folders as ``IndexWriter/add(_:rereading:cutting:shard:cancellation:progress:)`` does, while the task waits, on none of Swift's
+  /// cooperative threads. A task that is cancelled ends the work: what is stored stays, and the summary says so.
+  ///
+  /// - Parameters:
+  ///   - paths: of files and folders.
+  ///   - index: the folder of one, which is made where there is none.
+  ///   - engine: encodes; its model has to be the one that built the index.
+  ///   - views: of each picture, whose vectors are averaged; nil for those that the index has, or one.
+  ///   - rereading: which files are read.
+  ///   - cutting: of scenes.
+  ///   - progress: is told what happens, from any thread.
+  /// - Throws: as `IndexWriter` and its `add`.
+  public static func add(
+    _ paths: [String], to index: String, engine: Engine, views: Views? = nil, rereading: IndexWriter.Rereading = .changed,
+    cutting: SceneCutting = SceneCutting(), progress: @escaping @Sendable (IndexWriter.Event) -> Void = { _ in }
+  ) async throws(FastThenFineError) -> IndexWriter.Summary {
+    let cancellation = Cancellation()
+    do {
+      return try await withTaskCancellationHandler {
+        try await withCheckedThrowingContinuation { continuation in
+          queue.async {
+            continuation.resume(
+              with: Result {
+                var writer = try IndexWriter(path: index, engine: engine, views: views)
+                return try writer.add(paths, rereading: rereading, cutting: cutting, cancellation: cancellation, progress: progress)
+              })
+          }
+        }
+      } onCancel: {
+        cancellation.cancel()
+      }
+    } catch {
+      throw FastThenFineError(error)
+    }
+  }
+
+  private static let queue = DispatchQueue(label: "FastThenFine.IndexUpkeep", attributes: .concurrent)
+
   /// Stores what is known of images, as ``IndexWriter/set(attributes:)`` does, also of vectors that were made elsewhere.
   ///
   /// - Parameters:

@@ -58,6 +58,39 @@ import Testing
     await #expect(throws: FastThenFineError.self) { try await searcher.answer(Query(.sentence("a")), cancellation: deadline) }
   }
 
+  /// More at once than there are cooperative threads, and on none of those; one that is cancelled stores what it has.
+  @Test func indexingHoldsNoOtherTask() async throws {
+    let many = "\(folder.path)/many"
+    try FileManager.default.createDirectory(atPath: many, withIntermediateDirectories: true)
+    let bytes = try Data(contentsOf: URL(fileURLWithPath: "\(images)/rgb.jpg"))
+    for i in 0..<300 { try (bytes + [UInt8(i % 256), UInt8(i / 256)]).write(to: URL(fileURLWithPath: "\(many)/\(i).jpg")) }
+    let (engine, path, images) = (engine, folder.path, images)
+    final class Count: Sendable { let value = Atomic(0) }
+    let onTasks = Count()
+    try await withThrowingTaskGroup { group in
+      for i in 0..<8 {
+        group.addTask {
+          try await IndexUpkeep.add([many], to: "\(path)/\(i)", engine: engine) { _ in
+            // What runs on a cooperative thread belongs to a task.
+            if unsafe withUnsafeCurrentTask(body: { unsafe $0 != nil }) { onTasks.value.add(1, ordering: .relaxed) }
+          }
+        }
+      }
+      for try await summary in group { #expect(summary.indexed == 300 && !summary.isCancelled) }
+    }
+    #expect(onTasks.value.load(ordering: .relaxed) == 0)
+    let begun = Atomic(false)
+    let cancelled = Task {
+      try await IndexUpkeep.add([many], to: "\(path)/cancelled", engine: engine) { if case .encoded = $0 { begun.store(true, ordering: .relaxed) } }
+    }
+    while !begun.load(ordering: .relaxed) { try await Task.sleep(for: .milliseconds(1)) }
+    cancelled.cancel()
+    let summary = try await cancelled.value
+    #expect(summary.isCancelled && (1..<300).contains(summary.indexed))
+    #expect(try ImageIndex(path: "\(path)/cancelled").count() == summary.indexed)
+    await #expect(throws: FastThenFineError.self) { try await IndexUpkeep.add([many], to: images, engine: engine) }
+  }
+
   @Test func errorsSayTheirReasonWhereverTheyAreShown() {
     let error = #expect(throws: FastThenFineError.self) { _ = try Engine(path: "/nothing.ftf") }
     let shown: any Error = error!
