@@ -6,6 +6,8 @@ SYSTEM := libjpeg-dev libpng-dev libsqlite3-dev
 DATA ?= ../shared
 # The traits of a whole build: the service, and what encrypts it.
 ALL := --traits TLS
+# Those of the build that make test makes; its tests need none.
+TESTED ?= $(ALL)
 # More for builds that debug. All of them have the same, as they share what they made: see .ci/run.
 FLAGS ?=
 # Only the tests need it; whoever has it reads GeoTIFF and JPEG 2000 too.
@@ -26,8 +28,8 @@ PYTHON := .venv/bin/python -B
 
 test: system gdal
 	python3 -B docs/rooms.py --check
-	$(SWIFT) build --build-tests $(ALL) $(FLAGS)
-	$(SWIFT) test --skip-build $(ALL) $(FLAGS)
+	$(SWIFT) build --build-tests $(TESTED) $(FLAGS)
+	$(SWIFT) test --skip-build $(TESTED) $(FLAGS)
 
 # Every command that README and docs show.
 documents: release gdal
@@ -58,11 +60,10 @@ client: system
 	SWIFT=$(SWIFT) FLAGS="$(FLAGS)" sh Tests/Client/run.sh
 
 # pyarrow, DuckDB and GeoPandas read what is exported.
-interchange: system gdal
-	$(SWIFT) build --product ftf $(ALL) $(FLAGS)
+interchange: release gdal
 	python3 -m venv .build/interchange
 	.build/interchange/bin/pip install -q -r Tests/Interchange/requirements.txt
-	.build/interchange/bin/python -B Tests/Interchange/check.py .build/debug/ftf .build/interchange/work
+	.build/interchange/bin/python -B Tests/Interchange/check.py $(FTF) .build/interchange/work
 
 # Files of the kinds that people have, made at random, against what rasterio, Pillow, PROJ and others make of them.
 seen: release gdal
@@ -71,15 +72,14 @@ seen: release gdal
 	.build/seen/bin/python -B Tests/Seen/check.py $(FTF) Models/ftf-small.ftf .build/seen/work
 
 # Published clients, STAC's validator, overload and drain against a running service; its page in a browser.
-service: system gdal
-	$(SWIFT) build --product ftf $(ALL) $(FLAGS)
+service: release gdal
 	python3 -m venv .build/service
 	.build/service/bin/pip install -q -r Tests/Service/requirements.txt
 	.build/service/bin/pip install -q --no-deps clip-retrieval==2.45.0
-	.build/service/bin/python -B Tests/Service/check.py .build/debug/ftf .build/service/work
-	.build/service/bin/python -B Tests/Service/stac.py .build/debug/ftf .build/service/stac
+	.build/service/bin/python -B Tests/Service/check.py $(FTF) .build/service/work
+	.build/service/bin/python -B Tests/Service/stac.py $(FTF) .build/service/stac
 	@sh Tests/system-packages.sh chromium chromium-driver
-	.build/service/bin/python -B Tests/Service/page.py .build/debug/ftf .build/service/page
+	.build/service/bin/python -B Tests/Service/page.py $(FTF) .build/service/page
 
 # The picture of the page in docs, by the page's own test, on the demo's scenes.
 picture: release
@@ -116,11 +116,11 @@ serve: release
 
 # The documentation of the library, to .build/docs; a warning is an error.
 docs:
-	FTF_DOCS=1 $(SWIFT) package $(ALL) $(FLAGS) --allow-writing-to-directory .build/docs generate-documentation --target FastThenFine --output-path .build/docs --warnings-as-errors
+	FTF_DOCS=1 $(SWIFT) package $(TESTED) $(FLAGS) --allow-writing-to-directory .build/docs generate-documentation --target FastThenFine --output-path .build/docs --warnings-as-errors
 
-# The same tests under the address sanitizer; the service has none of its own.
+# The same tests under the address sanitizer, but for those that run the command as a process; the service has none of its own.
 sanitize: system
-	FTF_GDAL= ASAN_OPTIONS=detect_leaks=0 $(SWIFT) test --sanitize=address --scratch-path .build-asan $(FLAGS)
+	FTF_GDAL= ASAN_OPTIONS=detect_leaks=0 $(SWIFT) test --sanitize=address --scratch-path .build-asan $(FLAGS) --skip CommandTests
 
 # What is concurrent under the thread sanitizer: engine, pool, searchers, writer, readers, and the service. GDAL is not instrumented.
 threads: system

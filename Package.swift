@@ -138,7 +138,9 @@ let package = Package(
       name: "FastThenFineTests", dependencies: ["FastThenFine", "FTFFiles", "FTFGeography", "FTFIndex", "FTFScenes", "FTFWeights", "FTFTestSupport"],
       swiftSettings: settings),
     .testTarget(name: "DemoTests", dependencies: ["FTFDemo", "FTFTestSupport"], swiftSettings: settings),
-    .testTarget(name: "CommandTests", dependencies: ["ftf", "FTFImaging", "FTFScenes", "FTFWeights", "FTFTestSupport"], swiftSettings: settings),
+    .testTarget(
+      name: "CommandTests", dependencies: ["ftf", "FTFImaging", "FTFInterchange", "FTFScenes", "FTFWeights", "FTFTestSupport"],
+      swiftSettings: settings),
     // libFuzzer's target, or a program that replays files: make fuzz.
     .executableTarget(
       name: "Fuzz", dependencies: ["FTFFiles", "FTFGeography", "FTFImaging", "FTFIndex", "FTFKernels", "FTFParquet", "FTFService", "FTFWeights"],

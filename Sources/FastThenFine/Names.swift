@@ -97,28 +97,9 @@ extension ImageIndex {
     try FastThenFineError.wrapping { try catalog.entries(target.kind) }
   }
 
-  /// All items of one moment by id, piece by piece, each with its coarse vector.
-  ///
-  /// - Parameter body: is told first how many there are, with no items.
-  package func forEachItem(_ target: SearchTarget, _ body: (_ count: Int, _ items: [(entry: IndexEntry, vector: [Float])]) throws -> Void) throws {
-    let snapshot = try catalog.snapshot()
-    let count = try snapshot.count(target.kind)
-    try body(count, [])
-    let vector = try snapshot.coarseVector(target.kind)
-    var last = Int64.min
-    while true {
-      let entries = try snapshot.entries(target.kind, after: last, limit: 4096)
-      guard let end = entries.last?.id else { return }
-      try body(
-        count,
-        entries.map { entry in
-          guard let vector = vector(entry.id) else {
-            throw FastThenFineError(.unusableIndex, "\(path): its segments lack item \(entry.id) of its catalog; it has to be repaired")
-          }
-          return (entry, vector)
-        })
-      last = end
-    }
+  /// The items of this moment, to be gone through without holding them.
+  package func items(_ target: SearchTarget) throws(FastThenFineError) -> StoredItems {
+    try FastThenFineError.wrapping { try StoredItems(catalog.snapshot(), target.kind) }
   }
 
   /// The coarse vectors of all items, f32[n, d], and their ids.
@@ -177,4 +158,49 @@ extension ImageIndex {
   }
 
   package func segmentCounts() throws -> (segments: Int, dead: Int) { try catalog.segmentCounts() }
+}
+
+/// The items of an index at one moment, piece by piece or by their ids, each with its coarse vector.
+package struct StoredItems {
+  package let count: Int
+  private let catalog: Catalog
+  private let kind: ItemKind
+  private let vectors: @Sendable (Int64) -> [Float]?
+  private static let piece = 4096
+
+  init(_ catalog: Catalog, _ kind: ItemKind) throws {
+    (self.catalog, self.kind) = (catalog, kind)
+    count = try catalog.count(kind)
+    vectors = try catalog.coarseVector(kind)
+  }
+
+  /// All of them, ascending by id.
+  package func forEach(_ body: (_ items: [IndexEntry]) throws -> Void) throws {
+    var last = Int64.min
+    while true {
+      let entries = try catalog.entries(kind, after: last, limit: Self.piece)
+      guard let end = entries.last?.id else { return }
+      try body(entries)
+      last = end
+    }
+  }
+
+  /// Some of them, in the order of their ids in `ids`.
+  package func entries(_ ids: [Int64]) throws -> [IndexEntry] {
+    let found = try catalog.entries(kind, ids)
+    return try ids.map { id in
+      guard let entry = found[id] else {
+        throw FastThenFineError(.unusableIndex, "\(catalog.path): its catalog lacks item \(id); it has to be repaired")
+      }
+      return entry
+    }
+  }
+
+  /// f32[dimension].
+  package func vector(_ id: Int64) throws -> [Float] {
+    guard let vector = vectors(id) else {
+      throw FastThenFineError(.unusableIndex, "\(catalog.path): its segments lack item \(id) of its catalog; it has to be repaired")
+    }
+    return vector
+  }
 }

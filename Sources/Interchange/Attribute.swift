@@ -14,10 +14,22 @@ struct Attribute {
   ///   - own: columns that there are beside.
   ///   - named: attributes that are in these already.
   static func all(in items: [Item], beside own: Set<String>, named: Set<String> = []) -> [Attribute] {
-    var kinds: [String: Kind] = [:]
-    for item in items {
+    var kinds = Kinds(beside: own, named: named)
+    for item in items { kinds.add(item) }
+    return kinds.attributes
+  }
+
+  /// The same, item by item.
+  struct Kinds {
+    private let own: Set<String>
+    private let named: Set<String>
+    private var kinds: [String: Kind] = [:]
+
+    init(beside own: Set<String>, named: Set<String>) { (self.own, self.named) = (own, named) }
+
+    mutating func add(_ item: Item) {
       for (key, value) in item.attributes where !own.contains(key) || !named.contains(key) {
-        let kind = kind(value)
+        let kind = Attribute.kind(value)
         switch kinds[key] {
         case nil, kind: kinds[key] = kind
         case .integer where kind == .number, .number where kind == .integer: kinds[key] = .number
@@ -25,7 +37,8 @@ struct Attribute {
         }
       }
     }
-    return kinds.keys.sorted().map { Attribute(key: $0, column: Item.column($0, beside: own), kind: kinds[$0]!) }
+
+    var attributes: [Attribute] { kinds.keys.sorted().map { Attribute(key: $0, column: Item.column($0, beside: own), kind: kinds[$0]!) } }
   }
 
   private static func kind(_ value: Any) -> Kind {

@@ -6,23 +6,18 @@ package enum ListFormat: String, CaseIterable, Sendable {
   case jsonl, csv, geojson, parquet, gpkg
 
   /// The list as text; nil for a format that is none.
-  package func text(_ items: [Item], isImage: Bool) throws -> String? {
+  package func text(_ items: [Item], isImage: Bool) -> String? {
     switch self {
-    case .jsonl: try items.map { try Self.jsonLine($0, isImage: isImage) }.joined()
-    case .geojson: try Self.geoJSON(items.map { ($0, Self.record($0, isImage)) })
+    case .jsonl: items.map { Self.jsonLine($0, isImage: isImage) }.joined()
+    case .geojson: Self.geoJSON(items.map { ($0, Self.record($0, isImage)) })
     case .csv: Self.csv(items, isImage)
     case .parquet, .gpkg: nil
     }
   }
 
   /// An item as a line of JSON.
-  package static func jsonLine(_ item: Item, isImage: Bool) throws -> String {
-    try json(record(item, isImage).merging(["attributes": item.attributes]) { $1 }) + "\n"
-  }
-
-  private static func json(_ object: [String: Any]) throws -> String {
-    let options: JSONSerialization.WritingOptions = [.sortedKeys, .withoutEscapingSlashes]
-    return String(decoding: try JSONSerialization.data(withJSONObject: object, options: options), as: UTF8.self)
+  package static func jsonLine(_ item: Item, isImage: Bool) -> String {
+    JSONText.of(record(item, isImage).merging(["attributes": item.attributes]) { $1 }) + "\n"
   }
 
   private static func record(_ item: Item, _ isImage: Bool) -> [String: Any] {
@@ -36,7 +31,7 @@ package enum ListFormat: String, CaseIterable, Sendable {
   /// A collection of features (RFC 7946); what has no place has a null geometry.
   ///
   /// - Parameter items: with the properties that come before the attributes'.
-  package static func geoJSON(_ items: [(item: Item, properties: [String: Any])]) throws -> String {
+  package static func geoJSON(_ items: [(item: Item, properties: [String: Any])]) -> String {
     let features = items.map { item, properties -> [String: Any] in
       var feature: [String: Any] = [
         "type": "Feature", "id": item.id, "geometry": item.geometry, "properties": item.attributes.merging(properties) { $1 },
@@ -44,7 +39,7 @@ package enum ListFormat: String, CaseIterable, Sendable {
       if let box = item.footprint?.boundingBox { feature["bbox"] = [box.west, box.south, box.east, box.north] }
       return feature
     }
-    return try json(["type": "FeatureCollection", "features": features]) + "\n"
+    return JSONText.of(["type": "FeatureCollection", "features": features]) + "\n"
   }
 
   private static func csv(_ items: [Item], _ isImage: Bool) -> String {

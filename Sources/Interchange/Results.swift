@@ -39,15 +39,11 @@ package enum ResultsFormat: String, CaseIterable, Sendable {
   /// - Parameter isFirst: whether none came before them.
   package func text(_ results: [Answer.Result], _ attributes: [String], isFirst: Bool) -> String {
     switch self {
-    case .ndjson: results.map { Self.json($0.object()) + "\n" }.joined()
+    case .ndjson: results.map { JSONText.of($0.object()) + "\n" }.joined()
     case .csv: results.map { Self.row($0, attributes) }.joined()
-    case .geojson: (isFirst ? "\n" : ",\n") + results.map { Self.json(Self.feature($0)) }.joined(separator: ",\n")
+    case .geojson: (isFirst ? "\n" : ",\n") + results.map { JSONText.of(Self.feature($0)) }.joined(separator: ",\n")
     case .parquet: ""
     }
-  }
-
-  private static func json(_ object: [String: Any]) -> String {
-    String(decoding: (try? JSONSerialization.data(withJSONObject: object, options: .withoutEscapingSlashes)) ?? Data("{}".utf8), as: UTF8.self)
   }
 
   private static func feature(_ result: Answer.Result) -> [String: Any] {
@@ -73,7 +69,7 @@ package enum ResultsFormat: String, CaseIterable, Sendable {
       fields
         + attributes.map { name in
           guard let value = item.attributes[name] else { return "" }
-          guard !(value is [Any]), !(value is [String: Any]) else { return json(["value": value]) }
+          guard !(value is [Any]), !(value is [String: Any]) else { return JSONText.of(["value": value]) }
           return (value as? NSNumber).map { $0.isBool ? ($0.boolValue ? "true" : "false") : "\($0)" } ?? "\(value)"
         })
   }

@@ -12,20 +12,59 @@ package enum StacGeoParquet {
     "timestamp", "centre_lat", "centre_lon",
   ]
 
-  /// - Parameters:
-  ///   - items: images, in any order; the file has them along a Hilbert curve.
-  ///   - vector: of an item by its id, f32[dimension].
-  package static func write(
-    _ items: [Item], to file: FileHandle, collection: String, model: String, dimension: Int, vector: (Int64) -> ArraySlice<Float>
-  ) throws {
-    let items = items.map { (place: $0.hilbert, item: $0) }.sorted { ($0.place, $0.item.id) < ($1.place, $1.item.id) }.map(\.item)
-    let attributes = Attribute.all(in: items, beside: own, named: ["datetime", "collection"])
-    var writer = try ParquetWriter(file, fields(attributes, dimension))
-    for start in stride(from: 0, to: items.count, by: groupRows) {
-      let part = Array(items[start..<min(start + groupRows, items.count)])
-      try writer.add(rows: part.count, columns(part, attributes, collection, vector))
+  /// Rows come along a Hilbert curve. Memory holds a group of them, and of each image its place on the curve: images are gone through twice.
+  ///
+  /// - Parameter items: images.
+  package static func write(_ items: StoredItems, to file: FileHandle, collection: String, model: String, dimension: Int) throws {
+    var (places, kinds, known) = ([(place: UInt64, id: Int64)](), Attribute.Kinds(beside: own, named: ["datetime", "collection"]), Known())
+    places.reserveCapacity(items.count)
+    try items.forEach { entries in
+      for entry in entries {
+        let item = Item(entry, isImage: true)
+        places.append((item.hilbert, item.id))
+        kinds.add(item)
+        known.add(item)
+      }
     }
-    try writer.finish(metadata(items, model, dimension))
+    places.sort { $0 < $1 }
+    let attributes = kinds.attributes
+    var writer = try ParquetWriter(file, fields(attributes, dimension))
+    for start in stride(from: 0, to: places.count, by: groupRows) {
+      let ids = places[start..<min(start + groupRows, places.count)].map(\.id)
+      let part = try items.entries(ids).map { Item($0, isImage: true) }
+      try writer.add(rows: part.count, columns(part, attributes, collection, ids.flatMap { try items.vector($0) }))
+    }
+    try writer.finish(metadata(known, model, dimension))
+  }
+
+  /// What is said of all images at the end.
+  private struct Known {
+    var types: Set<String> = []
+    var box: BoundingBox?
+    var gsd: Double?
+    var chip: Window?
+    /// The left sides of the windows of the first image that has any.
+    var lefts: (name: String, sides: Set<Int>)?
+
+    mutating func add(_ item: Item) {
+      if let footprint = item.footprint {
+        types.insert(footprint.polygons.count == 1 ? "Polygon" : "MultiPolygon")
+      } else if item.point != nil {
+        types.insert("Point")
+      }
+      for part in item.box?.parts ?? [] {
+        box =
+          box.map {
+            BoundingBox(
+              west: min($0.west, part.west), south: min($0.south, part.south), east: max($0.east, part.east), north: max($0.north, part.north))
+          } ?? part
+      }
+      if let own = (item.attributes["gsd"] as? NSNumber)?.doubleValue { gsd = min(gsd ?? own, own) }
+      guard let window = item.window else { return }
+      chip = chip ?? window
+      if lefts == nil { lefts = (item.name, []) }
+      if lefts?.name == item.name { lefts?.sides.insert(window.x) }
+    }
   }
 
   private static func fields(_ attributes: [Attribute], _ dimension: Int) -> [ParquetWriter.Field] {
@@ -44,7 +83,7 @@ package enum StacGeoParquet {
   }
 
   private static func columns(
-    _ items: [Item], _ attributes: [Attribute], _ collection: String, _ vector: (Int64) -> ArraySlice<Float>
+    _ items: [Item], _ attributes: [Attribute], _ collection: String, _ vectors: [Float]
   ) -> [ParquetWriter.Values] {
     let boxes = items.map(\.box)
     let windows = items.map(\.window)
@@ -66,36 +105,28 @@ package enum StacGeoParquet {
     columns.append(.integers(items.map { $0.bytes.map { Int($0) } }))
     for side in [\Window.x, \.y, \.width, \.height] { columns.append(.integers(windows.map { $0?[keyPath: side] })) }
     for attribute in attributes { columns.append(attribute.values(items)) }
-    columns.append(.vectors(items.flatMap { Array(vector($0.id)) }))
+    columns.append(.vectors(vectors))
     columns.append(.times(times))
     columns.append(.doubles(items.map { $0.point?.lat }))
     columns.append(.doubles(items.map { $0.point?.lon }))
     return columns
   }
 
-  private static func metadata(_ items: [Item], _ model: String, _ dimension: Int) -> [(key: String, value: String)] {
+  private static func metadata(_ known: Known, _ model: String, _ dimension: Int) -> [(key: String, value: String)] {
     func json(_ object: [String: Any]) -> String {
       let data = try? JSONSerialization.data(withJSONObject: object, options: [.sortedKeys, .withoutEscapingSlashes])
       return data.map { String(decoding: $0, as: UTF8.self) } ?? "{}"
     }
-    let footprints = items.compactMap(\.footprint)
-    var types: Set<String> = Set(footprints.map { $0.polygons.count == 1 ? "Polygon" : "MultiPolygon" })
-    if items.contains(where: { $0.footprint == nil && $0.point != nil }) { types.insert("Point") }
-    let boxes = items.compactMap(\.box).flatMap(\.parts)
     var column: [String: Any] = [
-      "encoding": "WKB", "geometry_types": types.sorted(),
+      "encoding": "WKB", "geometry_types": known.types.sorted(),
       "covering": ["bbox": Dictionary(uniqueKeysWithValues: ["xmin", "ymin", "xmax", "ymax"].map { ($0, ["bbox", $0]) })],
     ]
-    if !boxes.isEmpty {
-      column["bbox"] = [boxes.map(\.west).min()!, boxes.map(\.south).min()!, boxes.map(\.east).max()!, boxes.map(\.north).max()!]
-    }
-    let gsd = items.compactMap { ($0.attributes["gsd"] as? NSNumber)?.doubleValue }.min()
-    let chip = items.compactMap(\.window).first
+    if let box = known.box { column["bbox"] = [box.west, box.south, box.east, box.north] }
     var emb: [String: Any] = ["type": "chip", "model": model, "dimensions": dimension, "quantization": "int8, scaled back to f32"]
-    emb["gsd"] = gsd
-    if let chip {
+    emb["gsd"] = known.gsd
+    if let chip = known.chip {
       emb["chip_size"] = [chip.width, chip.height]
-      let lefts = Set(items.compactMap { $0.name == items[0].name ? $0.window?.x : nil }).sorted()
+      let lefts = (known.lefts?.sides ?? []).sorted()
       if lefts.count > 1 { emb["stride"] = lefts[1] - lefts[0] }
     }
     return [

@@ -155,7 +155,7 @@ struct Convert: ParsableCommand {
       facts["card"] = try JSONSerialization.jsonObject(with: Data(card.utf8))
       facts["verdict"] = outcome.accuracy?.verdict
     }
-    try printJSON(facts)
+    printJSON(facts)
   }
 
   private func options() throws -> Converter.Options {

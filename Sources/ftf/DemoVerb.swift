@@ -66,7 +66,7 @@ struct DemoVerb: ParsableCommand {
       let before = try archive.answer(Query(.sentence(question), top: 5, recallOnly: true))
       engine.forgetSentences()
       let after = try archive.answer(Query(.sentence(question), top: 5))
-      if json { try printJSON(after.object(question)) } else { show(question, after) }
+      if json { printJSON(after.object(question)) } else { show(question, after) }
       try page.add(question, before: before, after: after)
     }
     if images == nil {
@@ -97,7 +97,7 @@ struct DemoVerb: ParsableCommand {
     _ = try writer.add([folder], progress: progress.take)
     progress.finish()
     let game = try PlacesGame(Searcher(writer.index, engine: engine), landscape)
-    if json { try printJSON(["places_game": game.object]) } else { game.show() }
+    if json { printJSON(["places_game": game.object]) } else { game.show() }
   }
 
   private func show(_ question: String, _ answer: Answer) {
@@ -123,7 +123,7 @@ struct DemoVerb: ParsableCommand {
     _ = try writer.add(["\(output)/small"])
     let objects = Dictionary(uniqueKeysWithValues: scenes.map { ($0.name, $0.objects) })
     let game = try PointingGame(Searcher(writer.index, engine: engine), objects)
-    if json { try printJSON(["pointing_game": game.object]) } else { game.show() }
+    if json { printJSON(["pointing_game": game.object]) } else { game.show() }
   }
 
   /// Of every kind.
@@ -179,7 +179,7 @@ struct DemoVerb: ParsableCommand {
         name: "all", recall: rows.map(\.recall).reduce(0, +) / count,
         reranked: rows.map(\.reranked).reduce(0, +) / count))
     if json {
-      try printJSON(["precision_at_1": Dictionary(uniqueKeysWithValues: rows.map { ($0.name, $0.reranked) })])
+      printJSON(["precision_at_1": Dictionary(uniqueKeysWithValues: rows.map { ($0.name, $0.reranked) })])
       return rows
     }
     print("\nprecision at 1     recall  reranked")

@@ -63,7 +63,7 @@ struct Embed: ParsableCommand {
       files[patches] = [images.count, engine.patches, d]
       try NPY.write(images.flatMap(\.patches), shape: files[patches]!, to: patches)
     }
-    if json { try printJSON(["shapes": files]) }
+    if json { printJSON(["shapes": files]) }
   }
 
   private func write(_ texts: [EncodedText], _ d: Int) throws {
@@ -75,6 +75,6 @@ struct Embed: ParsableCommand {
       files[tokens] = [texts.count, longest / d, d]
       try NPY.write(padded, shape: files[tokens]!, to: tokens)
     }
-    if json { try printJSON(["shapes": files]) }
+    if json { printJSON(["shapes": files]) }
   }
 }

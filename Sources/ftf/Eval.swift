@@ -64,7 +64,7 @@ struct Eval: ParsableCommand {
           "bins": reliability.bins.map { ["results": Double($0.count), "stated": $0.meanStated, "right": $0.shareRight] },
         ] as [String: Any]
       }
-      return try printJSON(facts)
+      return printJSON(facts)
     }
     print(
       "\(lines.count) images, \(sentences.count) captions, \(precision.rawValue), \(candidates) candidates")

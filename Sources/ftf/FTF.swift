@@ -2,6 +2,7 @@ import ArgumentParser
 import CFTFImage
 import FastThenFine
 import FTFFiles
+import FTFInterchange
 import Foundation
 
 /// The command. One line on stderr says what went wrong and what to do; the exit code is 2 for usage, 1 for failure.
@@ -105,7 +106,4 @@ struct Machine: ParsableArguments {
 }
 
 /// One JSON object on stdout.
-func printJSON(_ object: [String: Any]) throws {
-  let data = try JSONSerialization.data(withJSONObject: object, options: [.sortedKeys, .withoutEscapingSlashes])
-  print(String(decoding: data, as: UTF8.self))
-}
+func printJSON(_ object: [String: Any]) { print(JSONText.of(object)) }

@@ -73,7 +73,7 @@ struct IndexImport: ParsableCommand {
     let count = try writer.finish()
     progress.finish()
     if json {
-      try printJSON(["imported": stored, "dimension": source.columns, "vectors": count, "interrupted": Interrupt.isPressed])
+      printJSON(["imported": stored, "dimension": source.columns, "vectors": count, "interrupted": Interrupt.isPressed])
     } else {
       print("\(index): \(stored) vectors of \(source.columns) imported; it has \(count)")
     }

@@ -22,7 +22,7 @@ struct IndexCompact: ParsableCommand {
     let (before, after) = try IndexUpkeep.compact(index, progress: progress.add)
     progress.finish()
     let freed = size - (try folderSize("\(index)/segments"))
-    if json { return try printJSON(["segments_before": before, "segments": after, "freed_bytes": freed]) }
+    if json { return printJSON(["segments_before": before, "segments": after, "freed_bytes": freed]) }
     print("\(index): \(after) segments for \(before), \(freed / 1000) kB less")
   }
 
@@ -65,7 +65,7 @@ struct IndexRepair: ParsableCommand {
     for path in repair.lost { report("ftf: \(path): is lost: its file cannot be read") }
     for line in repair.forgotten { report("ftf: lost: \(line)") }
     if json {
-      try printJSON([
+      printJSON([
         "problems": repair.problems, "kept": repair.kept, "encoded": repair.encoded, "lost": repair.lost, "forgotten": repair.forgotten,
       ])
     } else {
@@ -95,7 +95,7 @@ struct IndexVerify: ParsableCommand {
     let problems = try archive.problems(progress: progress.add)
     progress.finish()
     if json {
-      try printJSON(["items": count, "problems": problems])
+      printJSON(["items": count, "problems": problems])
     } else {
       for problem in problems { report("ftf: \(problem)") }
       print("\(index): \(count) items, \(problems.count) problems")
@@ -141,44 +141,61 @@ struct IndexExport: ParsableCommand {
     } catch {
       throw Failure("\(output): cannot be made: \(error.localizedDescription)")
     }
-    if format == .jsonl { return try stream(archive) }
+    if format == .jsonl { return try stream(archive.items(over), archive.dimension) }
+    if format == .parquet { return try table(archive) }
     let (entries, vectors) = (try archive.entries(over), try archive.coarseVectors(over))
     let place = Dictionary(uniqueKeysWithValues: entries.map { ($0.id, $0) })
     let items = vectors.ids.compactMap { place[$0] }.map { Item($0, isImage: over == .images) }
     guard items.count == vectors.ids.count else { throw Failure("\(index): its catalog lacks items; see 'ftf index verify'") }
     let list = "\(output)/items.\(format.rawValue)"
-    var object: [String: Any] = ["items": items.count, "list": list]
-    if format != .parquet {
-      object["vectors"] = "\(output)/vectors.npy"
-      try NPY.write(vectors.values, shape: [items.count, archive.dimension], to: "\(output)/vectors.npy")
+    let rows = "\(output)/vectors.npy"
+    try NPY.write(vectors.values, shape: [items.count, archive.dimension], to: rows)
+    if let text = format.text(items, isImage: over == .images) {
+      try writeOutput(Data(text.utf8), to: list)
+    } else {
+      let partial = try OutputFile(list)
+      try GeoPackage.write(items, to: partial.partial)
+      try partial.commit()
     }
-    try write(items, vectors, archive, to: list)
-    if json { return try printJSON(object) }
-    print("\(output): \(items.count) \(over.rawValue)")
+    try tell(items.count, list, vectors: rows)
+  }
+
+  private func tell(_ count: Int, _ list: String, vectors: String?) throws {
+    var object: [String: Any] = ["items": count, "list": list]
+    object["vectors"] = vectors
+    if json { return printJSON(object) }
+    print("\(output): \(count) \(over.rawValue)")
+  }
+
+  private func table(_ archive: ImageIndex) throws {
+    let (list, items) = ("\(output)/items.parquet", try archive.items(.images))
+    let partial = try OutputFile(list)
+    let file = try Self.file(partial.partial, list)
+    try StacGeoParquet.write(
+      items, to: file, collection: URL(fileURLWithPath: index).deletingPathExtension().lastPathComponent, model: archive.modelName,
+      dimension: archive.dimension)
+    try file.close()
+    try partial.commit()
+    try tell(items.count, list, vectors: nil)
   }
 
   /// Lines and rows as they come: memory holds a piece of them.
-  private func stream(_ archive: ImageIndex) throws {
+  private func stream(_ items: StoredItems, _ dimension: Int) throws {
     let (list, vectors) = ("\(output)/items.jsonl", "\(output)/vectors.npy")
     let lines = try OutputFile(list)
     let rows = try OutputFile(vectors)
     let (text, numbers) = (try Self.file(lines.partial, list), try Self.file(rows.partial, vectors))
-    var count = 0
-    try archive.forEachItem(over) { total, items in
-      if items.isEmpty {
-        count = total
-        try numbers.write(contentsOf: NPY.header("<f4", [total, archive.dimension]))
-      }
+    try numbers.write(contentsOf: NPY.header("<f4", [items.count, dimension]))
+    try items.forEach { entries in
       try text.write(
-        contentsOf: Data(items.map { try ListFormat.jsonLine(Item($0.entry, isImage: over == .images), isImage: over == .images) }.joined().utf8))
-      try unsafe numbers.write(contentsOf: items.flatMap(\.vector).withUnsafeBytes { unsafe Data($0) })
+        contentsOf: Data(entries.map { ListFormat.jsonLine(Item($0, isImage: over == .images), isImage: over == .images) }.joined().utf8))
+      try unsafe numbers.write(contentsOf: entries.flatMap { try items.vector($0.id) }.withUnsafeBytes { unsafe Data($0) })
     }
     try text.close()
     try numbers.close()
     try lines.commit()
     try rows.commit()
-    if json { return try printJSON(["items": count, "list": list, "vectors": vectors]) }
-    print("\(output): \(count) \(over.rawValue)")
+    try tell(items.count, list, vectors: vectors)
   }
 
   private static func file(_ partial: String, _ path: String) throws -> FileHandle {
@@ -186,24 +203,6 @@ struct IndexExport: ParsableCommand {
       throw Failure("\(path): cannot be written")
     }
     return file
-  }
-
-  private func write(_ items: [Item], _ vectors: (ids: [Int64], values: [Float]), _ archive: ImageIndex, to list: String) throws {
-    if let text = try format.text(items, isImage: over == .images) { return try writeOutput(Data(text.utf8), to: list) }
-    let partial = try OutputFile(list)
-    if format == .gpkg {
-      try GeoPackage.write(items, to: partial.partial)
-    } else {
-      let rows = Dictionary(uniqueKeysWithValues: zip(vectors.ids, vectors.ids.indices))
-      let file = try Self.file(partial.partial, list)
-      let d = archive.dimension
-      try StacGeoParquet.write(
-        items, to: file, collection: URL(fileURLWithPath: index).deletingPathExtension().lastPathComponent, model: archive.modelName,
-        dimension: d
-      ) { id in vectors.values[rows[id]! * d..<(rows[id]! + 1) * d] }
-      try file.close()
-    }
-    try partial.commit()
   }
 }
 

@@ -30,7 +30,7 @@ struct IndexMerge: ParsableCommand {
     progress.finish()
     let images = try ImageIndex(path: into).pictures()
     if json {
-      try printJSON([
+      printJSON([
         "files": merge.files, "known": merge.known, "captions": merge.captions, "images": images, "interrupted": merge.isCancelled,
       ])
     } else {

@@ -9,6 +9,7 @@ struct IndexVerb: ParsableCommand {
     commandName: "index", abstract: "Make an index of images, or extend it.",
     subcommands: [
       IndexAdd.self, IndexRemove.self, IndexCompact.self, IndexVerify.self, IndexRepair.self, IndexExport.self, IndexImport.self, IndexMerge.self,
+      IndexRoot.self,
     ],
     defaultSubcommand: IndexAdd.self)
 }
@@ -121,7 +122,7 @@ struct IndexAdd: ParsableCommand {
     }
     let images = try writer.index.pictures()
     if json {
-      try printJSON([
+      printJSON([
         "indexed": summary.indexed, "unchanged": summary.unchanged, "failed": failed, "known_bad": summary.knownBad, "set_aside": summary.setAside,
         "moved": summary.moved, "removed": summary.removed, "unseen": summary.unseen, "left_out": summary.leftOut, "captions": captions,
         "attributes": attributes, "images": images,
@@ -160,7 +161,7 @@ struct IndexAdd: ParsableCommand {
     var failed = 0
     for preview in try ScenePreview.all(of: paths, scenes.cutting, to: folder, with: engine) {
       switch preview {
-      case .success(let scene) where json: try printJSON(scene.object)
+      case .success(let scene) where json: printJSON(scene.object)
       case .success(let scene): print(scene.line.shown)
       case .failure(let error):
         report("ftf: \(error)")
@@ -183,7 +184,7 @@ struct IndexAdd: ParsableCommand {
     let (stored, problems) = try set(file) { attributes in try IndexUpkeep.set(attributes: attributes, in: index) }
     for problem in problems { report("ftf: \(problem); skipped") }
     if json {
-      try printJSON(["attributes": stored, "failed": problems.count, "images": try ImageIndex(path: index).pictures()])
+      printJSON(["attributes": stored, "failed": problems.count, "images": try ImageIndex(path: index).pictures()])
     } else {
       print("\(index): attributes of \(stored) files stored, \(problems.count) skipped")
     }
@@ -282,7 +283,7 @@ struct IndexRemove: ParsableCommand {
     let removed = try IndexUpkeep.remove(paths, from: index)
     guard removed > 0 else { throw Failure("\(index): holds none of these images") }
     let left = try ImageIndex(path: index).pictures()
-    if json { return try printJSON(["removed": removed, "images": left]) }
+    if json { return printJSON(["removed": removed, "images": left]) }
     print("\(index): \(removed) images removed, \(left) left")
   }
 }

@@ -20,7 +20,7 @@ struct Info: ParsableCommand {
       try path.map { path throws(FastThenFineError) in try Facts.of(path) }
       ?? Facts.machine(level: machine.level, threads: machine.threads)
     if json {
-      return try printJSON(Dictionary(uniqueKeysWithValues: facts.map { ($0.key, $0.value) }))
+      return printJSON(Dictionary(uniqueKeysWithValues: facts.map { ($0.key, $0.value) }))
     }
     let width = facts.map(\.key.count).max() ?? 0
     for fact in facts {

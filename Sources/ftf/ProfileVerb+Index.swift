@@ -15,7 +15,7 @@ extension ProfileVerb {
       ? try IndexProfile(index, pool: ComputePool(threads: machine.threads), rounds: rounds)
       : try IndexProfile(index, engine: machine.engine(modelPath(of: index, given: nil), mapped: index.mappedBytes), rounds: rounds)
     if json {
-      return try printJSON([
+      return printJSON([
         "items": profile.items, "opening_ms": profile.opening, "first_ms": profile.first, "queries": profile.queries,
         "parts": profile.parts.map { ["name": $0.name, "p50_ms": $0.p50, "p99_ms": $0.p99] as [String: Any] },
         "minor_faults": profile.minorFaults, "major_faults": profile.majorFaults, "bytes_read": profile.bytesRead,

@@ -75,7 +75,7 @@ struct ProfileVerb: ParsableCommand {
     let profile = try Profile(
       engine, rounds: rounds ?? 60, parts: parts.isEmpty ? Profile.Part.allCases : parts,
       shape: Profile.Shape(patches: patches ?? engine.patches, dimension: dimension ?? engine.dimension))
-    if json { try printJSON(object(profile, engine)) } else { show(profile, engine) }
+    if json { printJSON(object(profile, engine)) } else { show(profile, engine) }
     if let trace { try writeOutput(Data(profile.trace.utf8), to: trace) }
     if assert, let shortfalls = profile.shortfalls, !shortfalls.isEmpty {
       throw Failure(shortfalls.joined(separator: "; ") + "; is the machine busy?")

@@ -42,7 +42,7 @@ extension Search {
       object["ids"] = (0..<queries.rows).map { Array(ids[$0 * top..<($0 + 1) * top]) }
       object["scores"] = (0..<queries.rows).map { scores[$0 * top..<($0 + 1) * top].map(Double.init) }
     }
-    try printJSON(object)
+    printJSON(object)
   }
 
   private func show(_ matches: [VectorSearcher.Match], of query: Int, _ searcher: VectorSearcher) throws {

@@ -208,7 +208,7 @@ struct Search: ParsableCommand {
   private func showChanges(_ searcher: Searcher) throws {
     let changes = try searcher.changes(text!, between: between[0], and: between[1], top: top)
     if json {
-      return try printJSON([
+      return printJSON([
         "query": text!, "between": between,
         "results": changes.map { change -> [String: Any] in
           ["rank": change.rank, "difference": Double(change.difference), "before": change.before.object(), "after": change.after.object()]
@@ -225,7 +225,7 @@ struct Search: ParsableCommand {
 
   private func show(_ query: String, _ answer: Answer) throws {
     if json {
-      return try printJSON(answer.object(query, over))
+      return printJSON(answer.object(query, over))
     }
     print(query)
     for result in answer.results {
@@ -255,8 +255,8 @@ extension Answer.Result {
 
 extension Answer {
   /// The results as features, styled by their scores.
-  fileprivate func geoJSON(_ query: String) throws -> String {
-    try ListFormat.geoJSON(
+  fileprivate func geoJSON(_ query: String) -> String {
+    ListFormat.geoJSON(
       results.map { result in
         var properties: [String: Any] = [
           "query": query, "rank": result.rank, "score": Double(result.score), "recall_score": Double(result.recallScore), "path": result.name,

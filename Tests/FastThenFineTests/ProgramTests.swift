@@ -79,12 +79,18 @@ import Testing
       for try await summary in group { #expect(summary.indexed == 300 && !summary.isCancelled) }
     }
     #expect(onTasks.value.load(ordering: .relaxed) == 0)
-    let begun = Atomic(false)
+    // The first image waits until the task has been cancelled.
+    let (begun, goesOn) = (Count(), Count())
     let cancelled = Task {
-      try await IndexUpkeep.add([many], to: "\(path)/cancelled", engine: engine) { if case .encoded = $0 { begun.store(true, ordering: .relaxed) } }
+      try await IndexUpkeep.add([many], to: "\(path)/cancelled", engine: engine) { event in
+        guard case .encoded = event else { return }
+        begun.value.store(1, ordering: .releasing)
+        while goesOn.value.load(ordering: .acquiring) == 0 { usleep(1000) }
+      }
     }
-    while !begun.load(ordering: .relaxed) { try await Task.sleep(for: .milliseconds(1)) }
+    while begun.value.load(ordering: .acquiring) == 0 { try await Task.sleep(for: .milliseconds(1)) }
     cancelled.cancel()
+    goesOn.value.store(1, ordering: .releasing)
     let summary = try await cancelled.value
     #expect(summary.isCancelled && (1..<300).contains(summary.indexed))
     #expect(try ImageIndex(path: "\(path)/cancelled").count() == summary.indexed)
