@@ -118,9 +118,10 @@ serve: release
 docs:
 	FTF_DOCS=1 $(SWIFT) package $(TESTED) $(FLAGS) --allow-writing-to-directory .build/docs generate-documentation --target FastThenFine --output-path .build/docs --warnings-as-errors
 
-# The same tests under the address sanitizer, but for those that run the command as a process; the service has none of its own.
+# Whoever reads bytes or computes on memory, under the address sanitizer, with what the fuzzers found. What stands on that is under the other one, or runs
+# the command as a process.
 sanitize: system
-	FTF_GDAL= ASAN_OPTIONS=detect_leaks=0 $(SWIFT) test --sanitize=address --scratch-path .build-asan $(FLAGS) --skip CommandTests
+	FTF_GDAL= ASAN_OPTIONS=detect_leaks=0 $(SWIFT) test --sanitize=address --scratch-path .build-asan $(FLAGS) --skip "CommandTests|FastThenFineTests|DemoTests"
 
 # What is concurrent under the thread sanitizer: engine, pool, searchers, writer, readers, and the service. GDAL is not instrumented.
 threads: system

@@ -48,7 +48,7 @@ cp Models/README.md "$documents/model.md"
 sh Packaging/licences.sh "$documents/licences"
 python3 -B Packaging/sbom.py "$version" "$SOURCE_DATE_EPOCH" "$documents/sbom.spdx.json"
 cp LICENSE "$documents/"
-pack() { tar --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$SOURCE_DATE_EPOCH" -C "$out" -cf - "$1" | gzip -9n > "$out/$1.tar.gz"; }
+pack() { tar --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$SOURCE_DATE_EPOCH" -C "$out" -cf - "$1" | gzip -6n > "$out/$1.tar.gz"; }
 pack "$name"
 
 deb=$out/deb

@@ -15,7 +15,7 @@ import Index
 
     let searcher = try Searcher(writer.index, engine: engine)
     let answer = try await searcher.answer(Query(.sentence(Index.sentence), top: 3))
-    let words = try await searcher.answer(Query(.sentence(Index.sentence), top: 3, interaction: Interaction(mode: .words, fusion: .linear)))
+    let words = try await searcher.answer(Query(.sentence(Index.sentence), top: 3, interaction: Interaction(mode: .words, fusion: .z)))
     precondition(words.results.count == 3)
     try HeatMap.write(answer, "a river", to: "\(folder)/why", with: engine)
     for result in answer.results { print(result.rank, result.score, result.name) }
