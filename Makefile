@@ -10,6 +10,8 @@ ALL := --traits TLS
 TESTED ?= $(ALL)
 # More for builds that debug. All of them have the same, as they share what they made: see .ci/run.
 FLAGS ?=
+# The same for the release.
+RELEASE_FLAGS ?=
 # Only the tests need it; whoever has it reads GeoTIFF and JPEG 2000 too.
 GDAL := gdal-bin
 # Seconds that libFuzzer has for each kind of hostile bytes.
@@ -146,7 +148,7 @@ fuzz-%:
 
 # The whole command, with the Swift runtime in it, so that it runs where there is none.
 release: system
-	$(SWIFT) build -c release --product ftf --static-swift-stdlib $(ALL)
+	$(SWIFT) build -c release --product ftf --static-swift-stdlib $(ALL) $(RELEASE_FLAGS)
 
 # A tarball and a Debian package, to dist; make check-dist, as root: whether they work on a Debian without Swift.
 dist: release library
@@ -156,7 +158,7 @@ dist: release library
 
 # The library for C, libftf.so, with the Swift runtime in it and nothing but its interface to be seen.
 library: system
-	$(SWIFT) build -c release --product ftf-c --static-swift-stdlib $(ALL)
+	$(SWIFT) build -c release --product ftf-c --static-swift-stdlib $(ALL) $(RELEASE_FLAGS)
 
 # What ftf.h says, by a C program under the sanitizers of address and undefined behaviour.
 c: release library
