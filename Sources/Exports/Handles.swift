@@ -50,13 +50,13 @@ extension ftf_status {
   init(_ code: FastThenFineError.Code) {
     self =
       switch code {
-      case .badInput, .needsCalibrationImages: FTF_BAD_INPUT
-      case .unusableModel: FTF_UNUSABLE_MODEL
+      case .badInput, .needsCalibrationImages, .untunedModel: FTF_BAD_INPUT
+      case .unusableModel, .notAModel, .unreadTensors: FTF_UNUSABLE_MODEL
       case .notAnIndex: FTF_NOT_AN_INDEX
-      case .unusableIndex: FTF_UNUSABLE_INDEX
+      case .unusableIndex, .damagedIndex: FTF_UNUSABLE_INDEX
       case .otherModel: FTF_OTHER_MODEL
       case .locked: FTF_LOCKED
-      case .unusableFile: FTF_UNUSABLE_FILE
+      case .unusableFile, .needsBands, .tooManyWindows: FTF_UNUSABLE_FILE
       case .unknownAttribute: FTF_UNKNOWN_ATTRIBUTE
       case .cancelled: FTF_CANCELLED
       case .deadline: FTF_DEADLINE

@@ -24,7 +24,7 @@ import Synchronization
     switch event {
     case .begins(let count): tell(FTF_BEGINS, count, nil)
     case .encoded(let count): tell(FTF_ENCODED, count, nil)
-    case .skipped(let line): tell(FTF_SKIPPED, 0, line)
+    case .skipped(let error): tell(FTF_SKIPPED, 0, "\(error)")
     case .warned(let line): tell(FTF_WARNED, 0, line)
     }
   }
@@ -62,9 +62,10 @@ private func engine(_ model: OpaquePointer?, _ folder: String) throws -> Engine 
     }
     let cutting = SceneCutting(ground: asked.ground < 0 ? nil : asked.ground, overlap: asked.overlap < 0 ? nil : asked.overlap)
     let listener = unsafe Listener(progress, context)
-    var writer = try IndexWriter(path: folder, engine: unsafe engine(model, folder), views: Views(rawValue: Int(asked.views)))
-    let done = try writer.add(
-      paths, rereading: rereading, cutting: cutting, shard: shard, cancellation: listener.cancellation, progress: listener.hear)
+    let done = try IndexUpkeep.add(
+      paths, to: folder, views: Views(rawValue: Int(asked.views)), rereading: rereading, cutting: cutting, shard: shard,
+      cancellation: listener.cancellation, progress: listener.hear
+    ) { try unsafe engine(model, folder) }
     unsafe out?.pointee = ftf_index_summary(
       indexed: done.indexed, unchanged: done.unchanged, failed: done.failed, known_bad: done.knownBad, set_aside: done.setAside,
       windows: done.windows, empty_windows: done.emptyWindows, moved: done.moved, removed: done.removed, unseen: done.unseen,

@@ -182,7 +182,7 @@ extension Query.Content {
     } else {
       let answer = try searcher.rerank(unsafe text(sentence, "the text"), among: [id])
       guard let weights = answer.results.first?.attention else {
-        throw FastThenFineError(.badInput, "\(live.path): has no patches, so nobody knows where in its images a sentence was found")
+        throw FastThenFineError(.badInput, at: live.path, "has no patches, so nobody knows where in its images a sentence was found")
       }
       picture = try HeatMap.picture(weights, of: item, with: live.engine)
     }

@@ -13,6 +13,10 @@ public struct Change: Sendable, Equatable {
   public var difference: Float
   public var before: Answer.Result
   public var after: Answer.Result
+
+  public init(rank: Int, difference: Float, before: Answer.Result, after: Answer.Result) {
+    (self.rank, self.difference, self.before, self.after) = (rank, difference, before, after)
+  }
 }
 
 extension Searcher {

@@ -128,7 +128,7 @@ private struct Conversion {
     if let text = options.text { model = try model.withText(from: text, options.source) }
     guard model.unused.isEmpty else {
       throw FastThenFineError(
-        .badInput, "\(source): has no use for \(model.unused.sorted().joined(separator: " and ")): it says itself what it is")
+        .badInput, at: source, "has no use for \(model.unused.sorted().joined(separator: " and ")): it says itself what it is")
     }
     try choosePatches(&model)
     if options.expected != nil { try ReferenceVectors(options).check(&model, level, threads) { progress(.report($0)) } }
@@ -155,13 +155,13 @@ private struct Conversion {
   /// projection was trained for what a block makes of patches, and the tokens stay.
   private func choosePatches(_ model: inout SourceModel) throws {
     guard case .vit(var vision) = model.config.vision else {
-      if options.patches != nil { throw FastThenFineError(.badInput, "\(model.path): only a vision transformer has a choice of patches") }
+      if options.patches != nil { throw FastThenFineError(.badInput, at: model.path, "only a vision transformer has a choice of patches") }
       return
     }
     let hasPooler = model.tensors["vision.pooler.weight"] != nil
     vision.patches = options.patches ?? vision.patches ?? (hasPooler ? .token : .selfAttention)
     if options.patches == nil, vision.patches == .selfAttention {
-      model.decisions.append("patches: by the likeness of queries in the last block, which points at things; --patches token for the model's own")
+      model.decisions.append("patches: by the likeness of queries in the last block, which points at things; the patches 'token' are the model's own")
     }
     model.config.vision = .vit(vision)
   }
@@ -232,8 +232,8 @@ private struct Conversion {
       format: "median cosines are g %.4f, P %.4f and t %.4f, the budget %.4f and %.4f for P",
       card.global.median, card.patches.median, card.text.median, budget.vectors, budget.patches)
     return FastThenFineError(
-      .badInput,
-      "\(output): not written: \(figures), which no layers in fp32 mend; the noisiest are \(worst); "
+      .badInput, at: output,
+      "not written: \(figures), which no layers in fp32 mend; the noisiest are \(worst); "
         + "take the precision int8-weights, or fp32")
   }
 }

@@ -28,7 +28,7 @@ public final class Engine: Sendable {
   ///   - path: a model file, as `convert` makes it.
   ///   - level: an instruction-set level by name; nil takes `FTF_LEVEL`, or else the best that this CPU runs.
   ///   - pool: the threads to compute on; by default one of its own with all cores that the process may use.
-  /// - Throws: `unusableModel` or `badInput`.
+  /// - Throws: `unusableModel`, `notAModel` or `badInput`.
   public convenience init(
     path: String, level: String? = nil, pool: ComputePool = ComputePool()
   ) throws(FastThenFineError) {
@@ -142,6 +142,8 @@ public final class Engine: Sendable {
     public var global: [Float]
     /// f32[patches, dimension], each of unit norm.
     public var patches: [Float]
+
+    public init(global: [Float], patches: [Float]) { (self.global, self.patches) = (global, patches) }
   }
 
   /// What a model makes of a sentence: t, and W of its tokens.
@@ -150,6 +152,8 @@ public final class Engine: Sendable {
     public var sentence: [Float]
     /// f32[tokens, dimension], each of unit norm.
     public var words: [Float]
+
+    public init(sentence: [Float], words: [Float]) { (self.sentence, self.words) = (sentence, words) }
   }
 
   /// A picture that a program holds.

@@ -18,11 +18,22 @@ public enum HeatMap {
     do { try files(answer, query, folder, engine) } catch { throw FastThenFineError(error) }
   }
 
+  /// A result as it is shown, about as large as the model takes it: with the attention over it where it was reranked.
+  ///
+  /// - Returns: `pixels`: u8[height, width, 3], red, green and blue.
+  /// - Throws: `unusableFile` where its file cannot be read.
+  public static func drawn(_ result: Answer.Result, with engine: Engine) throws(FastThenFineError) -> Engine.Picture {
+    let image = try FastThenFineError.wrapping {
+      try result.attention.map { try picture($0, of: result, with: engine) } ?? picture(of: result, with: engine)
+    }
+    return .pixels((0..<image.pixels.count).map { image.pixels[$0] }, width: image.width, height: image.height)
+  }
+
   private static func files(_ answer: Answer, _ query: String, _ folder: String, _ engine: Engine) throws {
     do {
       try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
     } catch {
-      throw FastThenFineError(.unusableFile, "\(folder): cannot be made: \(error.localizedDescription)")
+      throw FastThenFineError(.unusableFile, at: folder, "cannot be made: \(error.localizedDescription)")
     }
     let side = engine.model.config.vision.grid
     for result in answer.results {

@@ -16,7 +16,7 @@ public final class ImageIndex: Sendable {
 
   /// Opens an index; one that an earlier version made is brought forward first.
   ///
-  /// - Throws: `notAnIndex`, `unusableIndex`, `unusableFile` or, where it has to be brought forward, `locked`.
+  /// - Throws: `notAnIndex`, `damagedIndex`, `unusableIndex`, `unusableFile` or, where it has to be brought forward, `locked`.
   public init(path: String) throws(FastThenFineError) {
     catalog = try FastThenFineError.wrapping { try Catalog(path: path) }
   }
@@ -67,7 +67,4 @@ public final class ImageIndex: Sendable {
 
   /// Files that it knows, the bad ones too.
   package func files() throws(FastThenFineError) -> Int { try FastThenFineError.wrapping { try catalog.sources().count } }
-
-  /// Files that could not be read when they were indexed.
-  package func badFiles() throws -> Int { try catalog.sources().values.count { $0.failure != nil } }
 }

@@ -12,7 +12,7 @@ extension IndexUpkeep {
   /// The folder that all files lie below, or those inside of it where it has no file of its own.
   ///
   /// - Parameter index: the folder of one.
-  /// - Throws: `notAnIndex`, `unusableIndex`.
+  /// - Throws: `notAnIndex`, `damagedIndex`.
   public static func roots(of index: String) throws(FastThenFineError) -> [Root] {
     try FastThenFineError.wrapping { try roots(Catalog(path: index)).map { Root(path: $0.path.description, files: $0.files) } }
   }
@@ -39,7 +39,7 @@ extension IndexUpkeep {
   ///   - place: as it is.
   ///   - index: the folder of one.
   /// - Returns: how many files the index knows below it.
-  /// - Throws: `badInput` where the index knows nothing below the folder; `locked`, `notAnIndex`, `unusableIndex`.
+  /// - Throws: `badInput` where the index knows nothing below the folder; `locked`, `notAnIndex`, `damagedIndex`.
   public static func move(_ folder: String, to place: String, in index: String) throws(FastThenFineError) -> Int {
     try FastThenFineError.wrapping {
       let writer = try CatalogWriter(path: index)
@@ -61,7 +61,7 @@ extension IndexUpkeep {
       }
       guard !moves.isEmpty else {
         let folders = roots.prefix(8).map(\.path.description).joined(separator: ", ")
-        throw FastThenFineError(.badInput, "\(index): knows nothing below \(from); its images lie in \(folders.isEmpty ? "no folder" : folders)")
+        throw FastThenFineError(.badInput, at: index, "knows nothing below \(from); its images lie in \(folders.isEmpty ? "no folder" : folders)")
       }
       if from != to { try writer.move(sources: moves.sorted { $0.from < $1.from }) }
       writer.save()

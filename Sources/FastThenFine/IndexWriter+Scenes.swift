@@ -94,9 +94,7 @@ extension Engine {
     let grid = WindowGrid(
       scene, cutting, ground: config.preprocessing.ground ?? WindowGrid.defaultGround, side: config.preprocessing.cropTo)
     guard grid.count <= WindowGrid.mostWindows else {
-      throw .unreadable(
-        path: scene.path.description,
-        reason: "it would be cut into \(grid.count) windows of \(grid.width) x \(grid.height) pixels; give a larger --ground or --window")
+      throw .tooManyWindows(path: scene.path.description, count: grid.count, most: WindowGrid.mostWindows)
     }
     return grid
   }
@@ -133,9 +131,9 @@ extension IndexWriter {
         if summary.isCancelled { return }
         summary.indexed += 1
       } catch let error as ImagingError {
-        progress(.skipped("\(error)"))
+        progress(.skipped(FastThenFineError(error)))
         // What is asked for may be the reason: then it costs the index nothing that it has, and is tried again.
-        if case .unreadable = error, hasBegun || cutting == Cutting() {
+        if error.isOfContent, hasBegun || cutting == Cutting() {
           let stamp = cutting == Cutting() ? task.stamp : FileStamp(size: -1, modified: 0)
           catalog.add(path: task.path, stamp: stamp, failure: "\(error)")
         }

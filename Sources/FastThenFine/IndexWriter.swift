@@ -30,7 +30,7 @@ public struct IndexWriter: ~Copyable {
   ///   - engine: encodes; its model has to be the one that built the index.
   ///   - views: of each picture, whose vectors are averaged; nil for those that the index has, or one.
   /// - Throws: `otherModel` where another model built it, `badInput` where it has other views, `locked` where another writer holds it,
-  ///   `unusableIndex`, `unusableFile`.
+  ///   `damagedIndex`, `unusableFile`.
   public init(path: String, engine: Engine, views: Views? = nil) throws(FastThenFineError) {
     self.engine = engine
     let writer = try Self.open(path, engine, views)
@@ -45,14 +45,14 @@ public struct IndexWriter: ~Copyable {
       let writer = try CatalogWriter(path: path, creating: identity)
       guard writer.catalog.model.hasPatches else {
         throw FastThenFineError(
-          .badInput, "\(path): holds vectors that were made elsewhere, without patches; pictures need an index of their own")
+          .badInput, at: path, "holds vectors that were made elsewhere, without patches; pictures need an index of their own")
       }
       try writer.catalog.check(identity)
       let stored = try writer.catalog.views
       guard views == nil || views == stored else {
         throw FastThenFineError(
-          .badInput,
-          "\(path): its pictures were encoded in \(stored.rawValue) view\(stored == .one ? "" : "s"), which are not mixed with others; "
+          .badInput, at: path,
+          "its pictures were encoded in \(stored.rawValue) view\(stored == .one ? "" : "s"), which are not mixed with others; "
             + "go on with those, or make another index")
       }
       return writer
@@ -96,8 +96,8 @@ public struct IndexWriter: ~Copyable {
     /// How many images, or windows of scenes, will be encoded.
     case begins(Int)
     case encoded(Int)
-    /// One line that names a file and why it is left out.
-    case skipped(String)
+    /// A file that is left out, and why.
+    case skipped(FastThenFineError)
     /// One line on what could not be seen.
     case warned(String)
   }
@@ -300,9 +300,9 @@ public struct IndexWriter: ~Copyable {
           try catalog.add(path: path, stamp: stamp, content: content, entries: entries)
           counts.indexed += 1
         case .failure(let error):
-          progress(.skipped("\(error)"))
+          progress(.skipped(FastThenFineError(error)))
           // What passes is not remembered, and does not cost the index what it has of the file.
-          if case .unreadable = error { catalog.add(path: path, stamp: stamp, failure: "\(error)") }
+          if error.isOfContent { catalog.add(path: path, stamp: stamp, failure: "\(error)") }
           counts.failed += 1
         }
       }
@@ -374,7 +374,7 @@ public struct IndexWriter: ~Copyable {
   ///
   /// - Parameter attributes: a JSON object for each file name, or as much of the end of its path as tells it from others.
   /// - Returns: the place of each in `attributes` that names no image or several, and how many it names.
-  /// - Throws: `badInput` where what is said of an image is no JSON object, and nothing is stored; `unusableIndex`, `unusableFile`.
+  /// - Throws: `badInput` where what is said of an image is no JSON object, and nothing is stored; `damagedIndex`, `unusableFile`.
   public mutating func set(
     attributes: [(name: String, json: String)]
   ) throws(FastThenFineError) -> [(place: Int, images: Int)] {
@@ -385,7 +385,7 @@ public struct IndexWriter: ~Copyable {
   ///
   /// - Parameter values: of each file name, or of as much of the end of its path as tells it from others.
   /// - Returns: the place of each in `values` that names no image or several, and how many it names.
-  /// - Throws: `badInput` for a number that is not finite, and nothing is stored; `unusableIndex`, `unusableFile`.
+  /// - Throws: `badInput` for a number that is not finite, and nothing is stored; `damagedIndex`, `unusableFile`.
   public mutating func set(
     values: [(name: String, attributes: [String: AttributeValue])]
   ) throws(FastThenFineError) -> [(place: Int, images: Int)] {
@@ -471,8 +471,9 @@ public enum IndexUpkeep {
           queue.async {
             continuation.resume(
               with: Result {
-                var writer = try IndexWriter(path: index, engine: engine, views: views)
-                return try writer.add(paths, rereading: rereading, cutting: cutting, cancellation: cancellation, progress: progress)
+                try add(
+                  paths, to: index, views: views, rereading: rereading, cutting: cutting, cancellation: cancellation, progress: progress
+                ) { engine }
               })
           }
         }
@@ -484,7 +485,22 @@ public enum IndexUpkeep {
     }
   }
 
-  private static let queue = DispatchQueue(label: "FastThenFine.IndexUpkeep", attributes: .concurrent)
+  /// Indexes in this thread. Paths that hold no images make no index.
+  ///
+  /// - Parameter engine: is asked for once there is something to encode.
+  package static func add(
+    _ paths: [String], to index: String, views: Views?, rereading: IndexWriter.Rereading, cutting: SceneCutting, shard: IndexWriter.Shard? = nil,
+    cancellation: Cancellation, progress: @Sendable (IndexWriter.Event) -> Void, engine: () throws -> Engine
+  ) throws(FastThenFineError) -> IndexWriter.Summary {
+    try FastThenFineError.wrapping {
+      if try ImageIndex.existing(path: index) == nil { try ImageFiles.require(paths) }
+      var writer = try IndexWriter(path: index, engine: engine(), views: views)
+      return try writer.add(
+        paths, rereading: rereading, cutting: cutting, shard: shard, cancellation: cancellation, progress: progress)
+    }
+  }
+
+  static let queue = DispatchQueue(label: "FastThenFine.IndexUpkeep", attributes: .concurrent)
 
   /// Stores what is known of images, as ``IndexWriter/set(attributes:)`` does, also of vectors that were made elsewhere.
   ///
@@ -492,7 +508,7 @@ public enum IndexUpkeep {
   ///   - attributes: a JSON object for each file name, or as much of the end of its path as tells it from others.
   ///   - index: the folder of one.
   /// - Returns: the place of each in `attributes` that names no image or several, and how many it names.
-  /// - Throws: `badInput` where what is said of an image is no JSON object, and nothing is stored; `notAnIndex`, `locked`, `unusableIndex`.
+  /// - Throws: `badInput` where what is said of an image is no JSON object, and nothing is stored; `notAnIndex`, `locked`, `damagedIndex`.
   public static func set(
     attributes: [(name: String, json: String)], in index: String
   ) throws(FastThenFineError) -> [(place: Int, images: Int)] {
@@ -560,7 +576,7 @@ public enum IndexUpkeep {
   ///   - index: where they are joined; made where there is none.
   ///   - cancellation: ends the work; what is stored stays.
   ///   - progress: is told how many files more have been looked at.
-  /// - Throws: `otherModel`, `unusableIndex` for a part that is damaged, `notAnIndex`, `locked`, `unusableFile`.
+  /// - Throws: `otherModel`, `damagedIndex` for a part that is damaged, `notAnIndex`, `locked`, `unusableFile`.
   public static func merge(
     _ parts: [String], into index: String, cancellation: Cancellation = Cancellation(), progress: @Sendable (Int) -> Void = { _ in }
   ) throws(FastThenFineError) -> Merge {
@@ -569,7 +585,7 @@ public enum IndexUpkeep {
       guard let first = catalogs.first else { return Merge() }
       var merge = Merge()
       guard !parts.contains(where: { FilePath($0).absolute == FilePath(index).absolute }) else {
-        throw FastThenFineError(.badInput, "\(index): is not merged into itself")
+        throw FastThenFineError(.badInput, at: index, "is not merged into itself")
       }
       var writer = try CatalogWriter(path: index, creating: first.model)
       for part in catalogs where !cancellation.isDue {

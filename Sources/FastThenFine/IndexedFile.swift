@@ -26,7 +26,7 @@ package final class IndexedFile: Sendable {
       known.agrees(with: ImageFiles.stamp(status))
     else {
       if descriptor >= 0 { close(descriptor) }
-      throw FastThenFineError(.unusableFile, "\(path): is not the file any more that was indexed; index it again")
+      throw FastThenFineError(.unusableFile, at: path.description, "is not the file any more that was indexed; index it again")
     }
     size = Int(status.st_size)
     stamp = "\(known.size)-\(known.modified)-\(known.changed ?? 0)"
@@ -71,7 +71,9 @@ package final class IndexedFile: Sendable {
     while filled < count {
       let got = unsafe buffer.withUnsafeMutableBytes { unsafe pread(descriptor, $0.baseAddress! + filled, count - filled, off_t(offset + filled)) }
       if got < 0 && errno == EINTR { continue }
-      guard got >= 0 else { throw FastThenFineError(.unusableFile, "\(path): cannot be read: \(unsafe String(cString: strerror(errno)))") }
+      guard got >= 0 else {
+        throw FastThenFineError(.unusableFile, at: path.description, "cannot be read: \(unsafe String(cString: strerror(errno)))")
+      }
       if got == 0 { break }
       filled += got
     }
@@ -135,7 +137,7 @@ extension Engine {
   package func picture(_ data: Data, named name: String = "the image") throws(FastThenFineError) -> RGBImage {
     if let size = RGBImage.size(data), size.decodingBytes > Self.mostDecodingBytes {
       throw FastThenFineError(
-        .unusableFile, "\(name): decoding its \(size.width) x \(size.height) pixels takes \(size.decodingBytes >> 20) MB; make it smaller first")
+        .unusableFile, at: name, "decoding its \(size.width) x \(size.height) pixels takes \(size.decodingBytes >> 20) MB; make it smaller first")
     }
     return try FastThenFineError.wrapping { try RGBImage(data: data, path: name, reducedTo: inputSide, isFrugal: true) }
   }

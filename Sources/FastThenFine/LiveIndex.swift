@@ -12,7 +12,7 @@ public final class LiveIndex: Sendable {
   /// - Parameters:
   ///   - path: the folder of an index.
   ///   - engine: of the model that built it.
-  /// - Throws: `notAnIndex`, `otherModel`, `unusableIndex`, `unusableFile`.
+  /// - Throws: `notAnIndex`, `otherModel`, `damagedIndex`, `unusableFile`.
   public init(path: String, engine: Engine) throws(FastThenFineError) {
     (self.path, self.engine) = (path, engine)
     stamp = Mutex(Self.stamp(path))
@@ -60,7 +60,7 @@ public final class LiveIndex: Sendable {
     /// - Parameters:
     ///   - filter: as ``Searcher/init(_:engine:searching:filter:area:)`` takes it.
     ///   - area: likewise.
-    /// - Throws: `badInput`, `unknownAttribute`, `unusableIndex`.
+    /// - Throws: `badInput`, `unknownAttribute`, `damagedIndex`.
     public func searcher(filter: String?, area: SearchArea?) throws(FastThenFineError) -> Searcher {
       try searcher(filter: filter, area: area, collection: nil)
     }

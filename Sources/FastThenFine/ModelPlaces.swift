@@ -26,8 +26,8 @@ public enum ModelPlaces {
   public static func model(of index: ImageIndex, in folders: [String] = []) throws(FastThenFineError) -> String {
     guard !index.modelPath.isEmpty else {
       throw FastThenFineError(
-        .otherModel,
-        "\(index.path): holds vectors that were made elsewhere, by what nobody said: search them by vectors; for sentences, import them with "
+        .otherModel, at: index.path,
+        "holds vectors that were made elsewhere, by what nobody said: search them by vectors; for sentences, import them with "
           + "the model that made them")
     }
     if FileManager.default.fileExists(atPath: index.modelPath) { return index.modelPath }
@@ -37,7 +37,7 @@ public enum ModelPlaces {
       ((try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []).filter { $0.hasSuffix(".ftf") }.sorted().map { "\(folder)/\($0)" }
     }
     if let found = ((named.map { [$0] } ?? []) + files).first(where: index.isBuilt) { return found }
-    throw FastThenFineError(.unusableModel, "\(index.modelPath): the model that built \(index.path) is gone; name where it is now")
+    throw FastThenFineError(.unusableModel, at: index.modelPath, "the model that built \(index.path) is gone; name where it is now")
   }
 
   private static var named: String? { ProcessInfo.processInfo.environment["FTF_MODEL"].flatMap { $0.isEmpty ? nil : $0 } }

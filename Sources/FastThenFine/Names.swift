@@ -190,7 +190,7 @@ package struct StoredItems {
     let found = try catalog.entries(kind, ids)
     return try ids.map { id in
       guard let entry = found[id] else {
-        throw FastThenFineError(.unusableIndex, "\(catalog.path): its catalog lacks item \(id); it has to be repaired")
+        throw FastThenFineError(.damagedIndex, at: catalog.path, "its catalog lacks item \(id); it has to be repaired")
       }
       return entry
     }
@@ -199,7 +199,7 @@ package struct StoredItems {
   /// f32[dimension].
   package func vector(_ id: Int64) throws -> [Float] {
     guard let vector = vectors(id) else {
-      throw FastThenFineError(.unusableIndex, "\(catalog.path): its segments lack item \(id) of its catalog; it has to be repaired")
+      throw FastThenFineError(.damagedIndex, at: catalog.path, "its segments lack item \(id) of its catalog; it has to be repaired")
     }
     return vector
   }

@@ -32,6 +32,8 @@ public struct PixelWindow: Sendable, Equatable {
   public var y: Int
   public var width: Int
   public var height: Int
+
+  public init(x: Int, y: Int, width: Int, height: Int) { (self.x, self.y, self.width, self.height) = (x, y, width, height) }
 }
 
 extension Answer.Result {

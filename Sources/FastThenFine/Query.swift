@@ -123,6 +123,31 @@ public struct Answer: Sendable, Equatable {
     package var scene: String?
     /// Where the sentence was found: a share for each patch, f32[grid * grid] row by row, sum 1; nil where nothing was reranked.
     public var attention: [Float]?
+
+    /// A result that no search found: for tests, or from what a program kept.
+    ///
+    /// - Parameters:
+    ///   - rank: from 1; 0 where there is none.
+    ///   - id: in the index.
+    ///   - name: the path of an image, or the words of a caption.
+    ///   - pathBytes: of a path that is not UTF-8.
+    ///   - score: s.
+    ///   - recallScore: s_c; `score` where nothing was reranked.
+    ///   - recallRank: from 1; 0 where there is none.
+    ///   - probability: 0 to 1.
+    ///   - attributes: a JSON object.
+    ///   - window: of a scene, in its pixels.
+    ///   - geometry: GeoJSON.
+    ///   - attention: f32[grid * grid], sum 1.
+    public init(
+      rank: Int, id: Int64, name: String, pathBytes: [UInt8]? = nil, score: Float, recallScore: Float? = nil, recallRank: Int = 0,
+      probability: Double? = nil,
+      attributes: String? = nil, window: PixelWindow? = nil, geometry: String? = nil, attention: [Float]? = nil
+    ) {
+      (self.rank, self.id, self.name, self.pathBytes, self.score) = (rank, id, name, pathBytes, score)
+      (self.recallScore, self.recallRank, self.probability) = (recallScore ?? score, recallRank, probability)
+      (self.attributes, self.window, self.geometry, self.attention) = (attributes, window, geometry, attention)
+    }
   }
 
   public var results: [Result]
@@ -135,4 +160,18 @@ public struct Answer: Sendable, Equatable {
   public var rerankMilliseconds: Double
   /// The chance that the best of what was found does not show what the sentence says either; nil where results have no probability.
   public var nothingFits: Double?
+
+  /// An answer that no search gave: for tests, or from what a program kept.
+  ///
+  /// - Parameters:
+  ///   - results: best first.
+  ///   - encodeMilliseconds: of the query.
+  ///   - recallMilliseconds: of the scan.
+  ///   - rerankMilliseconds: of the candidates.
+  public init(
+    results: [Result], encodeMilliseconds: Double = 0, recallMilliseconds: Double = 0, rerankMilliseconds: Double = 0
+  ) {
+    (self.results, self.encodeMilliseconds) = (results, encodeMilliseconds)
+    (self.recallMilliseconds, self.rerankMilliseconds) = (recallMilliseconds, rerankMilliseconds)
+  }
 }

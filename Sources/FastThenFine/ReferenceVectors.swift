@@ -30,15 +30,15 @@ struct ReferenceVectors {
     let inputs: Inputs = images.map(Inputs.images) ?? .sentences(options.sentences)
     guard rows == inputs.count else {
       throw FastThenFineError(
-        .badInput,
-        "\(path): has \(rows) rows for \(inputs.count) inputs; a row for each calibration image, sorted by path, or for "
+        .badInput, at: path,
+        "has \(rows) rows for \(inputs.count) inputs; a row for each calibration image, sorted by path, or for "
           + "each sentence is compared")
     }
     let taken = (0..<min(rows, Self.most)).map { $0 * rows / min(rows, Self.most) }
     let d = values.count / rows
     expected = taken.flatMap { values[$0 * d..<($0 + 1) * d] }
     for row in stride(from: 0, to: expected.count, by: d) where expected[row..<row + d].allSatisfy({ $0 == 0 }) {
-      throw FastThenFineError(.badInput, "\(path): has a row of zeros, which has no direction")
+      throw FastThenFineError(.badInput, at: path, "has a row of zeros, which has no direction")
     }
     (self.path, self.inputs) =
       switch inputs {
@@ -61,18 +61,18 @@ struct ReferenceVectors {
     let best = distances[0]
     guard best.distance <= Self.explained else {
       throw FastThenFineError(
-        .badInput,
-        "\(path): no activation explains it (1 - cosine is \(figures)); are its rows of the same inputs, in the order of sorted "
+        .badInput, at: path,
+        "no activation explains it (1 - cosine is \(figures)); are its rows of the same inputs, in the order of sorted "
           + "paths or of the lines?")
     }
     if distances.count > 1, distances[1].distance < 4 * best.distance {
-      throw FastThenFineError(.badInput, "\(path): does not tell the activations apart (1 - cosine is \(figures)); give more rows, in fp32")
+      throw FastThenFineError(.badInput, at: path, "does not tell the activations apart (1 - cosine is \(figures)); give more rows, in fp32")
     }
     guard best.name != declared.name else { return }
     guard model.isActivationGuessed else {
       throw FastThenFineError(
-        .badInput,
-        "\(path): is explained by \(best.name), not by \(declared.name) (\(figures)); give the activation \(best.name)")
+        .badInput, at: path,
+        "is explained by \(best.name), not by \(declared.name) (\(figures)); give the activation \(best.name)")
     }
     model = model.with(activation: best.name)
     model.decisions = model.decisions.filter { !$0.hasPrefix("activation:") }
@@ -89,7 +89,7 @@ struct ReferenceVectors {
       Model(model), for: Engine.kernels(level: level, threads: threads))
     let d = engine.dimension
     guard expected.count == inputs.count * d else {
-      throw FastThenFineError(.badInput, "\(path): has rows of \(expected.count / inputs.count) values, the model vectors of \(d)")
+      throw FastThenFineError(.badInput, at: path, "has rows of \(expected.count / inputs.count) values, the model vectors of \(d)")
     }
     let vectors: [[Float]] =
       switch inputs {

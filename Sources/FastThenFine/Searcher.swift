@@ -32,7 +32,7 @@ public final class Searcher: Sendable {
   ///   - target: images or captions.
   ///   - filter: leaves out the images for which it does not hold, such as `year >= 2020 and sensor = 'S2'`; nil for none.
   ///   - area: leaves out the images that do not lie in it; nil for none.
-  /// - Throws: `otherModel`, `badInput` for the filter, `unusableIndex`, `unusableFile`.
+  /// - Throws: `otherModel`, `badInput` for the filter, `damagedIndex`, `unusableFile`.
   public convenience init(
     _ index: ImageIndex, engine: Engine, searching target: SearchTarget = .images, filter: String? = nil, area: SearchArea? = nil
   ) throws(FastThenFineError) {
@@ -194,7 +194,7 @@ public final class Searcher: Sendable {
     }
     guard query.minimumProbability == 0 || probability(query) != nil else {
       throw FastThenFineError(
-        .badInput, "probabilities are known for sentences that find images, with a model that was tuned on captions")
+        .untunedModel, "probabilities are known for sentences that find images, with a model that was tuned on captions")
     }
     var interaction: InteractionConfig? = try query.interaction.resolved(engine.model.config.interaction)
     let input: Input
@@ -221,14 +221,19 @@ public final class Searcher: Sendable {
   /// An image of the index as a result that nothing was asked for.
   ///
   /// - Throws: `badInput` where there is none of that id.
-  package func item(_ id: Int64) throws(FastThenFineError) -> Answer.Result {
+  public func item(_ id: Int64) throws(FastThenFineError) -> Answer.Result {
     let found = try FastThenFineError.wrapping { try catalog.entries(.image, [id])[id] }
     guard let entry = found else { throw FastThenFineError(.badInput, "\(id) is no image of the index") }
     return item(entry)
   }
 
-  /// Images that are searched, by id, those after one.
-  package func items(after id: Int64, limit: Int) throws(FastThenFineError) -> [Answer.Result] {
+  /// A page of the images that are searched, by id: `rank` and scores are 0. The next begins after the last id of this one.
+  ///
+  /// - Parameters:
+  ///   - id: 0 for the first page.
+  ///   - limit: the most images.
+  /// - Throws: `damagedIndex`.
+  public func items(after id: Int64, limit: Int) throws(FastThenFineError) -> [Answer.Result] {
     try FastThenFineError.wrapping { try catalog.images(after: id, limit: limit, among: matching).map(item) }
   }
 
@@ -239,6 +244,16 @@ public final class Searcher: Sendable {
 
   /// The names of what is known of images.
   package func attributeNames() throws(FastThenFineError) -> [String] { try FastThenFineError.wrapping { try catalog.attributeNames() } }
+
+  /// The stored vectors of images, or of captions where those are searched: f32[dimension] as the codes have them, near unit norm; what the index
+  /// does not have, or does not search, is left out.
+  public func vectors(of ids: Set<Int64>) -> [Int64: [Float]] {
+    items(of: ids).mapValues { item in
+      let (segment, index) = pipeline.place(item)
+      let row = segment.coarse.extracting(index..<index + 1)
+      return (0..<segment.dimension).map { row.scales[0] * Float(row.codes[$0]) }
+    }
+  }
 
   /// Whether an image is among those that are searched.
   package func searches(_ id: Int64) -> Bool { matching?.contains(id) ?? true }
@@ -252,11 +267,13 @@ public final class Searcher: Sendable {
   }
 
   private func item(_ entry: Catalog.Entry) -> Answer.Result {
-    let path = FilePath(entry.name)
-    return Answer.Result(
-      rank: 0, id: entry.id, name: path.description, pathBytes: path.isUTF8 ? nil : path.bytes, score: 0, recallScore: 0, recallRank: 0,
+    let path = target == .images ? FilePath(entry.name) : nil
+    var item = Answer.Result(
+      rank: 0, id: entry.id, name: path?.description ?? entry.name, pathBytes: path.flatMap { $0.isUTF8 ? nil : $0.bytes }, score: 0,
       attributes: entry.attributes, window: entry.window.map { PixelWindow(x: $0.x, y: $0.y, width: $0.width, height: $0.height) },
-      geometry: entry.footprint, scene: entry.scene)
+      geometry: entry.footprint)
+    item.scene = entry.scene
+    return item
   }
 
   /// Images of the index in the order of how well a sentence fits them; those that the index does not have, or that are not searched, are
@@ -284,7 +301,7 @@ public final class Searcher: Sendable {
   ///   - sentence: what was asked for.
   ///   - ids: of the candidates; their own order does not count.
   ///   - interaction: the rerank's settings, but for how many candidates there are.
-  /// - Throws: `badInput` for the settings, `unusableIndex`.
+  /// - Throws: `badInput` for the settings, `damagedIndex`.
   public func rerank(
     _ sentence: String, among ids: Set<Int64>, interaction: Interaction = Interaction()
   ) throws(FastThenFineError) -> Answer {
@@ -585,20 +602,15 @@ public final class Searcher: Sendable {
     let entries = try catalog.entries(target.kind, ids)
     return try zip(found, ids).enumerated().map { rank, pair in
       let (candidate, id) = pair
-      var attention: [Float]?
-      if let interaction, target == .images, candidate.recallRank < interaction.candidates {
-        attention = pipeline.attention(candidate.item, for: query, interaction, with: kernels)
-      }
       guard let entry = entries[id] else {
         throw IndexError.damaged(path: catalog.path, reason: "its catalog lacks item \(id) of its segments")
       }
-      let path = target == .images ? FilePath(entry.name) : nil
-      return Answer.Result(
-        rank: rank + 1, id: id, name: path?.description ?? entry.name, pathBytes: path.flatMap { $0.isUTF8 ? nil : $0.bytes },
-        score: candidate.score, recallScore: candidate.recall, recallRank: candidate.recallRank + 1,
-        attributes: entry.attributes,
-        window: entry.window.map { PixelWindow(x: $0.x, y: $0.y, width: $0.width, height: $0.height) },
-        geometry: entry.footprint, scene: entry.scene, attention: attention)
+      var result = item(entry)
+      (result.rank, result.score, result.recallScore, result.recallRank) = (rank + 1, candidate.score, candidate.recall, candidate.recallRank + 1)
+      if let interaction, target == .images, candidate.recallRank < interaction.candidates {
+        result.attention = pipeline.attention(candidate.item, for: query, interaction, with: kernels)
+      }
+      return result
     }
   }
 }

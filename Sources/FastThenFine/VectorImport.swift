@@ -31,7 +31,7 @@ package struct VectorImport: ~Copyable {
   /// - Parameters:
   ///   - source: where the vectors come from, as the index remembers it.
   ///   - model: what made them, where sentences are to find them; nil where nobody says.
-  /// - Throws: `badInput` where the index holds pictures, or vectors of another length; `otherModel`, `locked`, `unusableIndex`, `unusableFile`.
+  /// - Throws: `badInput` where the index holds pictures, or vectors of another length; `otherModel`, `locked`, `damagedIndex`, `unusableFile`.
   package init(path: String, dimension: Int, from source: String, by model: Engine?, pool: ComputePool) throws(FastThenFineError) {
     let kernels = try FastThenFineError.wrapping { try Engine.kernels(level: nil, threads: pool.threads) }
     let writer = try Self.open(path, dimension, source, model)
@@ -44,19 +44,19 @@ package struct VectorImport: ~Copyable {
       var identity = model?.identity ?? ModelIdentity(name: source, path: "", fingerprint: ModelIdentity.unknownFingerprint, dimension: dimension)
       identity.hasPatches = false
       guard identity.dimension == dimension else {
-        throw FastThenFineError(.badInput, "\(source): has vectors of \(dimension), the model makes some of \(identity.dimension)")
+        throw FastThenFineError(.badInput, at: source, "has vectors of \(dimension), the model makes some of \(identity.dimension)")
       }
       let writer = try CatalogWriter(path: path, creating: identity)
       let stored = writer.catalog.model
       guard !stored.hasPatches else {
-        throw FastThenFineError(.badInput, "\(path): holds pictures that were encoded here; vectors need an index of their own")
+        throw FastThenFineError(.badInput, at: path, "holds pictures that were encoded here; vectors need an index of their own")
       }
       guard stored.dimension == dimension else {
-        throw FastThenFineError(.badInput, "\(path): holds vectors of \(stored.dimension), \(source) has some of \(dimension)")
+        throw FastThenFineError(.badInput, at: path, "holds vectors of \(stored.dimension), \(source) has some of \(dimension)")
       }
       guard stored.fingerprint == identity.fingerprint else {
         throw FastThenFineError(
-          .otherModel, "\(path): its vectors are those of \(stored.name); what other models made, or nobody says what made, is not mixed with them")
+          .otherModel, at: path, "its vectors are those of \(stored.name); what other models made, or nobody says what made, is not mixed with them")
       }
       return writer
     } catch {

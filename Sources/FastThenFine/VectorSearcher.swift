@@ -16,7 +16,7 @@ public final class VectorSearcher: Sendable {
   ///   - area: leaves out the items that do not lie in it; nil for none.
   ///   - level: an instruction-set level by name, as ``Engine/init(path:level:pool:)`` takes it.
   ///   - pool: lends its threads.
-  /// - Throws: `unusableIndex`, `unusableFile`, and `badInput` for the filter, or a level that this CPU does not have.
+  /// - Throws: `damagedIndex`, `unusableFile`, and `badInput` for the filter, or a level that this CPU does not have.
   public init(
     _ index: ImageIndex, filter: String? = nil, area: SearchArea? = nil, level: String? = nil, pool: ComputePool = ComputePool()
   ) throws(FastThenFineError) {
@@ -40,6 +40,8 @@ public final class VectorSearcher: Sendable {
     public var id: Int64
     /// The cosine of both.
     public var score: Float
+
+    public init(id: Int64, score: Float) { (self.id, self.score) = (id, score) }
   }
 
   /// The nearest of each of some vectors, by the cosine, best first, of equal ones the lower id.

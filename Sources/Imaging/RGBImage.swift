@@ -8,15 +8,37 @@ package enum ImagingError: Error, Equatable, CustomStringConvertible {
   case unreadable(path: String, reason: String)
   /// It may be read later: what the file holds is not the reason.
   case passing(path: String, reason: String)
+  /// Nothing says which bands of a scene are red, green and blue.
+  case unknownBands(path: String, reason: String)
+  case tooManyWindows(path: String, count: Int, most: Int)
   case unwritable(path: String)
 
-  package var description: String {
+  package var path: String {
     switch self {
-    case .unreadable(let path, let reason): "\(path): not a usable image: \(reason)"
-    case .passing(let path, let reason): "\(path): cannot be read: \(reason)"
-    case .unwritable(let path): "\(path): the image cannot be written"
+    case .unreadable(let path, _), .passing(let path, _), .unknownBands(let path, _), .tooManyWindows(let path, _, _), .unwritable(let path): path
     }
   }
+
+  /// Whether what the file holds is the reason, so that it comes again until the file changes.
+  package var isOfContent: Bool {
+    switch self {
+    case .unreadable, .unknownBands, .tooManyWindows: true
+    case .passing, .unwritable: false
+    }
+  }
+
+  package var reason: String {
+    switch self {
+    case .unreadable(_, let reason): "not a usable image: \(reason)"
+    case .passing(_, let reason): "cannot be read: \(reason)"
+    case .unknownBands(_, let reason): "not a usable image: \(reason); say which bands are red, green and blue"
+    case .tooManyWindows(_, let count, let most):
+      "not a usable image: it would be cut into \(count) windows, more than \(most); cut it into larger ones"
+    case .unwritable: "the image cannot be written"
+    }
+  }
+
+  package var description: String { "\(path): \(reason)" }
 }
 
 /// u8[height, width, 3], R, G, B.

@@ -146,7 +146,7 @@ extension CatalogWriter {
   private static func mendAttributes(_ db: Database, _ mended: inout Mended) throws {
     for damage in try Checks.damage(Checks.table("attributes"), db) {
       let path = try? String.fetchOne(db, sql: "SELECT path FROM attributes WHERE rowid = ?", arguments: [damage.row])
-      mended.lost.append("what was said of \(path.map { FilePath($0).description } ?? "an image") with --attributes")
+      mended.lost.append("the attributes of \(path.map { FilePath($0).description } ?? "an image")")
       try take(out: damage, db)
     }
   }

@@ -13,24 +13,38 @@ package enum IndexError: Error, Equatable, CustomStringConvertible {
   case locked(path: String)
   case needsRepair(path: String, problem: String)
 
-  package var description: String {
+  package var path: String? {
     switch self {
-    case .notAnIndex(let path): "\(path): is not an index"
-    case .unreadable(let path, let reason): "\(path): cannot be read: \(reason)"
-    case .unwritable(let path, let reason): "\(path): cannot be written: \(reason)"
-    case .damaged(let path, let reason):
-      "\(path): is damaged: \(reason); repair the index"
-    case .otherModel(let path, let index, let given):
-      "\(path): was built by another model (\(index)) than \(given); give that model, or build another index"
-    case .otherFormat(let path, let found):
-      "\(path): has format \(found), which this version does not read; build the index again"
-    case .unknownAttribute(let path, let name, let near):
-      "\(path): nothing in it has an attribute '\(name)'"
+    case .notAnIndex(let path), .unreadable(let path, _), .unwritable(let path, _), .damaged(let path, _), .otherModel(let path, _, _),
+      .otherFormat(let path, _), .unknownAttribute(let path, _, _), .locked(let path), .needsRepair(let path, _):
+      path
+    case .badFilter: nil
+    }
+  }
+
+  package var reason: String {
+    switch self {
+    case .notAnIndex: "is not an index"
+    case .unreadable(_, let reason): "cannot be read: \(reason)"
+    case .unwritable(_, let reason): "cannot be written: \(reason)"
+    case .damaged(_, let reason): "is damaged: \(reason); repair the index"
+    case .otherModel(_, let index, let given):
+      "was built by another model (\(index)) than \(given); give that model, or build another index"
+    case .otherFormat(_, let found): "has format \(found), which this version does not read; build the index again"
+    case .unknownAttribute(_, let name, let near):
+      "nothing in it has an attribute '\(name)'"
         + (near.isEmpty ? "" : "; did you mean \(near.map { "'\($0)'" }.joined(separator: " or "))?")
     case .badFilter(let text, let reason):
       "the filter '\(text)' cannot be read: \(reason); say year >= 2020 and sensor = 'S2'"
-    case .needsRepair(let path, let problem): "\(path): has to be repaired first: \(problem)"
-    case .locked(let path): "\(path): is being written by another process; wait for it to end"
+    case .needsRepair(_, let problem): "has to be repaired first: \(problem)"
+    case .locked: "is being written by another process; wait for it to end"
     }
   }
+
+  /// What was expected and what was found, where both are known.
+  package var comparison: (expected: String, found: String)? {
+    if case .otherModel(_, let index, let given) = self { (index, given) } else { nil }
+  }
+
+  package var description: String { path.map { "\($0): \(reason)" } ?? reason }
 }

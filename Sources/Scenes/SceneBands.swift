@@ -21,9 +21,7 @@ struct SceneBands {
     let plain = (1...all.count).filter { !alphas.contains($0) }
     func first(_ color: Int) -> Int? { all.firstIndex { $0.color == Int32(color) }.map { $0 + 1 } }
     let interpreted = [CGDAL_RED, CGDAL_GREEN, CGDAL_BLUE].compactMap { first($0) }
-    func refusal(_ what: String) -> ImagingError {
-      .unreadable(path: dataset.path.description, reason: "\(what); say which are red, green and blue, with --bands 3,2,1")
-    }
+    func refusal(_ what: String) -> ImagingError { .unknownBands(path: dataset.path.description, reason: what) }
 
     // What a band is called goes before its colour, which many writers set without being asked.
     switch Self.byColor(names) {

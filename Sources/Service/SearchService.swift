@@ -70,7 +70,7 @@ final class SearchService: Sendable {
   init(_ indexes: [ServedIndex], _ options: ServiceOptions) throws(FastThenFineError) {
     let names = indexes.map(\.name)
     if let name = names.first(where: { name in names.count { $0 == name } > 1 }) {
-      throw FastThenFineError(.badInput, "\(name): two indexes have this name; requests could not tell them apart")
+      throw FastThenFineError(.badInput, at: name, "two indexes have this name; requests could not tell them apart")
     }
     var archives: [Archive] = []
     for index in indexes { archives.append(try Archive(index)) }

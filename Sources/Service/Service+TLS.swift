@@ -22,7 +22,7 @@ extension Service {
   ///   - key: a file in PEM.
   static func encrypted(_ plain: HTTPServerBuilder, chain: String, key: String) throws -> HTTPServerBuilder {
     for file in [chain, key] where !FileManager.default.isReadableFile(atPath: file) {
-      throw FastThenFineError(.unusableFile, "\(file): cannot be read")
+      throw FastThenFineError(.unusableFile, at: file, "cannot be read")
     }
     #if TLS
     do {

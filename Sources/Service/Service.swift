@@ -164,7 +164,8 @@ private struct Follower: ServiceLifecycle.Service {
       var writer = try IndexWriter(path: index, engine: engine)
       let summary = try writer.add(folders, cancellation: cancellation) { event in
         switch event {
-        case .skipped(let line), .warned(let line): warn(line)
+        case .skipped(let error): warn("\(error)")
+        case .warned(let line): warn(line)
         case .begins, .encoded: break
         }
       }

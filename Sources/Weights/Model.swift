@@ -63,7 +63,7 @@ package final class Model: Sendable {
     let file = try SafeTensors(path: path)
     (weights, metadata) = (file, file.metadata)
     guard let json = metadata["config"], let words = metadata["vocabulary"] else {
-      throw .badConfig(path: path, reason: "is not a .ftf model; make one with 'ftf convert'")
+      throw .notAModel(path: path)
     }
     guard [ModelConfig.format, Self.format].contains(file.metadata["format"]),
       file.metadata["format"] == ModelConfig.format || file.metadata[SafeTensors.checksumKey] != nil

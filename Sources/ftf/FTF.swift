@@ -41,7 +41,7 @@ struct FTF: ParsableCommand {
       report("ftf: \(error.message)")
       return 1
     } catch let error as FastThenFineError {
-      report("ftf: \(error.description)\(wayOut(error))")
+      report("ftf: \(error)\(error.wayOut)")
       return error.code == .unknownAttribute ? 2 : 1
     } catch {
       let code = exitCode(for: error)
@@ -59,22 +59,27 @@ struct FTF: ParsableCommand {
     }
   }
 
-  /// What the library cannot know: the verb that helps.
-  private static func wayOut(_ error: FastThenFineError) -> String {
-    switch error.code {
-    case .unusableModel where error.description.contains("that nothing here computes"): " (leave them out with --ignore NAME, if that is meant)"
-    case .badInput where error.description.hasSuffix("a model that was tuned on captions"): " (ftf convert --tune)"
-    case .notAnIndex: "; make one with 'ftf index INDEX FOLDER'"
-    case .unusableIndex where error.description.contains("repair"): "; see 'ftf index repair'"
-    default: ""
-    }
-  }
-
   /// Errors of this project say all there is in a line; those of the system are cut down to the path and the reason.
   private static func oneLine(_ error: any Error) -> String {
     guard let system = error as? CocoaError else { return "\(error)" }
     let path = system.filePath.map { "\($0): " } ?? ""
     return path + system.localizedDescription
+  }
+}
+
+extension FastThenFineError {
+  /// What the library cannot know: the verb or option that helps.
+  var wayOut: String {
+    switch code {
+    case .notAModel: "; make one with 'ftf convert'"
+    case .unreadTensors: " (leave them out with --ignore NAME, if that is meant)"
+    case .untunedModel: " (ftf convert --tune)"
+    case .needsBands: ", with --bands 3,2,1"
+    case .tooManyWindows: ", with --ground or --window"
+    case .notAnIndex: "; make one with 'ftf index INDEX FOLDER'"
+    case .damagedIndex: "; see 'ftf index repair'"
+    default: ""
+    }
   }
 }
 

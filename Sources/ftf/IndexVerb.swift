@@ -257,7 +257,7 @@ final class IndexProgress: Sendable {
     switch event {
     case .begins(let total): progress.withLock { $0 = Progress(name, total: total) }
     case .encoded(let count): progress.withLock { $0 }?.add(count)
-    case .skipped(let line): progress.withLock { $0 }?.report("ftf: \(line); skipped")
+    case .skipped(let error): progress.withLock { $0 }?.report("ftf: \(error)\(error.wayOut); skipped")
     case .warned(let line): report("ftf: \(line)")
     }
   }

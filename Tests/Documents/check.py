@@ -100,8 +100,17 @@ def awaited(process):
     return said
 
 
+def snippets():
+    """Lines of Swift that no program runs."""
+    sources = f"{root}/Tests/Client/Sources/client"
+    compiled = {line.strip() for name in os.listdir(sources) for line in open(f"{sources}/{name}", encoding="utf-8")}
+    page = open(f"{root}/docs/from-swift.md", encoding="utf-8").read().split("## What programs ask for")[1]
+    return [line.strip() for line in page.splitlines() if line.startswith("    ") and line.strip() not in compiled]
+
+
+for line in (uncompiled := snippets()): print(f"docs/from-swift.md: {line}\n  is not in Tests/Client", file=sys.stderr)
 prepare()
-asked, wrong, server = list(commands()), 0, None
+asked, wrong, server = list(commands()), len(uncompiled), None
 assert len(asked) > 40, f"{len(asked)} commands were found"
 for page, line in asked:
     if line.startswith("curl") and server is None:

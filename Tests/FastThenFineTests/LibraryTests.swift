@@ -1,5 +1,6 @@
 import FastThenFine
 import Foundation
+import FTFImaging
 import FTFIndex
 import Synchronization
 import FTFTestSupport
@@ -190,6 +191,19 @@ import FTFWeights
     #expect(code { _ = try searcher.answer(Query(.image(none))) } == .unusableFile)
     #expect(engine.embed(text: "a river").count == engine.dimension)
     #expect(code { try Converter.convert("\(Goldens.folder)/tiny", to: none) } == .needsCalibrationImages)
+    #expect(code { _ = try Engine(path: "\(Goldens.folder)/tiny/model.safetensors") } == .notAModel)
+  }
+
+  /// What a program acts on it does not read out of a sentence.
+  @Test func errorsAreData() throws {
+    let shaped = FastThenFineError(WeightsError.badShape(path: "/w", tensor: "t", expected: [2, 3], found: [3]))
+    #expect(shaped.code == .unusableModel && shaped.path == "/w" && shaped.expected == "[2, 3]" && shaped.found == "[3]")
+    #expect(shaped.description == "/w: \(shaped.reason)" && shaped.localizedDescription == shaped.description)
+    let other = FastThenFineError(IndexError.otherModel(path: "/i", index: "a", given: "b"))
+    #expect(other.code == .otherModel && other.path == "/i" && other.expected == "a" && other.found == "b")
+    let bands = FastThenFineError(ImagingError.unknownBands(path: "/s.tif", reason: "it has 4 bands"))
+    #expect(bands.code == .needsBands && bands.path == "/s.tif" && !bands.reason.contains("--"))
+    #expect(FastThenFineError(.cancelled, "given up").path == nil)
   }
 
   @Test func theGroundOfAModelIsNoneOfItsIdentity() throws {

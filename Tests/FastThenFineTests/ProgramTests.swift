@@ -97,6 +97,78 @@ import Testing
     await #expect(throws: FastThenFineError.self) { try await IndexUpkeep.add([many], to: images, engine: engine) }
   }
 
+  @Test func indexingIsASequence() async throws {
+    let (bad, path) = ("\(folder.path)/bad", "\(folder.path)/sequence")
+    try FileManager.default.createDirectory(atPath: bad, withIntermediateDirectories: true)
+    try Data("no picture".utf8).write(to: URL(fileURLWithPath: "\(bad)/a.jpg"))
+    var (last, skipped) = (Indexing.State(), [FastThenFineError]())
+    for try await state in IndexUpkeep.indexing([images, bad], to: path, engine: engine) {
+      #expect(state.done >= last.done && last.summary == nil)
+      skipped += state.skipped
+      last = state
+    }
+    #expect(last.done == 18 && last.total == 18 && last.summary?.indexed == 17 && last.summary?.failed == 1)
+    #expect(skipped.map(\.path) == ["\(bad)/a.jpg"] && skipped.map(\.code) == [.unusableFile])
+    let none = "\(folder.path)/none"
+    for other in [IndexUpkeep.indexing([images], to: images, engine: engine), IndexUpkeep.indexing([none], to: "\(none).ftfindex", engine: engine)] {
+      await #expect(throws: FastThenFineError.self) { for try await _ in other {} }
+    }
+    #expect(!FileManager.default.fileExists(atPath: "\(none).ftfindex"), "what is not there makes no index")
+  }
+
+  /// Whoever looks seldom gets all that was left out; whoever leaves the loop, or is cancelled, ends the work.
+  @Test func aSequenceThatNobodyReadsEndsItsWork() async throws {
+    let flood = Indexing { _, tell in
+      for i in 0..<10_000 { tell(i % 1000 == 0 ? .skipped(FastThenFineError(.unusableFile, at: "\(i)", "is bad")) : .encoded(1)) }
+      return .success(IndexWriter.Summary())
+    }
+    var (skipped, done) = (0, 0)
+    for try await state in flood {
+      (skipped, done) = (skipped + state.skipped.count, state.done)
+      try await Task.sleep(for: .milliseconds(2))
+    }
+    #expect(skipped == 10 && done == 9990)
+
+    let (ended, continuation) = AsyncStream.makeStream(of: Void.self)
+    let endless = Indexing { cancellation, tell in
+      while !cancellation.isDue { tell(.encoded(1)) }
+      continuation.yield()
+      return .success(IndexWriter.Summary())
+    }
+    var ends = ended.makeAsyncIterator()
+    for try await _ in endless { break }
+    #expect(await ends.next() != nil)
+    let reader = Task { for try await _ in endless {} }
+    reader.cancel()
+    await #expect(throws: FastThenFineError.self) { try await reader.value }
+    #expect(await ends.next() != nil)
+  }
+
+  @Test func whatAnIndexHoldsIsListedInPages() throws {
+    var writer = try IndexWriter(path: "\(folder.path)/listed", engine: engine)
+    _ = try writer.add([images])
+    let searcher = try Searcher(writer.index, engine: engine)
+    var (items, page) = ([Answer.Result](), try searcher.items(after: 0, limit: 5))
+    while let last = page.last {
+      items += page
+      page = try searcher.items(after: last.id, limit: 5)
+    }
+    #expect(items.count == 17 && Set(items.map(\.id)).count == 17 && items.map(\.id) == items.map(\.id).sorted())
+    let item = try #require(items.first { $0.name.hasSuffix("/rgb.jpg") })
+    #expect(try searcher.item(item.id) == item)
+    let stored = searcher.vectors(of: [item.id, -1])
+    let own = try engine.embed(imageAt: item.name)
+    #expect(stored.count == 1 && zip(stored[item.id]!, own).reduce(0) { $0 + $1.0 * $1.1 } > 0.999)
+    guard case .pixels(let bytes, let width, let height) = try HeatMap.drawn(item, with: engine) else { throw CocoaError(.featureUnsupported) }
+    #expect(bytes.count == width * height * 3)
+    let seen = try searcher.rerank("a river", among: [item.id]).results
+    guard case .pixels(let hot, _, _) = try HeatMap.drawn(seen[0], with: engine) else { throw CocoaError(.featureUnsupported) }
+    #expect(hot.count == bytes.count && hot != bytes)
+    // What a program keeps for its own tests it makes itself.
+    let made = Answer(results: [Answer.Result(rank: 1, id: 7, name: "/a.jpg", score: 0.5, window: PixelWindow(x: 0, y: 0, width: 9, height: 9))])
+    #expect(made.results[0].recallScore == 0.5 && made.results[0].values.isEmpty)
+  }
+
   @Test func errorsSayTheirReasonWhereverTheyAreShown() {
     let error = #expect(throws: FastThenFineError.self) { _ = try Engine(path: "/nothing.ftf") }
     let shown: any Error = error!

@@ -30,9 +30,10 @@ class Server:
     def said(self):
         with open(self.log.name) as file: return file.read()
 
-    def __exit__(self, *_):
+    def __exit__(self, failure, *_):
         if self.process.poll() is None: self.process.terminate()
-        assert self.process.wait(20) == 0, "it ends on SIGTERM"
+        ended = self.process.wait(20)
+        assert failure or ended == 0, f"it ends on SIGTERM, not with {ended}"
 
     def call(self, path, body=None, method=None, raw=False, **headers):
         data = body if isinstance(body, bytes) else json.dumps(body).encode() if body is not None else None
