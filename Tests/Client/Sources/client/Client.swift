@@ -4,6 +4,7 @@ import Index
 /// client SOURCE IMAGES FOLDER: from weights to reranked answers with heat maps.
 @main struct Client {
   static func main() async throws {
+    if CommandLine.arguments.count == 5 { return try await measure(CommandLine.arguments[2], CommandLine.arguments[3], CommandLine.arguments[4]) }
     let (source, images, folder) = (CommandLine.arguments[1], CommandLine.arguments[2], CommandLine.arguments[3])
     var options = Converter.Options()
     options.precision = .fp32
