@@ -189,7 +189,11 @@ struct Search: ParsableCommand {
     }
     if let image { return try answer(.image(image), FilePath(image).description) }
     if let text { return try answer(.sentence(text), text) }
-    while let line = readLine() { try answer(.sentence(line), line) }
+    while let line = readLine() {
+      try answer(.sentence(line), line)
+      // A program at the other end asks the next once it has this one.
+      if !Streams.isPrinted { break }
+    }
     if missing > 0 { throw ExitCode(1) }
   }
 

@@ -96,6 +96,13 @@ enum TinyModel {
     let again = try ftf("index", index, images, "--json")
     #expect(again.objects.first?["unchanged"] as? Int == 17 && again.objects.first?["indexed"] as? Int == 0)
 
+    let asked = try shell(
+      """
+      coproc asked { "$ftf" search '\(index)' --stdin --json; }
+      for i in 1 2; do echo "a river" >&${asked[1]}; read -r -t 60 line <&${asked[0]} || exit 9; echo "$line"; done
+      """)
+    #expect(asked.code == 0 && asked.objects.count == 2, "an answer comes before the next question: \(asked.error)")
+
     let found = try ftf(
       "search", index, "--stdin", "--top", "5", "--json", "--explain", "\(folder.path)/why",
       input: "a river\ntwo ships\n")
