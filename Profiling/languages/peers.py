@@ -16,21 +16,23 @@ import time
 import fastthenfine
 import nncf
 import numpy as np
-import open_clip
 import openvino
 import torch
 from PIL import Image
 from safetensors.torch import save_file
+
+sys.path.append(f"{os.path.dirname(os.path.abspath(__file__))}/../../Models")
+from open_clip_import import open_clip
 
 ftf, images, work = sys.argv[1:4]
 rounds = int(sys.argv[4]) if len(sys.argv) > 4 else 5
 THREADS, BATCH = 2, 8
 os.makedirs(work, exist_ok=True)
 torch.set_num_threads(THREADS)
-paths = [f"{images}/{name}" for name in sorted(os.listdir(images)) if name.lower().endswith((".jpg", ".jpeg"))][:512]
+paths = [f"{images}/{name}" for name in sorted(os.listdir(images)) if name.lower().endswith((".jpg", ".jpeg"))][:256]
 paths = paths[: len(paths) // BATCH * BATCH]
 model, _, transform = open_clip.create_model_and_transforms("ViT-B-32-quickgelu", pretrained=None)
-model.eval()
+model.eval().requires_grad_(False)
 
 
 def loaded(some): return torch.stack([transform(Image.open(path)) for path in some])
@@ -42,14 +44,18 @@ save_file({k: v.contiguous() for k, v in model.state_dict().items() if k != "att
 with open(f"{folder}/open_clip_config.json", "w") as file:
     json.dump(dict(model_cfg=open_clip.get_model_config("ViT-B-32-quickgelu"), preprocess_cfg=dict(interpolation="bicubic", resize_mode="shortest")), file)
 words = open_clip.tokenizer.SimpleTokenizer()
-with open(f"{folder}/vocab.json", "w") as file: json.dump(words.encoder, file)
+with open(f"{folder}/vocab.json", "w") as file: json.dump({{"<start_of_text>": "<|startoftext|>", "<end_of_text>": "<|endoftext|>"}.get(word, word): i for word, i in words.encoder.items()}, file)
 with open(f"{folder}/merges.txt", "w") as file: file.writelines(["#version: 0.2\n", *(f"{a} {b}\n" for a, b in words.bpe_ranks)])
 subprocess.run([ftf, "convert", folder, "-o", f"{work}/b32.ftf", "--tokenizer", folder, "--calibrate", images], check=True)
 ours = fastthenfine.Model(f"{work}/b32.ftf", threads=THREADS)
 
 
 class Tower(torch.nn.Module):
-    def forward(self, x): return torch.nn.functional.normalize(model.encode_image(x), dim=-1)
+    def __init__(self):
+        super().__init__()
+        self.model = model
+
+    def forward(self, x): return torch.nn.functional.normalize(self.model.encode_image(x), dim=-1)
 
 
 with torch.no_grad(): converted = openvino.convert_model(Tower().eval(), example_input=loaded(paths[:BATCH]), input=[BATCH, 3, 224, 224])

@@ -131,6 +131,8 @@ private struct Conversion {
         .badInput, at: source, "has no use for \(model.unused.sorted().joined(separator: " and ")): it says itself what it is")
     }
     try choosePatches(&model)
+    // What no engine could open is not written.
+    _ = try Engine.tokenizer(of: Model(model))
     if options.expected != nil { try ReferenceVectors(options).check(&model, level, threads) { progress(.report($0)) } }
     for decision in model.decisions { progress(.report(decision)) }
     if !options.origin.isEmpty { model.origin = options.origin }

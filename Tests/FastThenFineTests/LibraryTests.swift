@@ -194,6 +194,17 @@ import FTFWeights
     #expect(code { _ = try Engine(path: "\(Goldens.folder)/tiny/model.safetensors") } == .notAModel)
   }
 
+  @Test func whatNoEngineCouldOpenIsNotWritten() throws {
+    let (source, made) = ("\(folder.path)/foreign", "\(folder.path)/foreign.ftf")
+    try FileManager.default.copyItem(atPath: "\(Goldens.folder)/clip", toPath: source)
+    let words = try String(contentsOfFile: "\(source)/vocab.json", encoding: .utf8)
+    try words.replacingOccurrences(of: "<|startoftext|>", with: "<start_of_text>").write(toFile: "\(source)/vocab.json", atomically: true, encoding: .utf8)
+    var options = Converter.Options()
+    options.precision = .fp32
+    let error = #expect(throws: FastThenFineError.self) { try Converter.convert(source, to: made, options) }
+    #expect(error?.code == .unusableModel && error?.path == source && !FileManager.default.fileExists(atPath: made))
+  }
+
   /// What a program acts on it does not read out of a sentence.
   @Test func errorsAreData() throws {
     let shaped = FastThenFineError(WeightsError.badShape(path: "/w", tensor: "t", expected: [2, 3], found: [3]))

@@ -156,6 +156,8 @@ class Index:
         self._handle = c.Handle()
         check(lib.ftf_index_open(encoded_path(path), model and model._handle, self._handle))
         self.path = os.path.abspath(path)
+        # What is asked of every answer, and never another: the model of an index does not change.
+        self._grid: int = self._facts.grid
 
     def __del__(self):
         if handle := self.__dict__.get("_handle"):
@@ -276,19 +278,21 @@ class Index:
 
     def _results(self, answer: c.Handle, text: str | None) -> Results:
         try:
-            grid = self._facts.grid
-            found = [self._result(lib.ftf_answer_at(answer, i).contents, grid, text) for i in range(lib.ftf_answer_count(answer))]
+            found = [self._result(lib.ftf_answer_at(answer, i).contents, text) for i in range(lib.ftf_answer_count(answer))]
             return Results(found, lib.ftf_answer_times(answer))
         finally:
             lib.ftf_answer_free(answer)
 
-    def _result(self, found: c.Result, grid: int, text: str | None) -> Result:
+    def _result(self, found: c.Result, text: str | None) -> Result:
+        grid, attention = self._grid, None
+        if found.attention:
+            attention = np.frombuffer(bytearray(ctypes.string_at(found.attention, 4 * grid * grid)), np.float32).reshape(grid, grid)
         return Result(
             rank=found.rank, id=found.id, path=os.fsdecode(found.path), score=found.score, recall_score=found.recall_score,
             recall_rank=found.recall_rank, probability=None if math.isnan(found.probability) else found.probability,
             attributes=json.loads(found.attributes) if found.attributes else {}, geometry=json.loads(found.geometry) if found.geometry else None,
             window=tuple(found.window) if found.window[2] else None,
-            attention=np.ctypeslib.as_array(found.attention, (grid, grid)).copy() if found.attention else None, _index=self, _text=text)
+            attention=attention, _index=self, _text=text)
 
 
 class Vectors:
