@@ -26,7 +26,7 @@ PYTHON := .venv/bin/python -B
 
 # Trains the default model on DIR/data/rsicd, to .build/training: hours on two cores, minutes on a GPU.
 # make train-test: the tests of that, in seconds.
-.PHONY: arm mutations old-cpus picture train train-test demo serve test documents rooms lint format library c wheel python cluster client interchange seen service attacks docs sanitize threads fuzz check release dist check-dist goldens system gdal java
+.PHONY: arm mutations old-cpus picture train train-test demo serve test documents rooms lint format library c wheel python engines cluster client interchange seen service attacks docs sanitize threads fuzz check release dist check-dist goldens system gdal java
 
 test: system gdal
 	python3 -B docs/rooms.py --check
@@ -179,6 +179,13 @@ cluster: wheel java
 	python3 -m venv --clear .build/cluster
 	.build/cluster/bin/pip install -q dist/fastthenfine-$$($(FTF) --version)-*.whl pyspark==4.0.1 pyarrow pandas
 	PYTHONPATH=Integrations/spark/src .build/cluster/bin/python -B Integrations/spark/tests.py $(FTF)
+
+# Another engine's recall, our rerank: of an index that is named.
+engines: wheel
+	@test -n "$(INDEX)" || { echo "make engines INDEX=DIR: an index of some hundred pictures"; exit 2; }
+	python3 -m venv --clear .build/engines
+	.build/engines/bin/pip install -q dist/fastthenfine-$$($(FTF) --version)-*.whl qdrant-edge-py==0.9.0
+	.build/engines/bin/python -B Integrations/engines/qdrant.py $(FTF) $(INDEX)
 
 .build/wheel/bin:
 	python3 -m venv .build/wheel

@@ -67,18 +67,18 @@ struct Transformer: Sendable {
     let range = range ?? 0..<shape.layers
     (self.shape, self.tower, first) = (shape, tower, range.lowerBound)
     let (width, hidden) = (shape.width, shape.hidden)
-    var blocks: [Block] = []
-    for i in range {
-      let name = "\(tower).blocks.\(i)"
-      blocks.append(
-        Block(
+    // What weights are packed for is the same on every thread.
+    blocks = try kernels.parallelMap(range.count) { i in
+      Result {
+        let name = "\(tower).blocks.\(range.lowerBound + i)"
+        return Block(
           qkv: try model.linear("\(name).qkv", outputs: 3 * width, inputs: width, for: kernels),
           attentionOut: try model.linear("\(name).attention_out", outputs: width, inputs: width, for: kernels),
           mlpIn: try model.linear("\(name).mlp_in", outputs: hidden, inputs: width, for: kernels),
           mlpOut: try model.linear("\(name).mlp_out", outputs: width, inputs: hidden, for: kernels),
-          norm1: try Norm(model, "\(name).norm1", width: width), norm2: try Norm(model, "\(name).norm2", width: width)))
-    }
-    self.blocks = blocks
+          norm1: try Norm(model, "\(name).norm1", width: width), norm2: try Norm(model, "\(name).norm2", width: width))
+      }
+    }.map { try $0.get() }
   }
 
   /// Runs the blocks over sequences that follow each other in the rows of `x`, in place.

@@ -119,6 +119,8 @@ public struct Answer: Sendable, Equatable {
     public var window: PixelWindow?
     /// Where it lies, a GeoJSON geometry; nil where that is not known.
     public var geometry: String?
+    /// The folder of the index that it is in, where several are searched as one.
+    public var index: String?
     /// What the index remembers of the scene.
     package var scene: String?
     /// Where the sentence was found: a share for each patch, f32[grid * grid] row by row, sum 1; nil where nothing was reranked.

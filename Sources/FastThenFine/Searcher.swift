@@ -15,6 +15,8 @@ public final class Searcher: Sendable {
   public let engine: Engine
   public let target: SearchTarget
   let catalog: Catalog
+  /// Where several indexes are searched as one, each with its first item among all; else the one.
+  private let homes: [(catalog: Catalog, first: Int)]
   private let pipeline: Pipeline<Segment>
   /// Whether some of its images are windows of scenes.
   private let hasWindows: Bool
@@ -40,23 +42,27 @@ public final class Searcher: Sendable {
   }
 
   /// - Parameters:
+  ///   - others: are searched as if their images were in `index`.
   ///   - constants: names in the filter that are no attributes, and what each is for all images.
   ///   - allowsUnknown: whether the filter may name attributes that nothing has, which are then null.
   ///   - items: as many, or more, are scanned once for sentences that come together.
   package init(
-    _ index: ImageIndex, engine: Engine, searching target: SearchTarget = .images, filter: String? = nil, area: SearchArea? = nil,
-    constants: [String: String] = [:], allowsUnknown: Bool = false, sharingFrom items: Int = sharedItems
+    _ index: ImageIndex, others: [ImageIndex] = [], engine: Engine, searching target: SearchTarget = .images, filter: String? = nil,
+    area: SearchArea? = nil, constants: [String: String] = [:], allowsUnknown: Bool = false, sharingFrom items: Int = sharedItems
   ) throws(FastThenFineError) {
     (self.engine, self.target, sharedFrom) = (engine, target, items)
     do {
-      try index.catalog.check(engine.identity)
-      let opened = try Selection(filter: filter, area: try area?.checked(), constants: constants, allowsUnknown: allowsUnknown)
-        .opened(index.catalog, target)
-      (catalog, chosen) = (opened.catalog, opened.isChosen ? opened.live : nil)
+      let selection = Selection(filter: filter, area: try area?.checked(), constants: constants, allowsUnknown: allowsUnknown)
+      let opened = try selection.opened([index] + others, target, by: engine.identity)
+      let live = Selection.joined(opened)
+      catalog = opened[0].catalog
+      chosen = opened[0].isChosen ? live : nil
       let hubness = target == .images ? engine.hubness?.images : try Self.captionHubness(catalog, engine)
-      pipeline = Pipeline(opened.segments, live: opened.live, hubness: hubness)
+      pipeline = Pipeline(opened.flatMap(\.segments), live: live, hubness: hubness)
+      let firsts = opened.reduce(into: [0]) { $0.append($0.last! + $1.items) }
+      homes = zip(opened, firsts).map { ($0.catalog, $1) }
       views = try catalog.views
-      hasWindows = try target == .images && catalog.hasWindows()
+      hasWindows = try target == .images && opened.contains { try $0.catalog.hasWindows() }
     } catch {
       throw FastThenFineError(error)
     }
@@ -88,6 +94,10 @@ public final class Searcher: Sendable {
 
   /// Items that are searched.
   public var count: Int { pipeline.count }
+  /// Whether there are patches to rerank by.
+  var hasPatches: Bool { homes.allSatisfy(\.catalog.model.hasPatches) }
+
+  private func home(_ candidate: Candidate) -> Int { homes.count == 1 ? 0 : homes.lastIndex { $0.first <= candidate.item }! }
 
   /// Answers a query in this thread, when the engine's pool has threads for it.
   ///
@@ -214,7 +224,7 @@ public final class Searcher: Sendable {
       (input, interaction) = (.vector(values.map { $0 / length }), nil)
     }
     if case .image = input, target == .images { interaction = nil }
-    if query.recallOnly || interaction?.mode == InteractionConfig.Mode.none || !catalog.model.hasPatches { interaction = nil }
+    if query.recallOnly || interaction?.mode == InteractionConfig.Mode.none || !hasPatches { interaction = nil }
     return (input, interaction)
   }
 
@@ -319,15 +329,15 @@ public final class Searcher: Sendable {
     answer.recallMilliseconds = clock.lap()
     interaction.candidates = max(1, found.count)
     if word != nil { interaction.mode = .words }
-    if catalog.model.hasPatches { found = pipeline.reranked(found, for: encoded, interaction, with: kernels) }
+    if hasPatches { found = pipeline.reranked(found, for: encoded, interaction, with: kernels) }
     answer.rerankMilliseconds = clock.lap()
-    answer.results = try results(found, encoded, catalog.model.hasPatches ? interaction : nil, kernels)
+    answer.results = try results(found, encoded, hasPatches ? interaction : nil, kernels)
     return answer
   }
 
   /// What a score means to this query; nil where that is not known.
   private func probability(_ query: Query) -> ProbabilityConfig? {
-    guard target == .images, catalog.model.hasPatches, case .sentence = query.content else { return nil }
+    guard target == .images, hasPatches, case .sentence = query.content else { return nil }
     return engine.model.config.probability
   }
 
@@ -515,12 +525,13 @@ public final class Searcher: Sendable {
 
   /// Which of the candidates are places of their own, best first.
   private func places(_ found: ArraySlice<Candidate>, _ top: Int) throws -> [Int] {
-    var (places, shown) = (Places<Int64>(), [Int]())
+    var (places, shown) = (homes.map { _ in Places<Int64>() }, [Int]())
     for start in stride(from: 0, to: found.count, by: 64) where shown.count < top {
       let part = found.dropFirst(start).prefix(64)
-      let windows = try catalog.windows(part.map(id))
+      let windows = try homes.indices.map { home in try homes[home].catalog.windows(part.filter { self.home($0) == home }.map(id)) }
       for (i, candidate) in zip(part.indices, part) where shown.count < top {
-        if windows[id(candidate)].map({ places.take($0.source, $0.window, isPicture: $0.isPicture) }) ?? true { shown.append(i) }
+        let home = home(candidate)
+        if windows[home][id(candidate)].map({ places[home].take($0.source, $0.window, isPicture: $0.isPicture) }) ?? true { shown.append(i) }
       }
     }
     return shown
@@ -598,14 +609,16 @@ public final class Searcher: Sendable {
   private func results(
     _ found: [Candidate], _ query: EncodedQuery, _ interaction: InteractionConfig?, _ kernels: KernelSet
   ) throws -> [Answer.Result] {
-    let ids = found.map(id)
-    let entries = try catalog.entries(target.kind, ids)
-    return try zip(found, ids).enumerated().map { rank, pair in
-      let (candidate, id) = pair
-      guard let entry = entries[id] else {
-        throw IndexError.damaged(path: catalog.path, reason: "its catalog lacks item \(id) of its segments")
+    let entries = try homes.indices.map { home in
+      try homes[home].catalog.entries(target.kind, found.filter { self.home($0) == home }.map(id))
+    }
+    return try found.enumerated().map { rank, candidate in
+      let (id, home) = (id(candidate), home(candidate))
+      guard let entry = entries[home][id] else {
+        throw IndexError.damaged(path: homes[home].catalog.path, reason: "its catalog lacks item \(id) of its segments")
       }
       var result = item(entry)
+      if homes.count > 1 { result.index = homes[home].catalog.path }
       (result.rank, result.score, result.recallScore, result.recallRank) = (rank + 1, candidate.score, candidate.recall, candidate.recallRank + 1)
       if let interaction, target == .images, candidate.recallRank < interaction.candidates {
         result.attention = pipeline.attention(candidate.item, for: query, interaction, with: kernels)
@@ -630,7 +643,7 @@ private struct Stopwatch: Sendable {
 
 extension Query {
   /// The images of the index that it shows, which are no results.
-  fileprivate var own: Set<Int64> {
+  var own: Set<Int64> {
     switch content {
     case .item(let id): [id]
     case .examples(let examples): Set(examples.compactMap { if case .item(let id) = $0.content { id } else { nil } })

@@ -19,6 +19,35 @@ struct Selection {
     let live: [Bool]?
     /// Whether a filter or an area chose.
     let isChosen: Bool
+    /// The length of `live`.
+    var items: Int { segments.reduce(0) { $0 + $1.count } }
+  }
+
+  /// Several indexes, which one model has to have made; what the filter names is an attribute of one of them at least.
+  func opened(_ indexes: [ImageIndex], _ target: SearchTarget, by model: ModelIdentity) throws -> [Opened] {
+    for index in indexes { try index.catalog.check(model) }
+    guard indexes.count > 1 else { return try indexes.map { try opened($0.catalog, target) } }
+    var (unknown, known): (IndexError?, Bool) = (nil, false)
+    let all = try indexes.map { index in
+      do {
+        let found = try opened(index.catalog, target)
+        known = true
+        return found
+      } catch IndexError.unknownAttribute(let path, let name, let near) {
+        if unknown == nil || !near.isEmpty { unknown = .unknownAttribute(path: path, name: name, near: near) }
+        var selection = self
+        selection.allowsUnknown = true
+        return try selection.opened(index.catalog, target)
+      }
+    }
+    if let unknown, !known { throw unknown }
+    return all
+  }
+
+  /// Whether each item of several indexes, counted through all, is searched; nil for all.
+  static func joined(_ opened: [Opened]) -> [Bool]? {
+    guard opened.contains(where: { $0.live != nil }) else { return nil }
+    return opened.flatMap { $0.live ?? [Bool](repeating: true, count: $0.items) }
   }
 
   /// Names and segments of one moment. A segment of it may be written anew before it is opened: then a later moment is taken.

@@ -9,6 +9,7 @@ extension Answer.Result {
       "recall_rank": recallRank, "attributes": attributes.flatMap { try? JSONSerialization.jsonObject(with: Data($0.utf8)) } ?? [:],
     ]
     object["probability"] = probability
+    object["index"] = index
     // Of the scene that it is a window of.
     object["bands"] = bands
     if let extent { object["extent"] = [extent.width, extent.height] }

@@ -19,10 +19,13 @@ package struct PackedMatrix: Sendable {
     let packed = AlignedBuffer<UInt8>(count: bytes, repeating: 0)
     unsafe kernels.table.pack_s8(outputs, inputs, codes.address, packed.address)
     let sums = AlignedBuffer<Int32>(count: (outputs + panel - 1) / panel * panel, repeating: 0)
-    for row in 0..<outputs {
-      var sum: Int32 = 0
-      for column in 0..<inputs { sum += Int32(codes[row * inputs + column]) }
-      sums[row] = sum
+    if let first = unsafe codes.address {
+      for row in 0..<outputs {
+        // Without checks it is done in vectors: at most 65,536 codes overflow nothing.
+        var sum: Int32 = 0
+        for i in row * inputs..<(row + 1) * inputs { unsafe sum &+= Int32(first[i]) }
+        sums[row] = sum
+      }
     }
     isInt8 = true
     self.codes = packed

@@ -26,7 +26,6 @@ enum VirtualScene {
     /// As they are written, and whether they are seen from the VRT's folder.
     var sources: [(name: String, isRelative: Bool)] = []
     var isRelative = false
-    var isOverviewFile = false
   }
 
   /// Throws where it is more than a list of files below its folder, or below one that FTF_TRUSTED_FOLDERS names (with colons between).

@@ -5,17 +5,17 @@ import FTFKernels
 /// A `.pt`, `.pth` or `.bin` file of PyTorch, by a reader that runs nothing: a zip archive whose `data.pkl` names tensors and whose
 /// `data/` holds them (state dicts, checkpoints around one, TorchScript archives), or what PyTorch before 1.6 wrote, pickles one
 /// after the other and then the data.
-final class PyTorchArchive: TensorSource, Sendable {
-  let path: String
+package final class PyTorchArchive: TensorSource, Sendable {
+  package let path: String
   private let file: MappedFile
   /// Where the data of each storage lies, by its key.
   private let storages: [String: Range<Int>]
   private let tensors: [String: PickledTensor]
-  let isTorchScript: Bool
+  package let isTorchScript: Bool
 
-  var names: Set<String> { Set(tensors.keys) }
+  package var names: Set<String> { Set(tensors.keys) }
 
-  init(path: String) throws(WeightsError) {
+  package init(path: String) throws(WeightsError) {
     self.path = path
     do {
       file = try MappedFile(path: path)
@@ -126,9 +126,9 @@ final class PyTorchArchive: TensorSource, Sendable {
     }
   }
 
-  func shape(_ name: String) -> [Int]? { tensors[name]?.shape }
+  package func shape(_ name: String) -> [Int]? { tensors[name]?.shape }
 
-  func floats(_ name: String, shape: [Int]) throws(WeightsError) -> [Float] {
+  package func floats(_ name: String, shape: [Int]) throws(WeightsError) -> [Float] {
     guard let tensor = tensors[name] else { throw .missingTensor(path: path, tensor: name) }
     guard tensor.shape == shape else { throw .badShape(path: path, tensor: name, expected: shape, found: tensor.shape) }
     let types: [String: ElementType] = [

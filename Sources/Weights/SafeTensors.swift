@@ -160,7 +160,9 @@ package final class SafeTensors: Sendable {
       throw .badType(path: path, tensor: name, expected: "I8", found: tensor.dtype)
     }
     let codes: [Int8] = file.array(at: tensor.bytes.lowerBound, count: tensor.bytes.count)
-    guard !codes.contains(-128) else { throw .badValue(path: path, tensor: name, reason: "holds -128") }
+    file.release(tensor.bytes)
+    // The least of all is found in vectors, where a search that may end early looks at one after the other.
+    guard codes.reduce(0, min) > -128 else { throw .badValue(path: path, tensor: name, reason: "holds -128") }
     return codes
   }
 

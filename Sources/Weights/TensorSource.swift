@@ -144,11 +144,3 @@ extension TensorSource where Self == SafeTensors {
     return path.hasSuffix(".safetensors") ? try SafeTensors(path: path) : try PyTorchArchive(path: path)
   }
 }
-
-/// The reader of safetensors, whatever the file's name is.
-package func openSafeTensors(_ path: String) throws(WeightsError) -> any TensorSource { try SafeTensors(path: path) }
-
-/// The reader of PyTorch's archives, whatever the file's name is.
-package func openPyTorchArchive(_ path: String) throws(WeightsError) -> any TensorSource {
-  try PyTorchArchive(path: path)
-}

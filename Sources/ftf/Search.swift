@@ -21,8 +21,8 @@ struct Search: ParsableCommand {
       --filter "datetime >= '2024-06-01' and eo:cloud_cover < 20"
       """)
 
-  @Argument(help: "The folder of the index.")
-  var index: String
+  @Argument(help: "The folder of the index; several that one model made are searched as one.")
+  var indexes: [String]
 
   @Option(help: "A sentence.")
   var text: String?
@@ -121,7 +121,12 @@ struct Search: ParsableCommand {
     bbox.map { .box(west: $0[0], south: $0[1], east: $0[2], north: $0[3]) } ?? near.map { .near(lon: $0[0], lat: $0[1], kilometres: $0[2]) }
   }
 
+  var index: String { indexes[0] }
+
   func validate() throws {
+    if indexes.count > 1, vectors != nil || !between.isEmpty || !like.isEmpty || !unlike.isEmpty || over == .captions {
+      throw ValidationError("several indexes are searched by --text, --image or --stdin, for images; ids, captions and dates are of one")
+    }
     if !between.isEmpty, between.count != 2 || text == nil || over == .captions || explain != nil || geojson != nil {
       throw ValidationError("--between takes two dates, and --text")
     }
@@ -156,6 +161,7 @@ struct Search: ParsableCommand {
     let archive = try ImageIndex(path: index)
     if let vectors { return try searchVectors(archive, vectors) }
     let engine = try machine.engine(modelPath(of: archive, given: model), mapped: archive.mappedBytes)
+    if indexes.count > 1 { return try searchAll(archive, engine) }
     let searcher = try Searcher(archive, engine: engine, searching: over, filter: filter, area: area)
     // For machines that is an answer with nothing in it.
     let isNarrowed = filter != nil || area != nil
@@ -169,10 +175,29 @@ struct Search: ParsableCommand {
       report("ftf: \(index) has no patches: recall alone answers")
     }
     if !between.isEmpty { return try showChanges(searcher) }
+    try ask(engine) { try searcher.answer($0) }
+  }
+
+  /// Several indexes as one.
+  private func searchAll(_ first: ImageIndex, _ engine: Engine) throws {
+    let searcher = try FederatedSearcher(
+      [first] + indexes.dropFirst().map { try ImageIndex(path: $0) }, engine: engine, filter: filter, area: area)
+    guard searcher.count > 0 || json else {
+      throw Failure("\(indexes.joined(separator: ", ")): \(filter == nil && area == nil ? "hold no images" : "none of their images is meant")")
+    }
+    if !searcher.hasPatches {
+      if explain != nil { throw Failure("an index has no patches, so nothing says where a sentence was found") }
+      report("ftf: an index has no patches: recall alone answers")
+    }
+    try ask(engine) { try searcher.answer($0) }
+  }
+
+  /// Asks what is to be asked, and shows the answers.
+  private func ask(_ engine: Engine, _ search: (Query) throws -> Answer) throws {
     var (number, missing) = (0, 0)
     func answer(_ content: Query.Content, _ name: String) throws {
       number += 1
-      let answer = try searcher.answer(
+      let answer = try search(
         Query(
           content, top: top, interaction: rerank.settings, recallOnly: recallOnly, minimumProbability: minProbability,
           allWindows: allWindows, unlike: unlike))
@@ -237,7 +262,8 @@ struct Search: ParsableCommand {
         format: "%3d  %7.4f  (recall %.4f, rank %d)  ", result.rank, result.score, result.recallScore, result.recallRank
       )
       let chance = result.probability.map { String(format: "%5.1f %%  ", 100 * $0) } ?? ""
-      print(numbers + chance + result.name.shown + result.place + (result.attributes.map { "  \($0.shown)" } ?? ""))
+      let home = result.index.map { "  \($0.shown)" } ?? ""
+      print(numbers + chance + result.name.shown + home + result.place + (result.attributes.map { "  \($0.shown)" } ?? ""))
     }
     if let chance = answer.nothingFits, chance > 0.5, !answer.results.isEmpty {
       print(String(format: "nothing here is likely to show that: the best with a chance of %.0f %%", 100 * (1 - chance)))

@@ -50,6 +50,45 @@ import Testing
     #expect(try index("all").objects.first?["unchanged"] as? Int == 17)
   }
 
+  @Test func severalIndexesAreSearchedAsOne() throws {
+    let attributes = try folder.file("attributes.jsonl", Data("{\"filename\":\"rgb.jpg\",\"year\":2020}\n".utf8))
+    #expect(try index("one", "--attributes", attributes).code == 0)
+    for i in 1...3 { #expect(try index("part\(i)", "--shard", "\(i)/3").code == 0) }
+    let parts = (1...3).map { "\(folder.path)/part\($0)" }
+    _ = parts.map { try? ftf("index", $0, "--attributes", attributes) }
+    func found(_ indexes: [String], _ more: [String]) throws -> [[String: Any]] {
+      let found = try ftf(["search"] + indexes + ["--json", "--top", "50"] + more)
+      return try #require(found.objects.first?["results"] as? [[String: Any]], "\(found.error)")
+    }
+    /// Equal pictures have no order of their own: by the score, and then the path.
+    func said(_ results: [[String: Any]], _ keys: [String] = ["score", "recall_score", "path", "attributes"]) -> [[String]] {
+      results.map { result in keys.map { "\(result[$0] ?? "")" } }.sorted { $0.lexicographicallyPrecedes($1) }
+    }
+    let one = "\(folder.path)/one"
+    for more in [["--text", "a river"], ["--image", "\(images)/rgb.jpg"], ["--text", "a river", "--recall-only"]] {
+      let (whole, federated) = (try found([one], more), try found(parts, more))
+      #expect(said(federated) == said(whole) && federated.count == 17, "\(more)")
+      #expect(federated.map { $0["rank"] as! Int } == Array(1...17))
+      #expect(Set(federated.map { $0["index"] as! String }) == Set(parts) && whole[0]["index"] == nil)
+    }
+    // Candidates are the best of all, not of each; what lies behind them is no better.
+    let some = ["--text", "a river", "--candidates", "4"]
+    #expect(try said(found(parts, some), ["score"]) == said(found([one], some), ["score"]))
+    let scores = try found(parts, some).map { $0["score"] as! Double }
+    #expect(scores == scores.sorted(by: >))
+    // An attribute of one of them is one of all.
+    let filtered = try found(parts, ["--text", "a river", "--filter", "year = 2020"])
+    #expect(filtered.map { $0["path"] as! String } == ["\(images)/rgb.jpg"])
+    #expect(try ftf(["search"] + parts + ["--text", "a", "--filter", "yaer = 2020"]).error.contains("year"))
+    #expect(try ftf(["search"] + parts + ["--like", "1"]).code == 2)
+    let exact = try folder.file("fp32.ftf", TinyModel.fp32.get())
+    #expect(try ftf("index", "\(folder.path)/other", images, "--model", exact).code == 0)
+    let refused = try ftf("search", one, "\(folder.path)/other", "--text", "a river")
+    #expect(refused.code == 1 && refused.error.contains("another model"), "\(refused.error)")
+    #expect(try ftf("index", "\(folder.path)/turned", images, "--model", model, "--views", "4").code == 0)
+    #expect(try ftf("search", one, "\(folder.path)/turned", "--text", "a river").error.contains("views"))
+  }
+
   @Test func aPartThatCannotBeTrustedIsRefused() throws {
     #expect(try index("part", "--shard", "1/2").code == 0)
     let (part, all) = ("\(folder.path)/part", "\(folder.path)/all")

@@ -32,7 +32,7 @@ private func file(_ data: Data, _ name: String = "input") -> String {
 @Sendable private func readWeights(_ data: Data) {
   let path = file(data)
   if let config = try? ModelConfig(json: data, path: path) { _ = config.json() }
-  for source in [try? openSafeTensors(path), try? openPyTorchArchive(path)] {
+  for source: (any TensorSource)? in [try? SafeTensors(path: path), try? PyTorchArchive(path: path)] {
     guard let source else { continue }
     for name in source.names { _ = try? source.floats(name, shape: source.shape(name)!) }
   }

@@ -158,7 +158,7 @@ import Testing
         #expect(try ModelConfig(json: Data(config.json().utf8), path: path) == config)
         continue
       }
-      let source: any TensorSource = try name.hasSuffix(".pt") ? openPyTorchArchive(path) : openSafeTensors(path)
+      let source: any TensorSource = try name.hasSuffix(".pt") ? PyTorchArchive(path: path) : SafeTensors(path: path)
       #expect(!source.names.isEmpty)
       for tensor in source.names where tensor != "d" {
         _ = try source.floats(tensor, shape: #require(source.shape(tensor)))
@@ -167,7 +167,7 @@ import Testing
     let mixed = try SafeTensors(path: "\(folder)/mixed.safetensors")
     #expect(try mixed.codes("d", shape: [6]) == [0, 1, 2, 3, 4, 5])
     #expect(try mixed.floats("c", shape: [6]) == mixed.floats("b", shape: [6]))
-    #expect(try openPyTorchArchive("\(folder)/strided.pt").floats("model.w", shape: [2, 3]) == [0, 2, 4, 1, 3, 5])
+    #expect(try PyTorchArchive(path: "\(folder)/strided.pt").floats("model.w", shape: [2, 3]) == [0, 2, 4, 1, 3, 5])
   }
 }
 
