@@ -17,7 +17,8 @@ public final class FederatedSearcher: Sendable {
     guard let first = indexes.first else { throw FastThenFineError(.badInput, "there is no index to search") }
     if let other = indexes.first(where: { $0.views != first.views }) {
       throw FastThenFineError(
-        .badInput, at: other.path, "holds its pictures in \(other.views.rawValue) views, and \(first.path) in \(first.views.rawValue): scores would differ")
+        .badInput, at: other.path,
+        "holds its pictures in \(other.views.rawValue) views, and \(first.path) in \(first.views.rawValue): scores would differ")
     }
     searcher = try Searcher(first, others: Array(indexes.dropFirst()), engine: engine, filter: filter, area: area)
   }

@@ -198,7 +198,8 @@ import FTFWeights
     let (source, made) = ("\(folder.path)/foreign", "\(folder.path)/foreign.ftf")
     try FileManager.default.copyItem(atPath: "\(Goldens.folder)/clip", toPath: source)
     let words = try String(contentsOfFile: "\(source)/vocab.json", encoding: .utf8)
-    try words.replacingOccurrences(of: "<|startoftext|>", with: "<start_of_text>").write(toFile: "\(source)/vocab.json", atomically: true, encoding: .utf8)
+    let other = words.replacingOccurrences(of: "<|startoftext|>", with: "<start_of_text>")
+    try other.write(toFile: "\(source)/vocab.json", atomically: true, encoding: .utf8)
     var options = Converter.Options()
     options.precision = .fp32
     let error = #expect(throws: FastThenFineError.self) { try Converter.convert(source, to: made, options) }

@@ -43,5 +43,9 @@ func wanted(_ model: String, _ images: String, _ folder: String) async throws {
   let nearest = try VectorSearcher(ImageIndex(path: index)).nearest(g, top: 3)
   precondition(!found.results.isEmpty && nearest[0].count == 3)
 
+  let other = "\(folder)/index"
+  let years = try FederatedSearcher([ImageIndex(path: index), ImageIndex(path: other)], engine: engine)
+  print(try await years.answer(Query(.sentence("a river"), top: 3)).results.compactMap(\.index))
+
   do { _ = try Engine(path: "\(images)/rgb.jpg") } catch { print(error.code, error.path ?? "", error.reason) }
 }
