@@ -35,7 +35,7 @@ public final class FederatedSearcher: Sendable {
     try searcher.answer(now: checked(query), showing: nil, cancellation: cancellation)
   }
 
-  /// Answers a query while the task waits, as ``Searcher/answer(_:cancellation:)`` does.
+  /// Answers a query while the task waits, as a ``Searcher`` does.
   public func answer(_ query: Query, cancellation: Cancellation = Cancellation()) async throws(FastThenFineError) -> Answer {
     try await searcher.answer(checked(query), cancellation: cancellation)
   }
