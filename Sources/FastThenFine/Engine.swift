@@ -295,8 +295,9 @@ public final class Engine: Sendable {
   }
 
   /// As an index holds it.
-  package func packed(_ image: EncodedImage) -> PackedItem {
-    PackedItem(coarse: image.global, fine: image.patches, isPooled: true, with: kernels.singleThreaded)
+  func packed(_ image: EncodedImage, _ patches: StoredPatches) -> PackedItem {
+    guard patches == .int8 else { return PackedItem(alone: image.global, with: kernels.singleThreaded) }
+    return PackedItem(coarse: image.global, fine: image.patches, isPooled: true, with: kernels.singleThreaded)
   }
 
   package func packed(_ text: EncodedText) -> PackedItem {

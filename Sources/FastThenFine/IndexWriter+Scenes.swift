@@ -238,13 +238,13 @@ extension IndexWriter {
   private func next(
     of reader: SceneReader, _ progress: @Sendable (Event) -> Void
   ) throws(ImagingError) -> (windows: [Window], vectors: [PackedItem?])? {
-    let (engine, views) = (engine, views)
+    let (engine, views, patches) = (engine, views, patches)
     return try engine.pool.run { threads throws(ImagingError) in
       let (kernels, single) = (engine.kernels.with(threads: threads), engine.kernels.singleThreaded)
       guard let row = try reader.next(with: kernels) else { return nil }
       let vectors = kernels.parallelMap(row.windows.count) { i -> PackedItem? in
         defer { progress(.encoded(1)) }
-        return row.image(i).map { engine.packed(engine.encode(prepared: engine.whole($0), views, with: single)) }
+        return row.image(i).map { engine.packed(engine.encode(prepared: engine.whole($0), views, with: single), patches) }
       }
       return (row.windows, vectors)
     }

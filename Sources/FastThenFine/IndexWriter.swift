@@ -16,6 +16,7 @@ public struct IndexWriter: ~Copyable {
   let engine: Engine
   var catalog: CatalogWriter
   let views: Views
+  let patches: StoredPatches
 
   /// Images that are encoded side by side before the next look at a cancellation.
   private static let batch = 64
@@ -29,25 +30,34 @@ public struct IndexWriter: ~Copyable {
   ///   - path: the folder of the index.
   ///   - engine: encodes; its model has to be the one that built the index.
   ///   - views: of each picture, whose vectors are averaged; nil for those that the index has, or one.
-  /// - Throws: `otherModel` where another model built it, `badInput` where it has other views, `locked` where another writer holds it,
+  ///   - patches: what is kept of them; nil for what the index has, or all.
+  /// - Throws: `otherModel` where another model built it, `badInput` where it has other views or patches, `locked` where another writer holds it,
   ///   `damagedIndex`, `unusableFile`.
-  public init(path: String, engine: Engine, views: Views? = nil) throws(FastThenFineError) {
+  public init(path: String, engine: Engine, views: Views? = nil, patches: StoredPatches? = nil) throws(FastThenFineError) {
     self.engine = engine
-    let writer = try Self.open(path, engine, views)
+    let writer = try Self.open(path, engine, views, patches)
     do { self.views = try writer.catalog.views } catch { throw FastThenFineError(error) }
+    self.patches = writer.catalog.model.hasPatches ? .int8 : .nothing
     catalog = writer
   }
 
-  private static func open(_ path: String, _ engine: Engine, _ views: Views?) throws(FastThenFineError) -> CatalogWriter {
+  private static func open(
+    _ path: String, _ engine: Engine, _ views: Views?, _ patches: StoredPatches?
+  ) throws(FastThenFineError) -> CatalogWriter {
     do {
       var identity = engine.identity
       identity.views = (views ?? .one).rawValue
+      identity.hasPatches = patches != .nothing
       let writer = try CatalogWriter(path: path, creating: identity)
-      guard writer.catalog.model.hasPatches else {
+      guard writer.catalog.model.fingerprint != ModelIdentity.unknownFingerprint else {
         throw FastThenFineError(
-          .badInput, at: path, "holds vectors that were made elsewhere, without patches; pictures need an index of their own")
+          .badInput, at: path, "holds vectors that were made elsewhere, by what nobody said; pictures need an index of their own")
       }
       try writer.catalog.check(identity)
+      guard patches == nil || writer.catalog.model.hasPatches == identity.hasPatches else {
+        throw FastThenFineError(
+          .badInput, at: path, "was made \(identity.hasPatches ? "without" : "with") patches; go on so, or make another index")
+      }
       let stored = try writer.catalog.views
       guard views == nil || views == stored else {
         throw FastThenFineError(
@@ -324,7 +334,7 @@ public struct IndexWriter: ~Copyable {
   private func packed(
     _ paths: [FilePath], _ progress: @Sendable (Event) -> Void
   ) -> [Result<(entries: [NewEntry], content: Int64), ImagingError>] {
-    let (engine, views) = (engine, views)
+    let (engine, views, patches) = (engine, views, patches)
     return engine.pool.run { threads in
       let (kernels, single) = (engine.kernels.with(threads: threads), engine.kernels.singleThreaded)
       return kernels.parallelMap(paths.count) { i in
@@ -333,7 +343,7 @@ public struct IndexWriter: ~Copyable {
           let bytes = try RGBImage.bytes(paths[i].spelling)
           let image = try RGBImage(data: bytes, path: paths[i].description, reducedTo: engine.inputSide)
           func entry(_ window: Window?, _ picture: RGBImage) -> NewEntry {
-            NewEntry(window: window, vectors: engine.packed(engine.encode(prepared: picture, views, with: single)))
+            NewEntry(window: window, vectors: engine.packed(engine.encode(prepared: picture, views, with: single), patches))
           }
           let size = RGBImage.size(bytes).map { ($0.width, $0.height) } ?? (image.width, image.height)
           let windows = WholePicture.windows(size.0, size.1)

@@ -71,7 +71,7 @@ package struct VectorImport: ~Copyable {
   ///   - item: of each, by its place in `rows`; one of a name that the index has already is replaced.
   package mutating func add(_ rows: [Float], _ item: (Int) -> Item) throws(FastThenFineError) {
     let (kernels, d) = (kernels, dimension)
-    let items = kernels.parallelMap(rows.count / d) { i in Self.packed(Array(rows[i * d..<(i + 1) * d]).normalised, kernels.singleThreaded) }
+    let items = kernels.parallelMap(rows.count / d) { i in PackedItem(alone: Array(rows[i * d..<(i + 1) * d]).normalised, with: kernels.singleThreaded) }
     do {
       for (i, vectors) in items.enumerated() {
         let item = item(i)
@@ -92,14 +92,6 @@ package struct VectorImport: ~Copyable {
     try catalog.commit()
   }
 
-  /// A vector in codes, and as its one fine row what they leave of it: both together are 15 bits of it.
-  private static func packed(_ vector: [Float], _ kernels: KernelSet) -> PackedItem {
-    let (codes, scale) = (AlignedBuffer<Int8>(count: vector.count, repeating: 0), AlignedBuffer<Float>(count: 1, repeating: 0))
-    kernels.quantizeRows(vector.span, rows: 1, columns: vector.count, codes: codes, scales: scale)
-    let rest = vector.indices.map { vector[$0] - scale[0] * Float(codes[$0]) }
-    return PackedItem(coarse: vector, fine: rest, isPooled: true, with: kernels)
-  }
-
   /// Makes all that was added part of the index.
   ///
   /// - Returns: how many vectors the index has.
@@ -111,6 +103,16 @@ package struct VectorImport: ~Copyable {
     } catch {
       throw FastThenFineError(error)
     }
+  }
+}
+
+extension PackedItem {
+  /// A vector in codes, and as its one fine row what they leave of it: both together are 15 bits of it.
+  init(alone vector: [Float], with kernels: KernelSet) {
+    let (codes, scale) = (AlignedBuffer<Int8>(count: vector.count, repeating: 0), AlignedBuffer<Float>(count: 1, repeating: 0))
+    kernels.quantizeRows(vector.span, rows: 1, columns: vector.count, codes: codes, scales: scale)
+    let rest = vector.indices.map { vector[$0] - scale[0] * Float(codes[$0]) }
+    self.init(coarse: vector, fine: rest, isPooled: true, with: kernels)
   }
 }
 

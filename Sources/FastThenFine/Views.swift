@@ -3,6 +3,14 @@ import FTFImaging
 import FTFIndex
 import FTFKernels
 
+/// What an index keeps of a picture's patches, chosen when it is made.
+public enum StoredPatches: String, Sendable, CaseIterable {
+  /// Nothing: a picture takes a thirtieth of the room; recall alone answers, and nothing says where in a picture a sentence was found.
+  case nothing = "none"
+  /// A code of 8 bits a number: the rerank reads them.
+  case int8
+}
+
 /// How many of the eight symmetries of a picture are encoded, and their vectors averaged: the ground has no north, but encoders know one.
 ///
 /// Encoding takes as many times as long; searching takes what it took. An index remembers which it holds.

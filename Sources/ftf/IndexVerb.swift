@@ -71,6 +71,13 @@ struct IndexAdd: ParsableCommand {
       """)
   var views: Views?
 
+  @Option(
+    help: """
+      What is kept of a picture's patches: int8, or none, which takes a thirtieth of the room: recall alone answers then, and nothing says where in a \
+      picture a sentence was found; by default what the index has, and int8 for a new one.
+      """)
+  var patches: StoredPatches?
+
   @Flag(help: "Try files again whose content could not be read before, or that were taken out.")
   var retry = false
 
@@ -176,7 +183,7 @@ struct IndexAdd: ParsableCommand {
     // What cannot be indexed makes no index.
     if archive == nil { try ImageFiles.require(paths) }
     let model = try archive.map { try modelPath(of: $0, given: self.model) } ?? self.model ?? defaultModel()
-    return try IndexWriter(path: index, engine: machine.engine(model), views: views)
+    return try IndexWriter(path: index, engine: machine.engine(model), views: views, patches: patches)
   }
 
   /// What is known of images alone: no image is looked at, and no model needed.
@@ -205,6 +212,7 @@ struct IndexAdd: ParsableCommand {
 }
 
 extension Views: ExpressibleByArgument {}
+extension StoredPatches: ExpressibleByArgument {}
 
 /// How scenes are cut.
 struct SceneOptions: ParsableArguments {

@@ -45,6 +45,39 @@ import Testing
   }
 
   /// No folder is looked at, and no model needed.
+  /// What of pictures without patches is found, and in which order, is what recall finds; everything else of an index works as it does.
+  @Test func picturesMayBeKeptWithoutPatches() throws {
+    let (whole, lean, model) = ("\(folder.path)/whole", "\(folder.path)/lean", try folder.file("pictures.ftf", TinyModel.int8.get()))
+    let images = "\(folder.path)/pictures"
+    try FileManager.default.copyItem(atPath: "\(Goldens.folder)/images", toPath: images)
+    #expect(try ftf("index", whole, images, "--model", model).code == 0)
+    let made = try ftf("index", lean, images, "--model", model, "--patches", "none", "--json")
+    #expect(made.objects.first?["indexed"] as? Int == 17, "\(made.error)")
+    func paths(_ index: String, _ more: String...) throws -> [String] {
+      let found = try ftf(["search", index, "--top", "20", "--json"] + more)
+      return try #require(found.objects.first?["results"] as? [[String: Any]], "\(found.error)").map { "\($0["path"]!) \($0["recall_score"]!)" }
+    }
+    for query in [["--text", "a river"], ["--image", "\(images)/rgb.jpg"]] {
+      #expect(try Set(paths(lean, query[0], query[1])) == Set(paths(whole, query[0], query[1], "--recall-only")))
+    }
+    func bytes(_ index: String) throws -> Int {
+      try FileManager.default.attributesOfItem(atPath: "\(index)/segments/00000001.ftfseg")[.size] as! Int
+    }
+    #expect(try 5 * bytes(lean) < bytes(whole))
+    #expect(try ftf("index", "verify", lean).code == 0)
+    // The next run goes on as the index is; another wish is refused; nothing is explained.
+    #expect(try ftf("index", lean, images, "--json").objects.first?["unchanged"] as? Int == 17)
+    for (index, wish) in [(lean, "int8"), (whole, "none")] {
+      let refused = try ftf("index", index, images, "--patches", wish)
+      #expect(refused.code == 1 && refused.error.contains("patches"), "\(refused.error)")
+    }
+    #expect(try ftf("search", lean, "--text", "a", "--explain", "\(folder.path)/why").error.contains("no patches"))
+    // A damaged part is encoded anew, as the index is.
+    try FileManager.default.removeItem(atPath: "\(lean)/segments/00000001.ftfseg")
+    #expect(try ftf("index", "repair", lean).code == 0)
+    #expect(try Set(paths(lean, "--text", "a river")) == Set(paths(whole, "--text", "a river", "--recall-only")))
+  }
+
   @Test func attributesAloneAreStored() throws {
     var random = SeededGenerator(seed: 8)
     let (source, asked) = (

@@ -101,14 +101,18 @@ def awaited(process):
 
 
 def snippets():
-    """Lines of Swift that no program runs."""
-    sources = f"{root}/Tests/Client/Sources/client"
+    """(page, line): Swift that no program runs."""
+    sources, pages = f"{root}/Tests/Client/Sources/client", f"{root}/Sources/FastThenFine/FastThenFine.docc"
     compiled = {line.strip() for name in os.listdir(sources) for line in open(f"{sources}/{name}", encoding="utf-8")}
-    page = open(f"{root}/docs/from-swift.md", encoding="utf-8").read().split("## What programs ask for")[1]
-    return [line.strip() for line in page.splitlines() if line.startswith("    ") and line.strip() not in compiled]
+    for name in sorted(os.listdir(pages)):
+        code = False
+        for line in open(f"{pages}/{name}", encoding="utf-8"):
+            if line.startswith("```"): code = line.startswith("```swift")
+            elif code and line.strip() and line.strip() not in compiled: yield name, line.strip()
 
 
-for line in (uncompiled := snippets()): print(f"docs/from-swift.md: {line}\n  is not in Tests/Client", file=sys.stderr)
+uncompiled = list(snippets())
+for page, line in uncompiled: print(f"{page}: {line}\n  is not in Tests/Client", file=sys.stderr)
 prepare()
 asked, wrong, server = list(commands()), len(uncompiled), None
 assert len(asked) > 40, f"{len(asked)} commands were found"
