@@ -71,7 +71,9 @@ package struct VectorImport: ~Copyable {
   ///   - item: of each, by its place in `rows`; one of a name that the index has already is replaced.
   package mutating func add(_ rows: [Float], _ item: (Int) -> Item) throws(FastThenFineError) {
     let (kernels, d) = (kernels, dimension)
-    let items = kernels.parallelMap(rows.count / d) { i in PackedItem(alone: Array(rows[i * d..<(i + 1) * d]).normalised, with: kernels.singleThreaded) }
+    let items = kernels.parallelMap(rows.count / d) { i in
+      PackedItem(alone: Array(rows[i * d..<(i + 1) * d]).normalised, with: kernels.singleThreaded)
+    }
     do {
       for (i, vectors) in items.enumerated() {
         let item = item(i)

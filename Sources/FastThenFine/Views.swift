@@ -5,7 +5,7 @@ import FTFKernels
 
 /// What an index keeps of a picture's patches, chosen when it is made.
 public enum StoredPatches: String, Sendable, CaseIterable {
-  /// Nothing: a picture takes a thirtieth of the room; recall alone answers, and nothing says where in a picture a sentence was found.
+  /// Nothing: a picture takes a 25th of the room with the default model; recall alone answers, and nothing says where in a picture a sentence was found.
   case nothing = "none"
   /// A code of 8 bits a number: the rerank reads them.
   case int8

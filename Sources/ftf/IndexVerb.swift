@@ -73,7 +73,7 @@ struct IndexAdd: ParsableCommand {
 
   @Option(
     help: """
-      What is kept of a picture's patches: int8, or none, which takes a thirtieth of the room: recall alone answers then, and nothing says where in a \
+      What is kept of a picture's patches: int8, or none, which takes a 25th of the room: recall alone answers then, and nothing says where in a \
       picture a sentence was found; by default what the index has, and int8 for a new one.
       """)
   var patches: StoredPatches?
