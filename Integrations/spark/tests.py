@@ -132,21 +132,6 @@ class Cluster(unittest.TestCase):
         ftf_spark.index(SPARK, str(IMAGES), str(FOLDER / "mixed"))
         self.assertEqual(len(ftf.Index(FOLDER / "mixed")), len(list(IMAGES.iterdir())))
 
-    def test_a_disk_that_fills_loses_nothing(self):
-        disk = FOLDER / "disk"
-        disk.mkdir()
-        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "none", disk], capture_output=True).returncode: self.skipTest("nothing may be mounted")
-        try:
-            call = dict(parts=3, work=str(disk / "parts"))
-            with self.assertRaises(Exception) as failed: ftf_spark.index(SPARK, str(IMAGES), str(FOLDER / "full"), **call)
-            self.assertIn("No space left", str(failed.exception))
-            self.assertFalse((FOLDER / "full").exists())
-            subprocess.run(["mount", "-o", "remount,size=200m", disk], check=True)
-            self.assertEqual(ftf_spark.index(SPARK, str(IMAGES), str(FOLDER / "full"), **call), len(list(IMAGES.iterdir())))
-            ftf.index(IMAGES, FOLDER / "unfilled")
-            self.assertEqual(answers(FOLDER / "full"), answers(FOLDER / "unfilled"))
-        finally: subprocess.run(["umount", disk], check=True)
-
     def test_columns(self):
         files = [str(p) for p in sorted(IMAGES.iterdir())[:50]]
         (FOLDER / "broken.jpg").write_bytes(b"\xff\xd8\xff no picture")
