@@ -118,20 +118,6 @@ class Cluster(unittest.TestCase):
         self.assertEqual(ftf_spark.index(SPARK, some, str(FOLDER / "later"), parts=9, keep_parts=True), 200)
         self.assertEqual({p.name: p.stat().st_mtime for p in work.glob("part-*-of-*")}.keys(), before.keys())
 
-    def test_a_part_of_another_model_is_refused(self):
-        work, other = FOLDER / "mixed.parts", FOLDER / "other.ftf"
-        goldens = pathlib.Path(__file__).parents[2] / "Tests" / "Goldens"
-        subprocess.run([COMMAND, "convert", goldens / "tiny", "-o", other, "--precision", "fp32"], check=True, capture_output=True)
-        work.mkdir()
-        (work / "parts").write_text("2")
-        ftf.index(IMAGES, work / "part-00001-of-00002", model=ftf.Model(other), shard=(1, 2))
-        with self.assertRaises(ftf.Error) as refused: ftf_spark.index(SPARK, str(IMAGES), str(FOLDER / "mixed"), keep_parts=True)
-        self.assertIn("another model", str(refused.exception))
-        # Without it the same call goes on.
-        shutil.rmtree(work / "part-00001-of-00002")
-        ftf_spark.index(SPARK, str(IMAGES), str(FOLDER / "mixed"))
-        self.assertEqual(len(ftf.Index(FOLDER / "mixed")), len(list(IMAGES.iterdir())))
-
     def test_columns(self):
         files = [str(p) for p in sorted(IMAGES.iterdir())[:50]]
         (FOLDER / "broken.jpg").write_bytes(b"\xff\xd8\xff no picture")
