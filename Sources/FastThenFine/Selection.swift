@@ -21,12 +21,26 @@ struct Selection {
     let isChosen: Bool
     /// The length of `live`.
     var items: Int { segments.reduce(0) { $0 + $1.count } }
+
+    func without(_ ids: Set<Int64>) -> Opened {
+      var (live, item) = (live ?? [Bool](repeating: true, count: items), 0)
+      for segment in segments {
+        for i in 0..<segment.count where ids.contains(segment.id(i)) { live[item + i] = false }
+        item += segment.count
+      }
+      return Opened(catalog: catalog, segments: segments, live: live, isChosen: isChosen)
+    }
   }
 
   /// Several indexes, which one model has to have made; what the filter names is an attribute of one of them at least.
   func opened(_ indexes: [ImageIndex], _ target: SearchTarget, by model: ModelIdentity) throws -> [Opened] {
     for index in indexes { try index.catalog.check(model) }
     guard indexes.count > 1 else { return try indexes.map { try opened($0.catalog, target) } }
+    let repeated = try Catalog.repeated(in: indexes.map(\.catalog))
+    return zip(try each(indexes, target), repeated).map { opened, ids in ids.isEmpty ? opened : opened.without(ids) }
+  }
+
+  private func each(_ indexes: [ImageIndex], _ target: SearchTarget) throws -> [Opened] {
     var (unknown, known): (IndexError?, Bool) = (nil, false)
     let all = try indexes.map { index in
       do {

@@ -71,6 +71,13 @@ import Testing
       #expect(federated.map { $0["rank"] as! Int } == Array(1...17))
       #expect(Set(federated.map { $0["index"] as! String }) == Set(parts) && whole[0]["index"] == nil)
     }
+    // A file that several of them know is found once, as it was changed last: as after a merge.
+    let whole = try found([one], ["--text", "a river"])
+    for doubled in [[one, one], [one] + parts, parts + [one]] {
+      let twice = try found(doubled, ["--text", "a river"])
+      #expect(said(twice) == said(whole), "\(doubled)")
+      #expect(Set(twice.map { $0["index"] as! String }) == Set(doubled.first == one ? [one] : parts))
+    }
     // Candidates are the best of all, not of each; what lies behind them is no better.
     let some = ["--text", "a river", "--candidates", "4"]
     #expect(try said(found(parts, some), ["score"]) == said(found([one], some), ["score"]))
@@ -87,6 +94,21 @@ import Testing
     #expect(refused.code == 1 && refused.error.contains("another model"), "\(refused.error)")
     #expect(try ftf("index", "\(folder.path)/turned", images, "--model", model, "--views", "4").code == 0)
     #expect(try ftf("search", one, "\(folder.path)/turned", "--text", "a river").error.contains("views"))
+  }
+
+  @Test func ofAFileInSeveralIndexesTheNewerIsFound() throws {
+    let picture = try folder.file("changes.jpg", Data(contentsOf: URL(fileURLWithPath: "\(images)/rgb.jpg")))
+    func index(_ name: String) throws -> String {
+      let made = try ftf("index", "\(folder.path)/\(name)", picture, "--model", model)
+      return try #require(made.code == 0 ? "\(folder.path)/\(name)" : nil, "\(made.error)")
+    }
+    let old = try index("old")
+    try FileManager.default.setAttributes([.modificationDate: Date(timeIntervalSinceNow: 100)], ofItemAtPath: picture)
+    let new = try index("new")
+    for order in [[old, new], [new, old]] {
+      let found = try #require(ftf(["search"] + order + ["--text", "a river", "--json"]).objects.first?["results"] as? [[String: Any]])
+      #expect(found.map { $0["index"] as! String } == [new])
+    }
   }
 
   @Test func aPartThatCannotBeTrustedIsRefused() throws {
