@@ -138,6 +138,22 @@ class Cluster(unittest.TestCase):
         texts = ftf_spark.embed(SPARK.createDataFrame([("a bridge",)], "said string"), "said", text=True).collect()
         np.testing.assert_array_equal(np.float32(texts[0].embedding), ftf.Model(threads=1).encode_text("a bridge"))
 
+    @unittest.skipUnless(os.geteuid() == 0, "mounting needs root")
+    def test_a_disk_that_fills_is_said_and_gone_on_from(self):
+        work = FOLDER / "small"
+        work.mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(work)], check=True)
+        atexit.register(subprocess.run, ["umount", "-l", str(work)], stderr=subprocess.DEVNULL)
+        some = [str(p) for p in sorted(IMAGES.iterdir())[:200]]
+        run = lambda: ftf_spark.index(SPARK, some, str(FOLDER / "filled"), parts=2, work=str(work), keep_parts=True)
+        with self.assertRaises(Exception) as raised: run()
+        self.assertIn("No space left on device", str(raised.exception))
+        self.assertFalse((FOLDER / "filled").exists())
+        subprocess.run(["mount", "-o", "remount,size=100m", str(work)], check=True)
+        self.assertEqual(run(), 200)
+        ftf.index(some, FOLDER / "unfilled")
+        self.assertEqual(answers(FOLDER / "filled"), answers(FOLDER / "unfilled"))
+
     def test_a_part_by_another_model_is_refused(self):
         tiny = FOLDER / "other.ftf"
         subprocess.run([COMMAND, "convert", "Tests/Goldens/tiny", "-o", str(tiny), "--precision", "fp32"], check=True, capture_output=True)

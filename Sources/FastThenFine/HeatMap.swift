@@ -33,7 +33,7 @@ public enum HeatMap {
     do {
       try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
     } catch {
-      throw FastThenFineError(.unusableFile, at: folder, "cannot be made: \(error.localizedDescription)")
+      throw FastThenFineError(.unusableFile, at: folder, "cannot be made: \(error.systemReason)")
     }
     let side = engine.model.config.vision.grid
     for result in answer.results {

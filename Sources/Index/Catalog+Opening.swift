@@ -119,7 +119,7 @@ extension Catalog {
         do {
           try FileManager.default.copyItem(atPath: catalog + name, toPath: target)
         } catch {
-          throw IndexError.unreadable(path: catalog, reason: "its folder cannot be written, nor a copy to \(folder): \(error.localizedDescription)")
+          throw IndexError.unreadable(path: catalog, reason: "its folder cannot be written, nor a copy to \(folder): \(error.systemReason)")
         }
         try? FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: target)
       }
@@ -158,7 +158,7 @@ extension IndexError {
     switch error.resultCode.primaryResultCode {
     case .SQLITE_CORRUPT, .SQLITE_NOTADB, .SQLITE_FORMAT, .SQLITE_CONSTRAINT, .SQLITE_MISMATCH, .SQLITE_ERROR:
       self = .damaged(path: catalog, reason: reason)
-    case .SQLITE_FULL: self = .unwritable(path: catalog, reason: "its disk is full")
+    case .SQLITE_FULL: self = .unwritable(path: catalog, reason: "No space left on device")
     case .SQLITE_READONLY, .SQLITE_PERM, .SQLITE_AUTH: self = .unwritable(path: catalog, reason: reason)
     case .SQLITE_BUSY, .SQLITE_LOCKED: self = .locked(path: index)
     default: self = .unreadable(path: catalog, reason: reason)

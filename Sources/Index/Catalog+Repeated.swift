@@ -47,7 +47,8 @@ extension Catalog {
   private func eachSource(in range: ClosedRange<FilePath>, _ body: (FilePath, Int64, Int64) throws -> Void) throws {
     try read { db in
       let rows = try Row.fetchCursor(
-        db, sql: "SELECT path, id, modified FROM sources WHERE path BETWEEN ? AND ?", arguments: [range.lowerBound.spelling, range.upperBound.spelling])
+        db, sql: "SELECT path, id, modified FROM sources WHERE path BETWEEN ? AND ?",
+        arguments: [range.lowerBound.spelling, range.upperBound.spelling])
       while let row = try rows.next() { try body(FilePath(row.at(0)), row.at(1), row.at(2)) }
     }
   }

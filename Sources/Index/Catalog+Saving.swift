@@ -42,7 +42,7 @@ extension Catalog {
     } catch let error as IndexError {
       throw error
     } catch {
-      throw .unwritable(path: place, reason: error.localizedDescription)
+      throw .unwritable(path: place, reason: error.systemReason)
     }
   }
 
@@ -91,7 +91,7 @@ extension Catalog {
     } catch let error as IndexError {
       throw error
     } catch {
-      throw IndexError.unwritable(path: catalog, reason: error.localizedDescription)
+      throw IndexError.unwritable(path: catalog, reason: error.systemReason)
     }
     return "\(catalog): \(problem); what was saved of it when it was last written took its place"
   }

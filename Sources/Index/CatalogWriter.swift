@@ -126,7 +126,7 @@ package struct CatalogWriter: ~Copyable {
     do {
       try FileManager.default.createDirectory(atPath: "\(path)/segments", withIntermediateDirectories: true)
     } catch {
-      throw IndexError.unwritable(path: path, reason: error.localizedDescription)
+      throw IndexError.unwritable(path: path, reason: error.systemReason)
     }
     // Only who holds the lock creates: two at once would be each other's ruin.
     let lock = try IndexLock(path)

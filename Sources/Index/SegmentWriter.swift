@@ -32,7 +32,7 @@ package struct SegmentWriter: ~Copyable {
       try file.seekToEnd()
       return file
     } catch {
-      throw .unwritable(path: path, reason: error.localizedDescription)
+      throw .unwritable(path: path, reason: error.systemReason)
     }
   }
 
@@ -74,7 +74,7 @@ package struct SegmentWriter: ~Copyable {
       try folder.synchronize()
       try folder.close()
     } catch {
-      throw .unwritable(path: path, reason: error.localizedDescription)
+      throw .unwritable(path: path, reason: error.systemReason)
     }
     return String(own, radix: 16)
   }
@@ -90,7 +90,7 @@ package struct SegmentWriter: ~Copyable {
     do {
       try file.write(contentsOf: unsafe bytes.withUnsafeBytes { unsafe Data($0) })
     } catch {
-      throw .unwritable(path: path, reason: error.localizedDescription)
+      throw .unwritable(path: path, reason: error.systemReason)
     }
     return KernelSet.checksum(bytes, after: previous)
   }

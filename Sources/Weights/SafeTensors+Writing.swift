@@ -94,7 +94,7 @@ extension SafeTensors {
     } catch let error as OutputFile.Failure {
       throw .unwritable(path: path, reason: error.reason)
     } catch {
-      throw .unwritable(path: path, reason: error.localizedDescription)
+      throw .unwritable(path: path, reason: error.systemReason)
     }
   }
 

@@ -195,7 +195,7 @@ struct Convert: ParsableCommand {
     do {
       text = try String(contentsOfFile: sentences, encoding: .utf8)
     } catch {
-      throw Failure("\(sentences): cannot be read: \(error.localizedDescription)")
+      throw Failure("\(sentences): cannot be read: \(error.systemReason)")
     }
     let lines = text.lines.filter { !$0.allSatisfy(\.isWhitespace) }.map(String.init)
     guard !lines.isEmpty else { throw Failure("\(sentences): holds no sentences") }

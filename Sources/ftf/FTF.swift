@@ -63,7 +63,7 @@ struct FTF: ParsableCommand {
   private static func oneLine(_ error: any Error) -> String {
     guard let system = error as? CocoaError else { return "\(error)" }
     let path = system.filePath.map { "\($0): " } ?? ""
-    return path + system.localizedDescription
+    return path + system.systemReason
   }
 }
 

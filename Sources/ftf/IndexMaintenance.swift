@@ -139,7 +139,7 @@ struct IndexExport: ParsableCommand {
     do {
       try FileManager.default.createDirectory(atPath: output, withIntermediateDirectories: true)
     } catch {
-      throw Failure("\(output): cannot be made: \(error.localizedDescription)")
+      throw Failure("\(output): cannot be made: \(error.systemReason)")
     }
     if format == .jsonl { return try stream(archive.items(over), archive.dimension) }
     if format == .parquet { return try table(archive) }

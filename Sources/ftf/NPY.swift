@@ -16,7 +16,7 @@ struct NPYFile {
     do {
       data = try Data(contentsOf: URL(fileURLWithPath: path), options: .alwaysMapped)
     } catch {
-      throw Failure("\(path): cannot be read: \(error.localizedDescription)")
+      throw Failure("\(path): cannot be read: \(error.systemReason)")
     }
     self.path = path
     func refuse(_ reason: String) -> Failure {

@@ -65,6 +65,16 @@ private func rows(_ segment: Segment, _ i: Int) -> [[Float]] {
     return [3, 0, 17].map { vectors(&random, rows: $0, isPooled: isPooled) }
   }
 
+  @Test func whatTheSystemSaysIsSaidInItsWords() throws {
+    let missing = IndexError.unwritable(path: "\(folder.path)/none/a.ftfseg", reason: "No such file or directory")
+    #expect(throws: missing) { try write([], "none/a.ftfseg") }
+    // A disk that is full.
+    try FileManager.default.createSymbolicLink(atPath: "\(folder.path)/full", withDestinationPath: "/dev/full")
+    let file = try #require(FileHandle(forWritingAtPath: "\(folder.path)/full"))
+    let error = #expect(throws: (any Error).self) { try file.write(contentsOf: Data([1])) }
+    #expect(error?.systemReason == "No space left on device")
+  }
+
   @Test(arguments: [true, false]) func theBytesAreThoseOfTheTables(isPooled: Bool) throws {
     let path = try write(three(isPooled: isPooled), isPooled: isPooled)
     let data = try Data(contentsOf: URL(fileURLWithPath: path))
