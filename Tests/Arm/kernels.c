@@ -161,9 +161,11 @@ int main(int count, char **arguments) {
         const size_t ns[] = {1, 15, 16, 17, 32, 33, 48, 64, 70, 130};
         if (l < 2 || (m + n + l) % 3 == 0) products(kernels, m, ns[n], ks[l]);
       }
-  const size_t sides[] = {1, 2, 5, 8}, channels[] = {1, 15, 16, 17, 40};
+  // Deep products have tiles of their own.
+  for (size_t m = 1; m < 14; m++) products(kernels, m, 130, 517);
+  const size_t sides[] = {1, 2, 5, 8}, channels[] = {1, 15, 16, 17, 32, 40, 64, 113};
   for (size_t i = 0; i < 4; i++)
-    for (size_t j = 0; j < 5; j++)
+    for (size_t j = 0; j < 8; j++)
       for (size_t kernel = 3; kernel < 6; kernel += 2)
         for (size_t stride = 1; stride < 3; stride++) depthwise(kernels, sides[i], channels[j], kernel, stride);
   for (size_t m = 1; m < 4; m++)

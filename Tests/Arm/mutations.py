@@ -31,10 +31,10 @@ def results(objects, level):
 # Where tiles end, with the condition that names one; what a mutant does there.
 gemm = work / "CSIMD/src/kernels/gemm_u8.h"
 places = {
-    "gemm_u8_u8": ("  tile_u8(rows, vectors, &x->product, row, column, w, ahead, acc);\n", "vectors"),
-    "gemm_u8_f32": ("  tile_u8(rows, VECTORS, &x->product, row, column, w, ahead, acc);\n", "VECTORS"),
+    "gemm_u8_u8": ("  tile_u8(rows, vectors, &x->product, row, start, w, ahead, acc);\n", "vectors"),
+    "gemm_u8_f32": ("  tile_u8(rows, VECTORS, &x->product, row, start, w, ahead, acc);\n", "VECTORS"),
 }
-last_lane = "{ float lanes[16]; store(lanes, acc[rows - 1][%s - 1]); lanes[15] += 64; acc[rows - 1][%s - 1] = load(lanes); }"
+last_lane = "{ float lanes[16]; store(lanes, acc[rows - 1][%s - 1]); lanes[15] = -64 - lanes[15]; acc[rows - 1][%s - 1] = load(lanes); }"
 left_out = "for (size_t v = 0; v < %s; v++) acc[rows - 1][v] = splat(0);"
 text, survivors, count = gemm.read_text(), [], 0
 for level, tiles in {
@@ -59,5 +59,22 @@ for level, tiles in {
                 count += 1
                 if results(mutant.values(), level) == expected:
                     survivors.append(f"{level} {operation} {rows} x {16 * wide}")
+# And the depthwise convolutions of many channels at a time: kernel, rows and columns of outputs.
+wide = work / "CSIMD/src/kernels/depthwise_wide.h"
+place, text = "      W(store_packed)(", wide.read_text()
+assert text.count(place) == 1
+for level, widths in {"avxvnni": [32], "avx512vnni": [32, 64]}.items():
+    expected = results(objects.values(), level)
+    if expected is None: continue
+    source = next(s for s in sources if s.stem == level)
+    for width in widths:
+        for kernel, pair, across in [(k, p, a) for k in (3, 5) for p in (1, 2) for a in (1, 2)]:
+            wide.write_text(text.replace(
+                place, f"      if (WIDE == {width} && kernel == {kernel} && pair == {pair} && across == {across}) {{ float *lane = (float *)out + WIDE - 1; *lane = 255 - *lane; }}\n" + place))
+            mutant = {**objects, source: built(source, work / "mutant.o")}
+            wide.write_text(text)
+            count += 1
+            if results(mutant.values(), level) == expected:
+                survivors.append(f"{level} depthwise_u8 {width} channels, kernel {kernel}, {pair} x {across}")
 print(f"{count} mutants, {len(survivors)} not noticed", *survivors, sep="\n")
 sys.exit(bool(survivors))

@@ -167,7 +167,7 @@ struct Window: CustomStringConvertible, Sendable {
 }
 
 let windows = [(3, 1), (3, 2), (5, 1), (5, 2)].flatMap { kernel, stride in
-  [(1, 16), (2, 17), (5, 8), (7, 33), (8, 48), (14, 15), (13, 64)].map {
+  [(1, 16), (2, 17), (5, 8), (7, 33), (8, 48), (14, 15), (13, 64), (6, 113), (9, 96), (4, 145)].map {
     Window(side: $0, channels: $1, kernel: kernel, stride: stride)
   }
 }

@@ -7,7 +7,12 @@
 //   interleaved(p, at, taps, n)     the quads of n <= 16 channels of the rows p[0] + at ... p[taps - 1] + at
 //   quads_add(acc, quads, taps, w)  acc plus the sum of each lane's products; the weights past the taps are zero
 //   quad_put(w, c, b, code)         the weight of channel c and row b of a group
+// and WIDEST: 16, or the most channels at a time that depthwise_wide.h has been given vectors for.
 #pragma once
+
+#ifndef WIDEST
+#define WIDEST 16
+#endif
 
 enum { ACROSS = TILE_ROWS(depthwise_f32), ACROSS_U8 = TILE_ROWS(depthwise_u8) };
 
@@ -54,6 +59,26 @@ static inline __attribute__((always_inline)) void window_f32(size_t kernel, size
     }
 }
 
+#if WIDEST >= 64
+#define WIDE 64
+#include "depthwise_wide.h"
+#undef WIDE
+#endif
+#if WIDEST >= 32
+#define WIDE 32
+#include "depthwise_wide.h"
+#undef WIDE
+#endif
+
+// Where the weights of channel c lie: in the order of the lanes that it is computed in, by the widest block that is whole.
+static size_t place_of(size_t c, size_t channels) {
+  for (size_t wide = WIDEST; wide >= 32; wide /= 2) {
+    const size_t block = c / wide * wide;
+    if (block + wide <= channels) return block + c % 16 / 4 * (wide / 4) + c % wide / 16 * 4 + c % 4;
+  }
+  return c;
+}
+
 // w[j, v, q, c, b] is the tap of row i = 4 q + b - v and column j, zero where there is no such row.
 void KERNEL(pack_depthwise)(size_t channels, size_t kernel, const int8_t *w, void *out) {
   const size_t groups = GROUPS(kernel), wide = csimd_round16(channels);
@@ -62,8 +87,8 @@ void KERNEL(pack_depthwise)(size_t channels, size_t kernel, const int8_t *w, voi
     for (size_t i = 0; i < kernel; i++)
       for (size_t j = 0; j < kernel; j++)
         for (size_t v = 0; v < 2; v++) {
-          const size_t group = (j * 2 + v) * groups + (i + v) / 4;
-          quad_put((char *)out + (group * wide + c / 16 * 16) * QUAD_BYTES, c % 16, (i + v) % 4, w[(c * kernel + i) * kernel + j]);
+          const size_t group = (j * 2 + v) * groups + (i + v) / 4, at = place_of(c, channels);
+          quad_put((char *)out + (group * wide + at / 16 * 16) * QUAD_BYTES, at % 16, (i + v) % 4, w[(c * kernel + i) * kernel + j]);
         }
 }
 
@@ -92,7 +117,14 @@ static inline __attribute__((always_inline)) void step_u8(size_t kernel, size_t 
 
 // One or two rows of outputs.
 static inline __attribute__((always_inline)) void rows_u8(size_t kernel, size_t stride, size_t pair, const csimd_depthwise_args *a, size_t y) {
-  for (size_t c = 0; c < a->channels; c += 16) {
+  size_t c = 0;
+#if WIDEST >= 64
+  c = rows_64(kernel, stride, pair, a, y, c);
+#endif
+#if WIDEST >= 32
+  c = rows_32(kernel, stride, pair, a, y, c);
+#endif
+  for (; c < a->channels; c += 16) {
     const size_t count = a->channels - c < 16 ? a->channels - c : 16;
     size_t x = 0;
     if (count == 16) {

@@ -1,7 +1,8 @@
 // Products of u8 and s8. The level defines the tiles
-//   tile_u8(rows, vectors, product, row, column, panel of W, ahead, acc)   acc = the exact sums as floats, of the first vectors
-//   store_panel(c, values)                                          a row of a whole panel, as store_u8
-// and MOST_ROWS with rows_of(vectors), how many rows a tile of so few vectors has registers for.
+//   tile_u8(rows, vectors, product, row, start, panel of W, ahead, acc)   acc = start and the exact sums as floats, of the first vectors
+//   store_panel(c, values, vectors)                                       a row of that many whole vectors, as store_u8
+// MOST_ROWS with rows_of(vectors), how many rows a tile of so few vectors has registers for, A_OFFSET, what it takes from each activation, and
+// SHALLOW_ROWS, those of a tile of up to SHALLOW_K inputs, or 0 inputs where it has none of its own.
 #pragma once
 #include "gemm.h"
 
@@ -13,10 +14,15 @@ static inline size_t packed_depth(size_t k) { return (k + DEPTH - 1) / DEPTH * D
 
 void KERNEL(pack_s8)(size_t n, size_t k, const int8_t *w, void *out) { csimd_pack_s8(n, k, w, out, PANEL, DEPTH); }
 
+// What the sums of a panel begin with: the zero of the activations, taken off them all at once.
+static inline void start_of(const csimd_product_u8 *x, size_t column, int32_t start[PANEL]) {
+  for (size_t i = 0; i < PANEL; i++) start[i] = x->w_sum[column + i] * (A_OFFSET - x->a_zero);
+}
+
 static inline __attribute__((always_inline)) void block_u8_f32(size_t rows, const csimd_gemm_u8_f32_args *x, size_t row, size_t column,
-                                                               const int8_t *w, const char *ahead) {
+                                                               const int32_t *start, const int8_t *w, const char *ahead) {
   f32x16 acc[ROWS][VECTORS];
-  tile_u8(rows, VECTORS, &x->product, row, column, w, ahead, acc);
+  tile_u8(rows, VECTORS, &x->product, row, start, w, ahead, acc);
 #pragma clang loop unroll(full)
   for (size_t v = 0; v < VECTORS; v++) {
     const size_t at = column + 16 * v;
@@ -39,27 +45,26 @@ static inline __attribute__((always_inline)) f32x16 requantized(const csimd_gemm
 }
 
 static inline __attribute__((always_inline)) void block_u8_u8(size_t rows, size_t vectors, const csimd_gemm_u8_u8_args *x, size_t row, size_t column,
-                                                              const int8_t *w, const char *ahead) {
+                                                              const int32_t *start, const int8_t *w, const char *ahead) {
   f32x16 acc[MOST_ROWS][VECTORS];
   const size_t n = x->product.n;
-  tile_u8(rows, vectors, &x->product, row, column, w, ahead, acc);
-  const int is_whole = vectors == VECTORS && column + 16 * VECTORS <= n;
+  tile_u8(rows, vectors, &x->product, row, start, w, ahead, acc);
+  const size_t left = n - column < 16 * vectors ? n - column : 16 * vectors;
 #pragma clang loop unroll(full)
   for (size_t r = 0; r < rows; r++) {
     uint8_t *c = x->c + (x->c_row ? x->c_row[row + r] : (row + r) * n) + column;
-    if (is_whole) {
+    if (left == 16 * vectors) {
       f32x16 q[VECTORS];
 #pragma clang loop unroll(full)
-      for (size_t v = 0; v < VECTORS; v++) q[v] = requantized(x, acc[r][v], row + r, column + 16 * v, 16);
-      store_panel(c, q);
+      for (size_t v = 0; v < vectors; v++) q[v] = requantized(x, acc[r][v], row + r, column + 16 * v, 16);
+      store_panel(c, q, vectors);
       continue;
     }
 #pragma clang loop unroll(full)
     for (size_t v = 0; v < vectors; v++) {
-      const size_t at = column + 16 * v;
-      if (at >= n) break;
-      const size_t count = n - at < 16 ? n - at : 16;
-      const f32x16 q = requantized(x, acc[r][v], row + r, at, count);
+      if (16 * v >= left) break;
+      const size_t count = left - 16 * v < 16 ? left - 16 * v : 16;
+      const f32x16 q = requantized(x, acc[r][v], row + r, column + 16 * v, count);
       if (count == 16)
         store_u8(c + 16 * v, q);
       else
@@ -69,11 +74,16 @@ static inline __attribute__((always_inline)) void block_u8_u8(size_t rows, size_
 }
 
 void KERNEL(gemm_u8_f32)(const csimd_gemm_u8_f32_args *x, size_t first_panel, size_t end_panel) {
-  const void *panels = x->product.w;
-#define BLOCK(rows) block_u8_f32(rows, x, row, p *PANEL, w, ahead_of(w, bytes, row / ROWS))
   const size_t bytes = PANEL * packed_depth(x->product.k);
-  PANEL_LOOP(x->product.m, bytes, BLOCK)
+  for (size_t p = first_panel; p < end_panel; p++) {
+    const int8_t *w = x->product.w + p * bytes;
+    int32_t start[PANEL];
+    start_of(&x->product, p * PANEL, start);
+    size_t row = 0;
+#define BLOCK(rows) block_u8_f32(rows, x, row, p *PANEL, start, w, ahead_of(w, bytes, row / ROWS))
+    FOR_ROW_BLOCKS(x->product.m, BLOCK)
 #undef BLOCK
+  }
 }
 
 // A last panel of few outputs has tiles of as few vectors and more rows; the rows that are left go with the whole panel.
@@ -82,12 +92,18 @@ void KERNEL(gemm_u8_u8)(const csimd_gemm_u8_u8_args *x, size_t first_panel, size
   for (size_t p = first_panel; p < end_panel; p++) {
     const int8_t *w = x->product.w + p * bytes;
     const size_t vectors = (x->product.n - p * PANEL + 15) / 16;
+    int32_t start[PANEL];
+    start_of(&x->product, p * PANEL, start);
     size_t row = 0;
 #pragma clang loop unroll(full)
     for (size_t v = 1; v < VECTORS; v++)
       if (vectors == v)
-        for (; row + rows_of(v) <= m; row += rows_of(v)) block_u8_u8(rows_of(v), v, x, row, p * PANEL, w, (const char *)w);
-#define BLOCK(rows) block_u8_u8(rows, VECTORS, x, row, p *PANEL, w, ahead_of(w, bytes, row / ROWS))
+        for (; row + rows_of(v) <= m; row += rows_of(v)) block_u8_u8(rows_of(v), v, x, row, p * PANEL, start, w, (const char *)w);
+    // Where a tile takes few steps, what comes after them takes as long: shorter tiles let one's last steps run beside the next one's first.
+    if (x->product.k <= SHALLOW_K)
+      for (; row + SHALLOW_ROWS <= m; row += SHALLOW_ROWS)
+        block_u8_u8(SHALLOW_ROWS, VECTORS, x, row, p * PANEL, start, w, ahead_of(w, bytes, row / SHALLOW_ROWS));
+#define BLOCK(rows) block_u8_u8(rows, VECTORS, x, row, p *PANEL, start, w, ahead_of(w, bytes, row / ROWS))
     FOR_ROW_BLOCKS(m, BLOCK)
 #undef BLOCK
   }

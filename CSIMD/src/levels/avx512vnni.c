@@ -52,17 +52,46 @@ static inline quads interleaved(const uint8_t *const p[], size_t at, size_t taps
 static inline i32x16 quads_add(i32x16 acc, quads x, size_t taps, const char *w) { return _mm512_dpbusd_epi32(acc, x, _mm512_loadu_si512(w)); }
 static inline void quad_put(char *w, size_t c, size_t b, int8_t code) { w[4 * c + b] = code; }
 
+// Sixty-four channels at a time, for kernels/depthwise_wide.h.
+typedef __m512i ints_64;
+typedef __m512 floats_64;
+static inline ints_64 zero_ints_64(void) { return _mm512_setzero_si512(); }
+static inline ints_64 load_bytes_64(const uint8_t *p) { return _mm512_loadu_si512(p); }
+static inline ints_64 unpack_8_low_64(ints_64 a, ints_64 b) { return _mm512_unpacklo_epi8(a, b); }
+static inline ints_64 unpack_8_high_64(ints_64 a, ints_64 b) { return _mm512_unpackhi_epi8(a, b); }
+static inline ints_64 unpack_16_low_64(ints_64 a, ints_64 b) { return _mm512_unpacklo_epi16(a, b); }
+static inline ints_64 unpack_16_high_64(ints_64 a, ints_64 b) { return _mm512_unpackhi_epi16(a, b); }
+static inline ints_64 dot_bytes_64(ints_64 sum, ints_64 u, const char *s) { return _mm512_dpbusd_epi32(sum, u, _mm512_loadu_si512(s)); }
+// The four of each sixteen.
+static inline floats_64 ordered_64(const float *p) {
+  const __m256 low = _mm256_set_m128(_mm_loadu_ps(p + 16), _mm_loadu_ps(p)), high = _mm256_set_m128(_mm_loadu_ps(p + 48), _mm_loadu_ps(p + 32));
+  return _mm512_insertf32x8(_mm512_castps256_ps512(low), high, 1);
+}
+static inline floats_64 finished_64(ints_64 sum, floats_64 scale, floats_64 bias) { return add(mul(to_f32(sum), scale), bias); }
+// Clamped to [0, 255], rounded half to even and packed in the order of 128 bits; the first vectors of four. Packing clamps, but for what is
+// beyond i32.
+static inline __attribute__((always_inline)) __m512i packed_64(const f32x16 q[4], size_t vectors) {
+  __m512i code[4];
+  for (size_t i = 0; i < 4; i++) code[i] = i < vectors ? _mm512_cvtps_epi32(smaller(q[i], splat(255))) : _mm512_setzero_si512();
+  return _mm512_packus_epi16(_mm512_packs_epi32(code[0], code[1]), _mm512_packs_epi32(code[2], code[3]));
+}
+static inline void store_packed_64(uint8_t *p, const floats_64 q[4]) { _mm512_storeu_si512(p, packed_64(q, 4)); }
+static inline __m256i dot_256(__m256i sum, __m256i u, __m256i s) { return _mm256_dpbusd_epi32(sum, u, s); }
+#include "../vector/wide_256.h"
+#define WIDEST 64
+
 // Accumulators, columns and the broadcast fit into 32 registers.
-enum { MOST_ROWS = 16 };
+// A panel of 512 inputs is as large as the smallest first cache; what comes from the second is better read for six rows at once.
+enum { MOST_ROWS = 16, A_OFFSET = 0, SHALLOW_ROWS = 3, SHALLOW_K = 512 };
 static inline size_t rows_of(size_t vectors) { return vectors == 1 ? 16 : 24 / vectors; }
 
-static inline __attribute__((always_inline)) void tile_u8(size_t rows, size_t vectors, const csimd_product_u8 *x, size_t row, size_t column,
+static inline __attribute__((always_inline)) void tile_u8(size_t rows, size_t vectors, const csimd_product_u8 *x, size_t row, const int32_t *start,
                                                           const int8_t *w, const char *ahead, f32x16 out[][VECTORS]) {
   __m512i acc_i32x16[MOST_ROWS][VECTORS];
 #pragma clang loop unroll(full)
   for (size_t v = 0; v < vectors; v++)
 #pragma clang loop unroll(full)
-    for (size_t r = 0; r < rows; r++) acc_i32x16[r][v] = times_i32(load_i32(x->w_sum + column + 16 * v), -x->a_zero);
+    for (size_t r = 0; r < rows; r++) acc_i32x16[r][v] = load_i32(start + 16 * v);
   const uint8_t *a = x->a + row * x->lda;
   for (size_t k = 0; k < x->k; k += 4, w += 64 * VECTORS) {
     __builtin_prefetch(ahead + 16 * k, 0, 2);
@@ -84,14 +113,15 @@ static inline __attribute__((always_inline)) void tile_u8(size_t rows, size_t ve
     for (size_t v = 0; v < vectors; v++) out[r][v] = _mm512_cvtepi32_ps(acc_i32x16[r][v]);
 }
 
-// Sixty-four values clamped to [0, 255], rounded half to even and stored as u8. Packing clamps, but for what is beyond i32.
-static inline void store_panel(uint8_t *p, const f32x16 *q) {
-  const f32x16 most = splat(255);
-  const __m512i ab = _mm512_packs_epi32(_mm512_cvtps_epi32(smaller(q[0], most)), _mm512_cvtps_epi32(smaller(q[1], most)));
-  const __m512i cd = _mm512_packs_epi32(_mm512_cvtps_epi32(smaller(q[2], most)), _mm512_cvtps_epi32(smaller(q[3], most)));
+// Sixteen values a vector clamped to [0, 255], rounded half to even and stored as u8.
+static inline __attribute__((always_inline)) void store_panel(uint8_t *p, const f32x16 *q, size_t vectors) {
   // Dword 4 g + i of the packed bytes is the g-th of vector i.
   const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
-  _mm512_storeu_si512(p, _mm512_permutexvar_epi32(order, _mm512_packus_epi16(ab, cd)));
+  if (vectors == 1) return store_u8(p, q[0]);
+  const __m512i codes = _mm512_permutexvar_epi32(order, packed_64(q, vectors));
+  if (vectors == 4) return _mm512_storeu_si512(p, codes);
+  _mm256_storeu_si256((__m256i *)p, _mm512_castsi512_si256(codes));
+  if (vectors == 3) _mm_storeu_si128((__m128i *)(p + 32), _mm512_extracti32x4_epi32(codes, 2));
 }
 
 enum { PEAK_MACS = 64 };

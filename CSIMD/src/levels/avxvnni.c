@@ -36,12 +36,15 @@ static inline i32x16 quads_add(i32x16 acc, quads x, size_t taps, const char *w) 
                   _mm256_dpbusd_avx_epi32(acc.high, x.high, _mm256_loadu_si256((const __m256i *)(w + 32)))};
 }
 static inline void quad_put(char *w, size_t c, size_t b, int8_t code) { w[4 * c + b] = code; }
+static inline __m256i dot_256(__m256i sum, __m256i u, __m256i s) { return _mm256_dpbusd_avx_epi32(sum, u, s); }
+#include "../vector/wide_256.h"
+#define WIDEST 32
 
-static inline __attribute__((always_inline)) void tile_u8(size_t rows, size_t vectors, const csimd_product_u8 *x, size_t row, size_t column,
+static inline __attribute__((always_inline)) void tile_u8(size_t rows, size_t vectors, const csimd_product_u8 *x, size_t row, const int32_t *start,
                                                           const int8_t *w, const char *ahead, f32x16 out[][VECTORS]) {
   i32x16 acc[ROWS];
 #pragma clang loop unroll(full)
-  for (size_t r = 0; r < rows; r++) acc[r] = times_i32(load_i32(x->w_sum + column), -x->a_zero);
+  for (size_t r = 0; r < rows; r++) acc[r] = load_i32(start);
   const uint8_t *a = x->a + row * x->lda;
   for (size_t k = 0; k < x->k; k += 4, w += 64) {
     __builtin_prefetch(ahead + 16 * k, 0, 2);
@@ -59,9 +62,9 @@ static inline __attribute__((always_inline)) void tile_u8(size_t rows, size_t ve
   for (size_t r = 0; r < rows; r++) out[r][0] = to_f32(acc[r]);
 }
 
-enum { MOST_ROWS = ROWS };
+enum { MOST_ROWS = ROWS, A_OFFSET = 0, SHALLOW_ROWS = 1, SHALLOW_K = 0 };
 static inline size_t rows_of(size_t vectors) { return ROWS; }
-static inline void store_panel(uint8_t *p, const f32x16 *q) { store_u8(p, q[0]); }
+static inline void store_panel(uint8_t *p, const f32x16 *q, size_t vectors) { store_u8(p, q[0]); }
 
 enum { PEAK_MACS = 32 };
 typedef __m256i i8r;

@@ -39,7 +39,7 @@ static inline __attribute__((always_inline)) void step_u8(size_t rows, const uin
   }
 }
 
-static inline __attribute__((always_inline)) void tile_u8(size_t rows, size_t vectors, const csimd_product_u8 *x, size_t row, size_t column,
+static inline __attribute__((always_inline)) void tile_u8(size_t rows, size_t vectors, const csimd_product_u8 *x, size_t row, const int32_t *start,
                                                           const int8_t *w, const char *ahead, f32x16 out[][VECTORS]) {
   int32x4_t acc[PAIRS][8];
 #pragma clang loop unroll(full)
@@ -55,7 +55,7 @@ static inline __attribute__((always_inline)) void tile_u8(size_t rows, size_t ve
     step_u8(rows, a + k, x->lda, 8, w, acc);
   }
   if (k < there) step_u8(rows, a + k, x->lda, 4, w, acc);
-  const i32x16 offset = times_i32(load_i32(x->w_sum + column), -x->a_zero);
+  const i32x16 offset = load_i32(start);
 #pragma clang loop unroll(full)
   for (size_t r = 0; r < rows; r++) {
     i32x16 sums;
@@ -69,9 +69,9 @@ static inline __attribute__((always_inline)) void tile_u8(size_t rows, size_t ve
   }
 }
 
-enum { MOST_ROWS = ROWS };
+enum { MOST_ROWS = ROWS, A_OFFSET = 0, SHALLOW_ROWS = 1, SHALLOW_K = 0 };
 static inline size_t rows_of(size_t vectors) { return ROWS; }
-static inline void store_panel(uint8_t *p, const f32x16 *q) { store_u8(p, q[0]); }
+static inline void store_panel(uint8_t *p, const f32x16 *q, size_t vectors) { store_u8(p, q[0]); }
 
 #include "../vector/functions.h"
 #include "../kernels/gemm_u8.h"

@@ -50,11 +50,11 @@ enum { ROW_OFFSET = 0 };
 static inline i8v row_side(i8v v) { return v; }
 static inline i8v accumulate(i8v sum, i8v row, i8v s) { return dot4(sum, _mm_abs_epi8(row), row, s); }
 
-static inline __attribute__((always_inline)) void tile_u8(size_t rows, size_t vectors, const csimd_product_u8 *x, size_t row, size_t column,
+static inline __attribute__((always_inline)) void tile_u8(size_t rows, size_t vectors, const csimd_product_u8 *x, size_t row, const int32_t *start,
                                                           const int8_t *w, const char *ahead, f32x16 out[][VECTORS]) {
   i32x16 acc[ROWS];
 #pragma clang loop unroll(full)
-  for (size_t r = 0; r < rows; r++) acc[r] = times_i32(load_i32(x->w_sum + column), 128 - x->a_zero);
+  for (size_t r = 0; r < rows; r++) acc[r] = load_i32(start);
   const uint8_t *a = x->a + row * x->lda;
   for (size_t k = 0; k < x->k; k += 4, w += 64) {
     __builtin_prefetch(ahead + 16 * k, 0, 2);
@@ -71,9 +71,9 @@ static inline __attribute__((always_inline)) void tile_u8(size_t rows, size_t ve
   for (size_t r = 0; r < rows; r++) out[r][0] = to_f32(acc[r]);
 }
 
-enum { MOST_ROWS = ROWS };
+enum { MOST_ROWS = ROWS, A_OFFSET = 128, SHALLOW_ROWS = 1, SHALLOW_K = 0 };
 static inline size_t rows_of(size_t vectors) { return ROWS; }
-static inline void store_panel(uint8_t *p, const f32x16 *q) { store_u8(p, q[0]); }
+static inline void store_panel(uint8_t *p, const f32x16 *q, size_t vectors) { store_u8(p, q[0]); }
 
 enum { PEAK_MACS = 16 };
 typedef __m128i i8r;

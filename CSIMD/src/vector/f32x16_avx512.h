@@ -29,8 +29,8 @@ static inline void store_s8(uint8_t *p, f32x16 v, uint8_t flip) {
   const __m128i q = _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(v));
   _mm_storeu_si128((__m128i *)p, _mm_xor_si128(q, _mm_set1_epi8((char)flip)));
 }
-// Sixteen values clamped to [0, 255], rounded half to even and stored as u8.
-static inline __m128i to_u8(f32x16 v) { return _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(smaller(larger(v, splat(0)), splat(255)))); }
+// Sixteen values clamped to [0, 255], rounded half to even and stored as u8. What is beyond i32 becomes 2^31, which narrowing clamps too.
+static inline __m128i to_u8(f32x16 v) { return _mm512_cvtusepi32_epi8(_mm512_cvtps_epi32(larger(v, splat(0)))); }
 static inline void store_u8(uint8_t *p, f32x16 v) { _mm_storeu_si128((__m128i *)p, to_u8(v)); }
 static inline void store_u8_n(uint8_t *p, f32x16 v, size_t n) { _mm_mask_storeu_epi8(p, mask_of(n), to_u8(v)); }
 static inline f32x16 from_u8_n(const uint8_t *p, size_t n) { return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(mask_of(n), p))); }
