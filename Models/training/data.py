@@ -151,9 +151,23 @@ def mix(pixels, first, end, random):
             pixels[row, :, y : y + size, x : x + size] = other[:, y : y + size, x : x + size]
 
 
-def batches(split, size, random):
-    """Shuffled rows, a batch at a time; the rest that fills no batch is left out of this epoch."""
+def batches(split, size, random, near=None, each=1):
+    """Shuffled rows, a batch at a time; the rest that fills no batch is left out of this epoch.
+
+    With near int[n, k], the rows that each row is confused with, a batch is made of groups of `each`: a row and such others as are still left.
+    """
     order = torch.randperm(len(split), generator=random)
+    if near is not None:
+        left, grouped = torch.ones(len(split), dtype=torch.bool), []
+        for row in order.tolist():
+            if not left[row]: continue
+            left[row] = False
+            others = near[row][left[near[row]]]
+            others = others[torch.randperm(len(others), generator=random)[: each - 1]]
+            left[others] = False
+            grouped.append(torch.cat([torch.tensor([row]), others]))
+        # Groups that found fewer come last in the greedy order: shuffled, so that no batch is made of them alone.
+        order = torch.cat([grouped[i] for i in torch.randperm(len(grouped), generator=random).tolist()])
     return [order[i : i + size] for i in range(0, len(order) - size + 1, size)]
 
 

@@ -123,6 +123,9 @@ def total(out, positives, scenes, recipe):
     terms = {
         "coarse": lambda: nce(g @ t.T / out["tau_c"], positives),
         "sentence": lambda: nce(sentence_scores(g, P, t, beta, tau) / out["tau_f"], positives),
+        # What patches find by themselves, and what they add to a recall that they cannot change.
+        "alone": lambda: nce(sentence_scores(g, P, t, 1, tau) / out["tau_f"], positives),
+        "residual": lambda: nce((g @ t.T).detach() / out["tau_c"].detach() + sentence_scores(g, P, t, 1, tau) / out["tau_f"], positives),
         "words": lambda: nce(word_scores(g, P, W[few], weights[few], beta, recipe["word_tau"]) / out["tau_w"], positives[:, few]),
         "structure": lambda: structure(g, t, positives),
         "agreement": lambda: agreement(g, P, t, W, weights, out["tau_c"]),

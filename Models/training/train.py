@@ -181,7 +181,9 @@ class Training:
         self.model.train()
         if self.recipe.get("frozen_text"): self.model.text.eval()
         sums, began = {}, time.time()
-        for i, rows in enumerate(data.batches(self.train, self.recipe["batch"], random)):
+        mined = self.recipe.get("mined")
+        near = self.confused(mined["candidates"]) if mined else None
+        for i, rows in enumerate(data.batches(self.train, self.recipe["batch"], random, near, mined["each"] if mined else 1)):
             for group in self.optimizer.param_groups: group["lr"] = group["rate"] * self.rate(self.epoch * self.steps_each + i)
             loss, parts = losses.total(*self.forward(rows, stage, random), self.recipe)
             self.optimizer.zero_grad(set_to_none=True)
@@ -193,6 +195,20 @@ class Training:
             if i % 10 == 9: print(f"epoch {self.epoch + 1}, step {i + 1} of {self.steps_each}, loss {loss.item():.3f}, {left:.0f} s left", flush=True)
         self.epoch += 1
         return sums, time.time() - began
+
+    @torch.no_grad()
+    def confused(self, candidates):
+        """int[n, candidates]: the train images that recall by an image's captions brings first, but itself and those with a caption of its own."""
+        with self.average.inside(self.model) as model: v = retrieval.encode(model, self.train, self.captions, self.device)
+        scores = torch.zeros(len(self.train), len(self.train))
+        found = retrieval.coarse(v).T
+        scores.index_add_(0, v["owner"], found[v["column"]])
+        owners = {}
+        for row, own in enumerate(self.train.captions):
+            for c in own: owners.setdefault(c, []).append(row)
+        for row, own in enumerate(self.train.captions):
+            for c in own: scores[row, owners[c]] = -torch.inf
+        return scores.topk(candidates, 1).indices
 
     def evaluate(self):
         """mR on val by recall and reranked by the sentence, of the averaged weights."""

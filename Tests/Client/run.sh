@@ -1,5 +1,5 @@
 #!/bin/sh
-# Builds and runs the client against this checkout as git has it, by version and URL.
+# Builds and runs the client against this checkout as git has it, by version and URL, under the thread sanitizer: its tasks search, index and cancel at once.
 set -eu
 cd "$(dirname "$0")/../.."
 work=$(mktemp -d)
@@ -10,7 +10,8 @@ mkdir "$work/out"
 # What an earlier run wrote names the folder of that run.
 rm -f Tests/Client/Package.resolved
 # A scratch folder that stays: the second build is a short one.
-FASTTHENFINE_URL="file://$work/FastThenFine" ${SWIFT:-swift} build --package-path Tests/Client --scratch-path .build-client ${FLAGS:-}
+FASTTHENFINE_URL="file://$work/FastThenFine" ${SWIFT:-swift} build --package-path Tests/Client --scratch-path .build-client --sanitize=thread ${FLAGS:-}
+export TSAN_OPTIONS="suppressions=$PWD/Tests/threads.txt"
 .build-client/debug/client Tests/Goldens/tiny Tests/Goldens/images "$work/out" | tee "$work/log"
 grep -q '^1 .*\.\(jpg\|png\)$' "$work/log"
 grep -q '^17 images; unusableFile .*none.jpg' "$work/log"
