@@ -12,9 +12,11 @@ rm -f Tests/Client/Package.resolved
 # A scratch folder that stays: the second build is a short one.
 FASTTHENFINE_URL="file://$work/FastThenFine" ${SWIFT:-swift} build --package-path Tests/Client --scratch-path .build-client --sanitize=thread ${FLAGS:-}
 export TSAN_OPTIONS="suppressions=$PWD/Tests/threads.txt"
-.build-client/debug/client Tests/Goldens/tiny Tests/Goldens/images "$work/out" | tee "$work/log"
+.build-client/debug/client Tests/Goldens/tiny Tests/Goldens/images "$work/out" > "$work/log" || { cat "$work/log"; exit 1; }
+cat "$work/log"
 grep -q '^1 .*\.\(jpg\|png\)$' "$work/log"
 grep -q '^17 images; unusableFile .*none.jpg' "$work/log"
+grep -q '^crowd: 17 images' "$work/log"
 test -s "$work/out/why/3.png"
 # Who depends on the library fetches that and GRDB, and nothing else.
 test "$(ls .build-client/checkouts | tr "\n" " ")" = "FastThenFine GRDB.swift " || { echo "fetched: $(ls .build-client/checkouts)" >&2; exit 1; }

@@ -21,6 +21,7 @@ import Index
     try HeatMap.write(answer, "a river", to: "\(folder)/why", with: engine)
     for result in answer.results { print(result.rank, result.score, result.name) }
     try await wanted("\(folder)/model.ftf", images, folder)
+    try await crowd("\(folder)/model.ftf", images, folder)
     try await fromWeightsToAnswers(source, images, folder)
     do {
       _ = try await searcher.answer(Query(.image("\(folder)/none.jpg")))
