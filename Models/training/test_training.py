@@ -8,13 +8,14 @@ import unittest
 import torch
 import torch.nn.functional as F
 
+import data
 import losses
 import retrieval
 
 RECIPE = {
     "beta": 0.5, "tau": 0.07, "word_tau": 0.1, "taught_tau": 0.2, "worded_captions": 4,
     "weights": {"coarse": 1, "sentence": 0.5, "words": 0.5, "structure": 0.5, "agreement": 0.1, "scene": 0.3,
-                "imitation": 5, "patches": 2, "ranking": 1, "pointing": 0.3},
+                "imitation": 5, "patches": 2, "ranking": 1, "pointing": 0.3, "alone": 1, "residual": 0.5},
 }
 
 
@@ -38,7 +39,9 @@ class LossTest(unittest.TestCase):
             recipe = copy.deepcopy(RECIPE)
             recipe["weights"] = {n: float(n == name) for n in recipe["weights"]}
             out, positives, scenes = sample()
-            keys = [k for k in out if k not in ("weights", "cells")]
+            # What is added to recall learns, recall does not.
+            kept = ("weights", "cells") + (("g", "t", "tau_c") if name == "residual" else ())
+            keys = [k for k in out if k not in kept]
             def loss(*values):
                 return losses.total(out | dict(zip(keys, values)), positives, scenes, recipe)[0]
             with self.subTest(name):
@@ -102,6 +105,14 @@ class LossTest(unittest.TestCase):
         self.assertTrue(torch.allclose(losses.sentence_scores(g, P, t, 1, 1e-4), best))
         turned = P[:, torch.tensor([2, 0, 3, 1])]
         self.assertTrue(torch.allclose(losses.sentence_scores(g, turned, t, 0.5, 0.1), losses.sentence_scores(g, P, t, 0.5, 0.1)))
+
+    def test_what_is_added_to_recall_teaches_patches_alone(self):
+        recipe = RECIPE | {"weights": {"residual": 1}}
+        out, positives, scenes = sample()
+        g, P = out["g"].clone().requires_grad_(), out["P"].clone().requires_grad_()
+        losses.total(out | dict(g=g, P=P), positives, scenes, recipe)[0].backward()
+        self.assertEqual(g.grad.abs().max().item(), 0)
+        self.assertGreater(P.grad.abs().max().item(), 0)
 
     def test_scenes_that_no_name_says_count_nothing(self):
         out, positives, _ = sample()
@@ -168,9 +179,20 @@ class SpritesTest(unittest.TestCase):
             for (a, box), (b, other) in zip(one[kind], two[kind]): self.assertTrue((a == b).all() and box == other)
 
 
+class BatchTest(unittest.TestCase):
+    def test_who_is_confused_sits_together_and_each_row_comes_once(self):
+        n, random = 40, torch.Generator().manual_seed(3)
+        # Four rows are confused with each other alone.
+        near = torch.tensor([[r // 4 * 4 + k for k in range(4) if k != r % 4] for r in range(n)])
+        batches = data.batches(range(n), 8, random, near, 4)
+        self.assertEqual(sorted(torch.cat(batches).tolist()), list(range(n)))
+        for batch in batches: self.assertEqual(len({r // 4 for r in batch.tolist()}), 2)
+        self.assertNotEqual(torch.cat(batches).tolist(), torch.cat(data.batches(range(n), 8, random, near, 4)).tolist())
+        self.assertEqual([len(b) for b in data.batches(range(n), 16, random)], [16, 16])
+
+
 class MixTest(unittest.TestCase):
     def test_rows_before_and_after_stay(self):
-        import data
         plain = torch.arange(6.0)[:, None, None, None].expand(-1, 3, 16, 16).clone()
         views = plain.clone()
         data.mix(views, 2, 5, torch.Generator().manual_seed(2))
@@ -213,7 +235,6 @@ class VocabularyTest(unittest.TestCase):
 
 class ViewsTest(unittest.TestCase):
     def test_a_fixed_image_keeps_its_sides_and_others_take_eight(self):
-        import data
         image = torch.zeros(1, 3, 224, 224, dtype=torch.uint8)
         image[..., :112, :] = 100; image[..., :, :112] += 100
         random = torch.Generator().manual_seed(0)
@@ -227,7 +248,6 @@ class ViewsTest(unittest.TestCase):
         self.assertEqual(len({ranks(v) for v in free}), 4)
 
     def test_patches_of_a_turned_picture_come_back_to_their_ground(self):
-        import data
         random = torch.Generator().manual_seed(1)
         pixels, turn = torch.rand(8, 3, 14, 14, generator=random), torch.arange(8)
         # A patch that says the mean of its own pixels.
