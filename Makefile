@@ -26,7 +26,7 @@ PYTHON := .venv/bin/python -B
 
 # Trains the default model on DIR/data/rsicd, to .build/training: hours on two cores, minutes on a GPU.
 # make train-test: the tests of that, in seconds.
-.PHONY: arm mutations old-cpus picture train train-test demo serve test documents rooms lint format library c wheel python engines cluster client interchange seen service attacks docs sanitize threads fuzz check release dist check-dist goldens system gdal java
+.PHONY: arm mutations old-cpus picture train train-test demo serve test documents rooms lint format library c wheel python engines cluster client interchange seen service attacks parts docs sanitize threads fuzz check release dist check-dist goldens system gdal java
 
 test: system gdal
 	python3 -B docs/rooms.py --check
@@ -174,7 +174,12 @@ python: wheel
 	.build/python/bin/pip install -q dist/fastthenfine-$$($(FTF) --version)-*.whl -r Integrations/python/requirements.txt
 	.build/python/bin/python -B Integrations/python/tests.py $(FTF)
 
-# Spark on this machine alone: a master and two workers, one of which is killed. Needs Java 17, and is no part of CI: PySpark has 400 MB.
+# An archive in parts: workers, merges and disks that fail at any instant, and the answers of a single run.
+parts: release
+	python3 -B Tests/Parts/check.py $(FTF) .build/parts
+
+# The same on Spark, on this machine alone: a master and two workers, one of which is killed, and a disk that fills. Needs Java 17 and PySpark,
+# of 400 MB.
 cluster: wheel java
 	python3 -m venv --clear .build/cluster
 	.build/cluster/bin/pip install -q dist/fastthenfine-$$($(FTF) --version)-*.whl pyspark==4.0.1 pyarrow pandas

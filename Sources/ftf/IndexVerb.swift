@@ -202,7 +202,9 @@ struct IndexAdd: ParsableCommand {
     _ file: AttributesFile, by store: ([(name: String, json: String)]) throws -> [(place: Int, images: Int)]
   ) throws -> (stored: Int, problems: [String]) {
     let unused = try store(file.lines.map { ($0.filename, $0.json) })
-    let problems = unused.map { place, images in
+    // A part of an archive has a part of what is known of it.
+    let isPart = shard != nil || list != nil
+    let problems = unused.filter { !isPart || $0.images > 0 }.map { place, images in
       let line = file.lines[place]
       return "\(line.place): \(images) images of the index end in '\(line.filename)'"
         + (images == 0 ? "" : "; give more of the path")
