@@ -26,7 +26,7 @@ PYTHON := .venv/bin/python -B
 
 # Trains the default model on DIR/data/rsicd, to .build/training: hours on two cores, minutes on a GPU.
 # make train-test: the tests of that, in seconds.
-.PHONY: arm mutations old-cpus picture train train-test demo serve test documents rooms lint format library c wheel python engines cluster client interchange seen service attacks parts docs sanitize threads fuzz check release dist check-dist goldens system gdal java
+.PHONY: arm bench mutations old-cpus picture train train-test demo serve test documents rooms lint format library c wheel python engines cluster client interchange seen service attacks parts docs sanitize threads fuzz check release dist check-dist goldens system gdal java
 
 test: system gdal
 	python3 -B docs/rooms.py --check
@@ -102,6 +102,10 @@ arm:
 # Whether their tests notice a tile that is wrong.
 mutations:
 	python3 -B Tests/Arm/mutations.py .build/mutations
+
+# Whether each kernel reaches the share of the core that it is known to reach; alone on the machine.
+bench: release
+	python3 -B Profiling/bench.py $(FTF)
 
 # What strangers send to a service: it answers everybody else meanwhile.
 attacks: release

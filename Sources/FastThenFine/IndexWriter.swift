@@ -617,7 +617,7 @@ public enum IndexUpkeep {
     try FastThenFineError.wrapping { try Catalog.restore(index) }
   }
 
-  /// Writes an index anew without what was removed, in few large segments; whoever searches sees it before or after.
+  /// Writes an index anew without what was removed, in few large segments, one at a time; whoever searches sees it before or after each.
   ///
   /// - Returns: how many segments there were and are.
   public static func compact(

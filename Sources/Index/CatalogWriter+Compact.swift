@@ -4,48 +4,83 @@ import GRDB
 import FTFKernels
 
 extension CatalogWriter {
-  /// Items in a segment that `compact` writes.
+  /// Items in a segment that `compact` writes, at the least.
   static let compactItems = 8192
 
-  /// Writes the live items to new segments, in their order, and drops the old ones in one transaction: whoever searches sees
-  /// the index before or after, and a crash leaves it as it was. What is known of sources that are gone goes with them.
+  /// Writes the live items to new segments, in the order of their ids, a segment and a transaction at a time: of the old ones that leaves no more on
+  /// the disk than one beside what replaces it. Whoever searches sees the index before or after each, and whatever stops it leaves an index that the
+  /// next one goes on with. Full segments that come first and have lost nothing stay. What is known of sources that are gone goes at the end.
   ///
+  /// - Parameter items: of a new segment, at the least; fewer than twice as many, where no old one had more.
   /// - Returns: how many segments there were and are.
   /// - Throws: where a segment is damaged, before anything is written: a damaged item would get a fresh checksum.
-  package func compact(progress: (Int) -> Void) throws -> (before: Int, after: Int) {
+  package func compact(of items: Int = compactItems, progress: (Int) -> Void) throws -> (before: Int, after: Int) {
     if let problem = try catalog.problems(progress: { _ in }).first {
       throw IndexError.needsRepair(path: catalog.path, problem: problem)
     }
-    let database = catalog.database
-    let old = try catalog.read { try Int64.fetchAll($0, sql: "SELECT id FROM segments") }
-    var number = (old.max() ?? 0) + 1
-    var written: [Rewritten] = []
-    for kind in ItemKind.allCases {
-      let (segments, dead) = try catalog.segments(kind)
-      let live = segments.flatMap { segment in
-        (0..<segment.count).filter { !dead.contains(segment.id($0)) }.map { (segment, $0) }
-      }
-      for start in stride(from: 0, to: live.count, by: Self.compactItems) {
-        let part = live[start..<min(start + Self.compactItems, live.count)]
-        var writer = try SegmentWriter(
-          path: catalog.file(number), dimension: catalog.model.dimension, isPooled: kind == .image)
-        for (segment, i) in part { try writer.append(segment.packed(i), id: segment.id(i)) }
-        let ids = part.map { $0.id($1) }
-        written.append(Rewritten(number: number, kind: kind, ids: ids, fingerprint: try writer.finish()))
-        progress(part.count)
-        number += 1
-      }
-    }
+    func count() throws -> Int { try catalog.read { try Int.fetchOne($0, sql: "SELECT count(*) FROM segments") } ?? 0 }
+    let before = try count()
+    for kind in ItemKind.allCases { try compact(kind, items, progress) }
     try catalog.write { db in
-      for segment in written { try segment.take(db) }
-      try Catalog.refreshColumns(of: written.map(\.number), db)
-      for id in old { try db.execute(sql: "DELETE FROM segments WHERE id = ?", arguments: [id]) }
       try db.execute(sql: "DELETE FROM dead")
       try db.execute(sql: "DELETE FROM attributes WHERE path NOT IN (SELECT path FROM sources)")
     }
-    try Catalog.removeLeftovers(database, catalog.path)
     save()
-    return (old.count, written.count)
+    return (before, try count())
+  }
+
+  private func compact(_ kind: ItemKind, _ enough: Int, _ progress: (Int) -> Void) throws {
+    let (numbers, dead) = try numbersByItems(kind)
+    var (kept, last) = (0, Int64(0))
+    for number in numbers {
+      let segment = try Segment(path: catalog.file(number), number: number)
+      // Where an earlier one has a higher number, it was written anew and the run was stopped: what follows goes behind it.
+      guard segment.count >= enough, number > last, dead.isDisjoint(with: segment.ids) else { break }
+      (kept, last) = (kept + 1, number)
+      progress(segment.count)
+    }
+    // Whole old ones at a time, as an item must not live in two; opened one by one, as a file that is mapped keeps its room when it is gone.
+    var items: [(segment: Segment, index: Int)] = []
+    var emptied: [Int64: [Int64]] = [:]
+    for number in numbers[kept...] {
+      let segment = try Segment(path: catalog.file(number), number: number)
+      items += (0..<segment.count).filter { !dead.contains(segment.id($0)) }.map { (segment, $0) }
+      emptied[number] = segment.ids.filter(dead.contains)
+      guard items.count >= enough else { continue }
+      try rewrite(items, kind, dropping: emptied)
+      progress(items.count)
+      (items, emptied) = ([], [:])
+    }
+    if !emptied.isEmpty { try rewrite(items, kind, dropping: emptied) }
+    progress(items.count)
+  }
+
+  /// The segments of a kind, by the first of their items, and the ids that are no longer live.
+  private func numbersByItems(_ kind: ItemKind) throws -> (numbers: [Int64], dead: Set<Int64>) {
+    let (segments, dead) = try catalog.segments(kind)
+    return (segments.map { ($0.count > 0 ? $0.id(0) : 0, $0.number) }.sorted { $0 < $1 }.map { $0.1 }, dead)
+  }
+
+  /// One new segment of items in place of those that had them, whose dead ids are forgotten.
+  private func rewrite(_ items: [(segment: Segment, index: Int)], _ kind: ItemKind, dropping emptied: [Int64: [Int64]]) throws {
+    var written: Rewritten?
+    if !items.isEmpty {
+      let number = try catalog.read { try catalog.number(after: Int64.fetchOne($0, sql: "SELECT max(id) FROM segments")) }
+      var writer = try SegmentWriter(path: catalog.file(number), dimension: catalog.model.dimension, isPooled: kind == .image)
+      for (segment, index) in items { try writer.append(segment.packed(index), id: segment.id(index)) }
+      written = Rewritten(number: number, kind: kind, ids: items.map { $0.segment.id($0.index) }, fingerprint: try writer.finish())
+    }
+    try catalog.write { db in
+      if let written {
+        try written.take(db)
+        try Catalog.refreshColumns(of: [written.number], db)
+      }
+      for (number, dead) in emptied {
+        try db.execute(sql: "DELETE FROM segments WHERE id = ?", arguments: [number])
+        for id in dead { try db.execute(sql: "DELETE FROM dead WHERE id = ?", arguments: [id]) }
+      }
+    }
+    try Catalog.removeLeftovers(catalog.database, catalog.path)
   }
 
   /// What a repair found.

@@ -83,6 +83,9 @@ package final class Segment: Sendable {
       == file.load(at: 40 + 4 * section.rawValue, as: UInt32.self)
   }
 
+  /// The catalog's ids of all items.
+  package var ids: [Int64] { (0..<count).map(id) }
+
   /// The catalog's id of item `i`.
   package func id(_ i: Int) -> Int64 {
     precondition(i >= 0 && i < count)

@@ -462,6 +462,38 @@ private func rows(_ segment: Segment, _ i: Int) -> [[Float]] {
     #expect(try attributes() == nil)
   }
 
+  /// What a crash after any of its steps leaves is the same index, with which the next run goes on; each step leaves little more than there was.
+  @Test func compactingGoesOnWhereItWasStopped() throws {
+    var random = SeededGenerator(seed: 3)
+    var writer = try CatalogWriter(path: path, creating: identity)
+    for i in 0..<9 { try writer.add((0...(Int(random.next() % 4))).map { "/\(i)-\($0)" }, seed: UInt64(i)) }
+    try writer.add(captions: ["a river", "a bridge", "a road"], seed: 4)
+    try writer.remove(sources: ["/2-0", "/5-0", "/7-0"])
+    let catalog = writer.catalog
+    let before = (try content(catalog, .image), try content(catalog, .caption), try catalog.coarseVectors(.image).ids)
+    var steps: [String] = []
+    _ = try writer.compact(of: 4) { _ in
+      let step = "\(folder.path)/step\(steps.count)"
+      try! FileManager.default.copyItem(atPath: path, toPath: step)
+      steps.append(step)
+    }
+    #expect(steps.count > 4)
+    #expect(try content(catalog, .image) == before.0 && catalog.coarseVectors(.image).ids == before.2 && catalog.problems { _ in }.isEmpty)
+    for step in steps {
+      let left = try CatalogWriter(path: step)
+      #expect(try left.catalog.problems { _ in }.isEmpty)
+      #expect(try content(left.catalog, .image) == before.0 && content(left.catalog, .caption) == before.1)
+      let segments = try left.compact(of: 4) { _ in }.after
+      #expect((before.0.count / 8 + 1...before.0.count / 4 + 2).contains(segments))
+      #expect(try left.catalog.coarseVectors(.image).ids == before.2 && left.catalog.problems { _ in }.isEmpty)
+      #expect(try left.catalog.segmentCounts().dead == 0)
+      // What is compact stays as it is, but for the last one, which may grow.
+      let files = try FileManager.default.contentsOfDirectory(atPath: "\(step)/segments")
+      _ = try left.compact(of: 4) { _ in }
+      #expect(try Set(FileManager.default.contentsOfDirectory(atPath: "\(step)/segments")).intersection(files).count >= segments - 2)
+    }
+  }
+
   @Test func compactingRefusesDamageAndARepairKeepsWhatIsWhole() throws {
     var writer = try used()
     let catalog = writer.catalog
