@@ -111,7 +111,9 @@ let package = Package(
     .target(name: "FTFDemo", dependencies: ["FTFImaging", "FTFKernels", "FTFScenes"], path: "Sources/Demo", swiftSettings: optimised),
     .target(
       name: "FTFProfiling", dependencies: ["FastThenFine"], path: "Profiling",
-      exclude: ["archive.py", "arm.py", "bench.json", "bench.py", "first-minutes.sh", "languages", "load.py", "peer.py", "peer_service.py", "rerank.py"],
+      exclude: [
+        "archive.py", "arm.py", "bench.json", "bench.py", "first-minutes.sh", "languages", "load.py", "peer.py", "peer_service.py", "rerank.py",
+      ],
       swiftSettings: settings),
     .executableTarget(
       name: "ftf",
