@@ -23,6 +23,8 @@ public final class Searcher: Sendable {
   /// Whether each item is one that a filter and an area leave; nil for all.
   private let chosen: [Bool]?
   private let chosenIDs = Mutex<Set<Int64>?>(nil)
+  /// The images in the orders that were asked for last.
+  private let sorted = Mutex<[(order: [Catalog.Order], ids: [Int64])]>([])
   /// In which pictures are encoded that are asked for: as those of the index were.
   private let views: Views
   private let waiting = Mutex<[Waiting]>([])
@@ -249,7 +251,19 @@ public final class Searcher: Sendable {
 
   /// Images that are searched, in an order, from some place on.
   package func items(sortedBy order: [Catalog.Order], from start: Int, limit: Int) throws(FastThenFineError) -> [Answer.Result] {
-    try FastThenFineError.wrapping { try catalog.images(sortedBy: order, from: start, limit: limit, among: matching).map(item) }
+    try FastThenFineError.wrapping {
+      let page = try ids(sortedBy: order).dropFirst(start).prefix(limit)
+      let entries = try catalog.entries(.image, Array(page))
+      return page.compactMap { entries[$0] }.map(item)
+    }
+  }
+
+  /// Sorting reads every row: who turns the pages of an order pays for it once.
+  private func ids(sortedBy order: [Catalog.Order]) throws -> [Int64] {
+    if let known = sorted.withLock({ $0.first { $0.order == order }?.ids }) { return known }
+    let ids = try catalog.ids(sortedBy: order, among: matching)
+    sorted.withLock { $0 = [(order, ids)] + $0.filter { $0.order != order }.prefix(1) }
+    return ids
   }
 
   /// The names of what is known of images.

@@ -311,7 +311,7 @@ package final class Catalog: Sendable {
   }
 
   /// What images are sorted by.
-  package struct Order: Sendable {
+  package struct Order: Sendable, Equatable {
     /// An attribute (a time by what it means), or `id`.
     package var name: String
     package var isDescending: Bool
@@ -341,11 +341,11 @@ package final class Catalog: Sendable {
     static let shuffling = DatabaseFunction("shuffled", argumentCount: 2, pure: true) { values in Checks.hash(values) }
   }
 
-  /// Images in an order, from some place on; those without an attribute come last.
+  /// The ids of images in an order; those without an attribute come last.
   ///
   /// - Parameter ids: those that are meant; nil for all.
-  package func images(sortedBy order: [Order], from start: Int, limit: Int, among ids: Set<Int64>? = nil) throws -> [Entry] {
-    let found = try read { db in
+  package func ids(sortedBy order: [Order], among ids: Set<Int64>? = nil) throws -> [Int64] {
+    try read { db in
       let terms = order.map(\.terms)
       let arguments = terms.flatMap(\.arguments)
       let needsPlace = order.contains { $0.name == Order.place.name }
@@ -356,17 +356,11 @@ package final class Catalog: Sendable {
         SELECT entries.id FROM entries JOIN known ON known.source = entries.source \(spot) WHERE x IS NULL OR known.scene IS NOT NULL
         ORDER BY \((terms.map(\.sql) + ["entries.id"]).joined(separator: ", "))
         """
-      var (result, passed): ([Int64], Int) = ([], 0)
+      var result: [Int64] = []
       let cursor = try Int64.fetchCursor(db, sql: sql, arguments: StatementArguments(arguments))
-      while result.count < limit, let id = try cursor.next() {
-        guard ids?.contains(id) ?? true else { continue }
-        passed += 1
-        if passed > start { result.append(id) }
-      }
+      while let id = try cursor.next() { if ids?.contains(id) ?? true { result.append(id) } }
       return result
     }
-    let entries = try entries(.image, found)
-    return found.compactMap { entries[$0] }
   }
 
   /// Items of a kind by their ids; those that the index does not have are left out.

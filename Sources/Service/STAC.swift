@@ -282,14 +282,18 @@ extension SearchService {
     guard token.start <= Self.mostRanked else { throw Problem(.badRequest, "bad_input", "the token is none of ours") }
     let (start, sentence) = (Int(token.start), try SearchRequest.sentence(words))
     var (all, page) = ([Found](), Page())
+    // Of one index a page alone is looked up. Of several what comes before it says where it begins.
+    let before = parts.count == 1 ? 0 : start
     for (archive, searcher) in parts {
-      all += try await answer(Query(.sentence(sentence), top: start + limit + 1), with: searcher).results.map { (archive, $0) }
+      var query = Query(.sentence(sentence), top: before + limit + 1)
+      query.offset = start - before
+      all += try await answer(query, with: searcher).results.map { (archive, $0) }
       page.matched += try searcher.results()
     }
     // Scores of one model are comparable from index to index.
     if parts.count > 1 { all.sort { $0.item.score > $1.item.score } }
-    page.found = Array(all.dropFirst(start).prefix(limit))
-    page.next = all.count > start + limit ? PageToken(archive: 0, start: Int64(start + limit)) : nil
+    page.found = Array(all.dropFirst(before).prefix(limit))
+    page.next = all.count > before + limit ? PageToken(archive: 0, start: Int64(start + limit)) : nil
     return page
   }
 
