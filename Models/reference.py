@@ -57,7 +57,7 @@ class Model:
         P = self.linear(y, "vision.patch_projection")
         if "detail" in self.config["vision"]:
             # The positions under a patch, row by row, each with all its channels.
-            cell = round((detail.shape[2] ** 2 / y.shape[1]) ** 0.5)
+            cell = math.isqrt(int(detail.shape[2]) ** 2 // int(y.shape[1]))
             cells = F.unfold(detail, cell, stride=cell).unflatten(1, (detail.shape[1], cell * cell))
             P = P + self.linear(cells.permute(0, 3, 2, 1).flatten(2), "vision.detail_projection")
         return g, F.normalize(P, dim=-1)
