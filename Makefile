@@ -26,7 +26,7 @@ PYTHON := .venv/bin/python -B
 
 # Trains the default model on DIR/data/rsicd, to .build/training: hours on two cores, minutes on a GPU.
 # make train-test: the tests of that, in seconds.
-.PHONY: arm bench mutations old-cpus picture train train-test demo serve test documents rooms lint format library c wheel built-wheel python engines cluster client interchange seen service attacks parts docs sanitize threads fuzz check release dist check-dist goldens system gdal java
+.PHONY: arm bench mutations old-cpus picture train train-test demo serve test documents rooms lint format library c wheel python engines cluster client interchange seen service attacks parts docs sanitize threads fuzz check release dist check-dist goldens system gdal java
 
 test: system gdal
 	python3 -B docs/rooms.py --check
@@ -170,10 +170,7 @@ c: release library
 	sh Tests/C/run.sh .build/release/libftf-c.so $(FTF) .build/c
 
 # Python's package, with the library and the default model inside, to dist; make python: its tests, in an environment of its own.
-wheel: release library
-	flock .build/wheel.lock $(MAKE) --no-print-directory built-wheel # two want it at once in .ci/run
-
-built-wheel: .build/wheel/bin
+wheel: release library .build/wheel/bin
 	PATH="$(abspath .build/wheel/bin):$$PATH" sh Packaging/wheel.sh .build/release/libftf-c.so $$($(FTF) --version) .build/wheel/work dist
 
 python: wheel
@@ -185,8 +182,8 @@ python: wheel
 parts: release
 	python3 -B Tests/Parts/check.py $(FTF) .build/parts
 
-# The same on Spark, on this machine alone: a master and two workers, one of which is killed, and a disk that fills. Needs Java 17 and PySpark,
-# of 400 MB.
+# The same on Spark, on this machine alone: a master and two workers, one of which is killed, and a disk that fills. Needs Java 17, and is no part of CI:
+# PySpark has 400 MB, and another release build would have to be ready early.
 cluster: wheel java
 	python3 -m venv --clear .build/cluster
 	.build/cluster/bin/pip install -q dist/fastthenfine-$$($(FTF) --version)-*.whl pyspark==4.0.1 pyarrow pandas

@@ -49,7 +49,8 @@ sh Packaging/licences.sh "$documents/licences"
 python3 -B Packaging/sbom.py "$version" "$SOURCE_DATE_EPOCH" "$documents/sbom.spdx.json"
 cp LICENSE "$documents/"
 pack() { tar --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$SOURCE_DATE_EPOCH" -C "$out" -cf - "$1" | gzip -6n > "$out/$1.tar.gz"; }
-pack "$name"
+# Beside the other package: both compress for as long.
+pack "$name" & packing=$!
 
 deb=$out/deb
 rm -rf "$deb" && mkdir -p "$deb/DEBIAN" "$deb/usr" "$deb/etc/default" && cp -a "$tree/." "$deb/usr/"
@@ -89,5 +90,6 @@ chmod 755 "$deb"/DEBIAN/p*
 (cd "$deb" && find etc usr -type f | sort | xargs -d '\n' md5sum) > "$deb/DEBIAN/md5sums"
 find "$deb" -newermt "@$SOURCE_DATE_EPOCH" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
 dpkg-deb --root-owner-group -Zxz -z3 --build "$deb" "$out/fastthenfine_${version}_$machine.deb" > /dev/null
+wait "$packing"
 rm -rf "$deb" "$tree"
 du -h "$out"/*

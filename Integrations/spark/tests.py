@@ -55,7 +55,10 @@ def setUpModule():
     for name in ("one", "two"): said(name, "Successfully registered")
     SPARK = (SparkSession.builder.master(MASTER).config("spark.executor.memory", "600m").config("spark.ui.enabled", "false")
              .config("spark.driver.host", "127.0.0.1").config("spark.task.maxFailures", "8").config("spark.network.timeout", "20s")
-             .config("spark.network.timeoutInterval", "5s").config("spark.executor.heartbeatInterval", "2s").getOrCreate())
+             .config("spark.network.timeoutInterval", "5s").config("spark.executor.heartbeatInterval", "2s")
+             # Executors go when they are idle, and with them whatever they alone would have remembered.
+             .config("spark.dynamicAllocation.enabled", "true").config("spark.dynamicAllocation.shuffleTracking.enabled", "true")
+             .config("spark.dynamicAllocation.executorIdleTimeout", "1s").getOrCreate())
     SPARK.sparkContext.setLogLevel("ERROR")
     subprocess.run([COMMAND, "demo", "--output", str(FOLDER / "demo"), "--side", "1000"], check=True, capture_output=True)
     # No two alike: which of equal ones comes first depends on who was stored first.

@@ -73,7 +73,8 @@ public struct Indexing: AsyncSequence, Sendable {
         return state
       }
       guard isOver else { return state }
-      guard let result = progress.result.withLock({ $0 }) else { throw FastThenFineError(.cancelled, "indexing was cancelled") }
+      // Work that is cancelled ends with what it stored, sooner or later than this is asked.
+      guard !Task.isCancelled, let result = progress.result.withLock({ $0 }) else { throw FastThenFineError(.cancelled, "indexing was cancelled") }
       state.summary = try result.get()
       return state
     }

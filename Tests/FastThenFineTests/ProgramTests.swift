@@ -142,6 +142,12 @@ import Testing
     reader.cancel()
     await #expect(throws: FastThenFineError.self) { try await reader.value }
     #expect(await ends.next() != nil)
+    // Also where the work has ended before it is asked.
+    let late = Task {
+      unsafe withUnsafeCurrentTask { task in unsafe task?.cancel() }
+      for try await _ in Indexing({ _, _ in .success(IndexWriter.Summary()) }) {}
+    }
+    await #expect(throws: FastThenFineError.self) { try await late.value }
   }
 
   @Test func whatAnIndexHoldsIsListedInPages() throws {
