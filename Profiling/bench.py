@@ -14,6 +14,7 @@ import sys
 import time
 
 ftf, writes = sys.argv[1], "--write" in sys.argv
+if not os.access(ftf, os.X_OK): sys.exit(f"{ftf} is no program: make release builds it")
 place = os.path.join(os.path.dirname(os.path.abspath(__file__)), "bench.json")
 
 
