@@ -26,7 +26,7 @@ PYTHON := .venv/bin/python -B
 
 # Trains the default model on DIR/data/rsicd, to .build/training: hours on two cores, minutes on a GPU.
 # make train-test: the tests of that, in seconds.
-.PHONY: arm bench mutations old-cpus picture train train-test demo serve test documents rooms lint format library c wheel python engines cluster client interchange seen service attacks parts docs sanitize threads fuzz check release dist check-dist goldens system gdal java
+.PHONY: levels bench mutations old-cpus picture train train-test demo serve test documents rooms lint format library c wheel python engines cluster client interchange seen service attacks parts docs sanitize threads fuzz check release dist check-dist goldens system gdal java
 
 test: system gdal
 	python3 -B docs/rooms.py --check
@@ -94,14 +94,14 @@ old-cpus: release
 	@sh Tests/system-packages.sh qemu-user
 	sh Tests/old-cpus.sh $(FTF) .build/old
 
-# The kernels of Arm, cross-compiled and run by qemu, against those of x86.
-arm:
+# The kernels of every level against each other: those of Arm cross-compiled and run by qemu, the tiles of AMX by hand.
+levels:
 	@sh Tests/system-packages.sh qemu-user libc6-dev-arm64-cross libgcc-12-dev-arm64-cross
-	sh Tests/Arm/run.sh .build/arm
+	sh Tests/Levels/run.sh .build/levels
 
 # Whether their tests notice a tile that is wrong.
 mutations:
-	python3 -B Tests/Arm/mutations.py .build/mutations
+	python3 -B Tests/Levels/mutations.py .build/mutations
 
 # Whether each kernel reaches the share of the core that it is known to reach; alone on the machine.
 bench: release

@@ -19,6 +19,7 @@ typedef enum csimd_feature {
   csimd_feature_AVXVNNI = 1 << 2,    // the VEX form of the dot products
   csimd_feature_AVX512 = 1 << 3,     // F, BW, DQ and VL, and AVX2 and FMA
   csimd_feature_AVX512VNNI = 1 << 4, // the dot products of AVX-512
+  csimd_feature_AMXINT8 = 1 << 5,    // tiles of int8, which Linux keeps for this process
   csimd_feature_CRC32 = 1 << 8,
   csimd_feature_DOTPROD = 1 << 9,
   csimd_feature_I8MM = 1 << 10,
@@ -234,10 +235,12 @@ const char *csimd_operation_name(csimd_operation operation);
 /// The features of this CPU under this operating system; read once.
 uint32_t csimd_features(void);
 
-/// What cpuid and xgetbv say on x86: leaf 1 ecx, leaf 7 ebx and ecx, leaf 7.1 eax (zero where a leaf is absent), xcr0 (zero without osxsave).
+/// What cpuid and xgetbv say on x86: leaf 1 ecx, leaf 7 ebx, ecx and edx, leaf 7.1 eax (zero where a leaf is absent), xcr0 (zero without osxsave);
+/// and whether Linux lets this process use tiles.
 typedef struct csimd_x86 {
-  uint32_t leaf1_ecx, leaf7_ebx, leaf7_ecx, leaf7_1_eax;
+  uint32_t leaf1_ecx, leaf7_ebx, leaf7_ecx, leaf7_edx, leaf7_1_eax;
   uint64_t xcr0;
+  int tiles_permitted;
 } csimd_x86;
 uint32_t csimd_features_of_x86(csimd_x86 says);
 /// What Linux says on Arm: AT_HWCAP and AT_HWCAP2.

@@ -27,6 +27,7 @@ enum {
   AVXVNNI = csimd_feature_AVXVNNI,
   AVX512 = csimd_feature_AVX512,
   AVX512VNNI = csimd_feature_AVX512VNNI,
+  AMXINT8 = csimd_feature_AMXINT8,
   CRC32 = csimd_feature_CRC32,
   DOTPROD = csimd_feature_DOTPROD,
   I8MM = csimd_feature_I8MM,
@@ -62,6 +63,9 @@ int csimd_level_runs(csimd_level level, uint32_t features) {
   return 0;
 }
 
+// Of xcr0: the configuration of tiles and their data.
+static const uint64_t tile_state = 1u << 17 | 1u << 18;
+
 uint32_t csimd_features_of_x86(csimd_x86 x) {
   const uint32_t ssse3 = 1u << 9, sse41 = 1u << 19, sse42 = 1u << 20, avx = 1u << 28, fma = 1u << 12, avx2 = 1u << 5, avxvnni = 1u << 4;
   const uint32_t f = 1u << 16, dq = 1u << 17, bw = 1u << 30, vl = 1u << 31, vnni = 1u << 11;
@@ -70,7 +74,9 @@ uint32_t csimd_features_of_x86(csimd_x86 x) {
   if ((x.leaf1_ecx & (avx | fma)) != (avx | fma) || (x.xcr0 & ymm) != ymm || !(x.leaf7_ebx & avx2)) return SSE42;
   const uint32_t narrow = SSE42 | AVX2 | (x.leaf7_1_eax & avxvnni ? AVXVNNI : 0);
   if ((x.xcr0 & zmm) != zmm || (x.leaf7_ebx & (f | dq | bw | vl)) != (f | dq | bw | vl)) return narrow;
-  return narrow | AVX512 | (x.leaf7_ecx & vnni ? AVX512VNNI : 0);
+  const uint32_t tiles = 1u << 24 | 1u << 25; // AMX-TILE and AMX-INT8
+  const int keeps_tiles = (x.xcr0 & tile_state) == tile_state && x.tiles_permitted;
+  return narrow | AVX512 | (x.leaf7_ecx & vnni ? AVX512VNNI : 0) | (keeps_tiles && (x.leaf7_edx & tiles) == tiles ? AMXINT8 : 0);
 }
 
 uint32_t csimd_features_of_arm(uint64_t hwcap, uint64_t hwcap2) {
@@ -80,6 +86,19 @@ uint32_t csimd_features_of_arm(uint64_t hwcap, uint64_t hwcap2) {
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+
+#if defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+
+// Linux gives the eight kilobytes of a thread's tiles to those who ask; it takes them when a thread first uses one.
+static int tiles_permitted(uint64_t xcr0) {
+  const long request_permission = 0x1023, tile_data = 18; // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
+  return (xcr0 & tile_state) == tile_state && syscall(SYS_arch_prctl, request_permission, tile_data) == 0;
+}
+#else
+static int tiles_permitted(uint64_t xcr0) { return 0; }
+#endif
 
 static uint32_t features_now(void) {
   uint32_t a, b, c, d;
@@ -92,9 +111,10 @@ static uint32_t features_now(void) {
     x.xcr0 = (uint64_t)high << 32 | low;
   }
   if (__get_cpuid_count(7, 0, &a, &b, &c, &d)) {
-    x.leaf7_ebx = b, x.leaf7_ecx = c;
+    x.leaf7_ebx = b, x.leaf7_ecx = c, x.leaf7_edx = d;
     if (a >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d)) x.leaf7_1_eax = a;
   }
+  x.tiles_permitted = tiles_permitted(x.xcr0);
   return csimd_features_of_x86(x);
 }
 #elif defined(__aarch64__) && defined(__linux__)

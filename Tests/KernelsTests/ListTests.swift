@@ -39,13 +39,24 @@ import Testing
     let (ssse3, sse41, sse42, fma, avx): (UInt32, UInt32, UInt32, UInt32, UInt32) = (1 << 9, 1 << 19, 1 << 20, 1 << 12, 1 << 28)
     let old = ssse3 | sse41 | sse42
     let wide: UInt32 = 1 << 5 | 1 << 16 | 1 << 17 | 1 << 30 | 1 << 31
-    var x = csimd_x86(leaf1_ecx: old | fma | avx, leaf7_ebx: wide, leaf7_ecx: 1 << 11, leaf7_1_eax: 1 << 4, xcr0: 0xe7)
+    let (tiles, tileState): (UInt32, UInt64) = (1 << 24 | 1 << 25, 0x60000)
+    var x = csimd_x86(
+      leaf1_ecx: old | fma | avx, leaf7_ebx: wide, leaf7_ecx: 1 << 11, leaf7_edx: tiles, leaf7_1_eax: 1 << 4, xcr0: 0xe7 | tileState,
+      tiles_permitted: 1)
     func levels(_ x: csimd_x86) -> [String] {
       let features = csimd_features_of_x86(x)
-      return ["sse42", "avx2", "avxvnni", "avx512vnni"].filter { csimd_level_runs(Level(rawValue: $0)!.code, features) != 0 }
+      return ["sse42", "avx2", "avxvnni", "avx512vnni", "amx"].filter { csimd_level_runs(Level(rawValue: $0)!.code, features) != 0 }
     }
     #if arch(x86_64)
-    #expect(levels(x) == ["sse42", "avx2", "avxvnni", "avx512vnni"])
+    #expect(levels(x) == ["sse42", "avx2", "avxvnni", "avx512vnni", "amx"])
+    // Tiles need the instructions for int8, a system that keeps both their states, and its permission.
+    for without in [
+      { $0.leaf7_edx = 1 << 24 }, { $0.xcr0 = 0xe7 | 1 << 17 }, { $0.xcr0 = 0xe7 | 1 << 18 }, { $0.tiles_permitted = 0 },
+    ] as [(inout csimd_x86) -> Void] {
+      var y = x
+      without(&y)
+      #expect(levels(y) == ["sse42", "avx2", "avxvnni", "avx512vnni"])
+    }
     // A hypervisor that hides the dot products, a system that does not keep the registers, or none of their upper halves.
     x.leaf7_ecx = 0
     #expect(levels(x) == ["sse42", "avx2", "avxvnni"])

@@ -68,13 +68,6 @@ static inline floats_64 ordered_64(const float *p) {
   return _mm512_insertf32x8(_mm512_castps256_ps512(low), high, 1);
 }
 static inline floats_64 finished_64(ints_64 sum, floats_64 scale, floats_64 bias) { return add(mul(to_f32(sum), scale), bias); }
-// Clamped to [0, 255], rounded half to even and packed in the order of 128 bits; the first vectors of four. Packing clamps, but for what is
-// beyond i32.
-static inline __attribute__((always_inline)) __m512i packed_64(const f32x16 q[4], size_t vectors) {
-  __m512i code[4];
-  for (size_t i = 0; i < 4; i++) code[i] = i < vectors ? _mm512_cvtps_epi32(smaller(q[i], splat(255))) : _mm512_setzero_si512();
-  return _mm512_packus_epi16(_mm512_packs_epi32(code[0], code[1]), _mm512_packs_epi32(code[2], code[3]));
-}
 static inline void store_packed_64(uint8_t *p, const floats_64 q[4]) { _mm512_storeu_si512(p, packed_64(q, 4)); }
 static inline __m256i dot_256(__m256i sum, __m256i u, __m256i s) { return _mm256_dpbusd_epi32(sum, u, s); }
 #include "../vector/wide_256.h"
@@ -111,17 +104,6 @@ static inline __attribute__((always_inline)) void tile_u8(size_t rows, size_t ve
   for (size_t r = 0; r < rows; r++)
 #pragma clang loop unroll(full)
     for (size_t v = 0; v < vectors; v++) out[r][v] = _mm512_cvtepi32_ps(acc_i32x16[r][v]);
-}
-
-// Sixteen values a vector clamped to [0, 255], rounded half to even and stored as u8.
-static inline __attribute__((always_inline)) void store_panel(uint8_t *p, const f32x16 *q, size_t vectors) {
-  // Dword 4 g + i of the packed bytes is the g-th of vector i.
-  const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
-  if (vectors == 1) return store_u8(p, q[0]);
-  const __m512i codes = _mm512_permutexvar_epi32(order, packed_64(q, vectors));
-  if (vectors == 4) return _mm512_storeu_si512(p, codes);
-  _mm256_storeu_si256((__m256i *)p, _mm512_castsi512_si256(codes));
-  if (vectors == 3) _mm_storeu_si128((__m128i *)(p + 32), _mm512_extracti32x4_epi32(codes, 2));
 }
 
 enum { PEAK_MACS = 64 };

@@ -35,6 +35,24 @@ static inline void store_u8(uint8_t *p, f32x16 v) { _mm_storeu_si128((__m128i *)
 static inline void store_u8_n(uint8_t *p, f32x16 v, size_t n) { _mm_mask_storeu_epi8(p, mask_of(n), to_u8(v)); }
 static inline f32x16 from_u8_n(const uint8_t *p, size_t n) { return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(mask_of(n), p))); }
 
+// Clamped to [0, 255], rounded half to even and packed in the order of 128 bits; the first vectors of four. Packing clamps, but for what is
+// beyond i32.
+static inline __attribute__((always_inline)) __m512i packed_64(const f32x16 q[4], size_t vectors) {
+  __m512i code[4];
+  for (size_t i = 0; i < 4; i++) code[i] = i < vectors ? _mm512_cvtps_epi32(smaller(q[i], splat(255))) : _mm512_setzero_si512();
+  return _mm512_packus_epi16(_mm512_packs_epi32(code[0], code[1]), _mm512_packs_epi32(code[2], code[3]));
+}
+// Sixteen values a vector clamped to [0, 255], rounded half to even and stored as u8.
+static inline __attribute__((always_inline)) void store_panel(uint8_t *p, const f32x16 *q, size_t vectors) {
+  // Dword 4 g + i of the packed bytes is the g-th of vector i.
+  const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+  if (vectors == 1) return store_u8(p, q[0]);
+  const __m512i codes = _mm512_permutexvar_epi32(order, packed_64(q, vectors));
+  if (vectors == 4) return _mm512_storeu_si512(p, codes);
+  _mm256_storeu_si256((__m256i *)p, _mm512_castsi512_si256(codes));
+  if (vectors == 3) _mm_storeu_si128((__m128i *)(p + 32), _mm512_extracti32x4_epi32(codes, 2));
+}
+
 typedef __m512i i32x16;
 static inline i32x16 zero_i32(void) { return _mm512_setzero_si512(); }
 static inline i32x16 load_i32(const int32_t *p) { return _mm512_loadu_si512(p); }

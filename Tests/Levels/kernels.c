@@ -2,6 +2,7 @@
 // lines are the same where csimd.h says so; those of gemm_f32 and depthwise_f32 are where the level fuses multiply and add. Every output has guards
 // behind it.
 #include "csimd.h"
+#include "tiles.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -149,15 +150,20 @@ static void interaction(const csimd_kernels *kernels, size_t n, size_t guides) {
 int main(int count, char **arguments) {
   csimd_level level = csimd_level_sse42;
   while (level < csimd_levels && (count < 2 || strcmp(csimd_level_name(level), arguments[1]))) level++;
-  if (level == csimd_levels || !csimd_level_runs(level, csimd_features())) return printf("this CPU has no such level\n"), 2;
+  uint32_t features = csimd_features();
+#if defined(__x86_64__)
+  // What AMX has beyond AVX-512 runs by hand.
+  if (level == csimd_level_amx && !(features & csimd_feature_AMXINT8)) emulate_tiles(), features |= csimd_feature_AMXINT8;
+#endif
+  if (level == csimd_levels || !csimd_level_runs(level, features)) return printf("this CPU has no such level\n"), 2;
   csimd_kernels table = {0};
-  csimd_choose(level, csimd_features(), &table, NULL);
+  csimd_choose(level, features, &table, NULL);
   const csimd_kernels *kernels = &table;
   // Every number of rows up to the tallest tile of any level and what is over, against every number of vectors that a panel can end with.
-  const size_t ks[] = {1, 3, 4, 5, 8, 9, 16, 31, 67};
+  const size_t ks[] = {1, 3, 4, 5, 8, 9, 16, 31, 64, 67};
   for (size_t m = 1; m < 34; m++)
     for (size_t n = 0; n < 10; n++)
-      for (size_t l = 0; l < 9; l++) {
+      for (size_t l = 0; l < 10; l++) {
         const size_t ns[] = {1, 15, 16, 17, 32, 33, 48, 64, 70, 130};
         if (l < 2 || (m + n + l) % 3 == 0) products(kernels, m, ns[n], ks[l]);
       }

@@ -9,9 +9,9 @@ import sys
 work = pathlib.Path(sys.argv[1])
 shutil.rmtree(work, ignore_errors=True)
 shutil.copytree("CSIMD", work / "CSIMD")
-shutil.copytree("Tests/Arm", work / "tests")
+shutil.copytree("Tests/Levels", work / "tests")
 clang = ["clang", "-O1", f"-I{work}/CSIMD/include"]
-sources = [*work.glob("CSIMD/src/levels/*.c"), work / "CSIMD/src/cpu.c", work / "CSIMD/src/shapes.c", work / "tests/kernels.c"]
+sources = [*work.glob("CSIMD/src/levels/*.c"), work / "CSIMD/src/cpu.c", work / "CSIMD/src/shapes.c", work / "tests/kernels.c", work / "tests/tiles.c"]
 
 
 def built(source, at):
@@ -29,7 +29,7 @@ def results(objects, level):
 
 
 # Where tiles end, with the condition that names one; what a mutant does there.
-gemm = work / "CSIMD/src/kernels/gemm_u8.h"
+gemm = work / "CSIMD/src/kernels/gemm_u8_blocks.h"
 places = {
     "gemm_u8_u8": ("  tile_u8(rows, vectors, &x->product, row, start, w, ahead, acc);\n", "vectors"),
     "gemm_u8_f32": ("  tile_u8(rows, VECTORS, &x->product, row, start, w, ahead, acc);\n", "VECTORS"),
@@ -40,6 +40,8 @@ text, survivors, count = gemm.read_text(), [], 0
 for level, tiles in {
     "sse42": [(1, 1), (2, 1)], "avx2": [(r, 1) for r in (1, 2, 3, 4)], "avxvnni": [(r, 1) for r in (1, 2, 3, 4, 5, 6)],
     "avx512vnni": [(16, 1), (12, 2), (8, 3)] + [(r, 4) for r in (1, 2, 3, 4, 5, 6)],
+    # What follows the sums takes a row at a time.
+    "amx": [(1, 4)],
 }.items():
     expected = results(objects.values(), level)
     if expected is None:
