@@ -70,8 +70,11 @@ class Model:
     @torch.no_grad()
     def text(self, sentence):
         """One sentence -> t [d], W [M, d] without [CLS] and [SEP]."""
-        c, e, ids = self.config["text"], "text.embeddings.", self.ids(sentence)
-        w = self.weights
+        return self.text_tower(torch.tensor(self.ids(sentence)))
+
+    def text_tower(self, ids):
+        """ids [M + 2] -> the same."""
+        c, e, w = self.config["text"], "text.embeddings.", self.weights
 
         def norm(x, name):
             return F.layer_norm(x, (c["width"],), w[f"{name}.weight"], w[f"{name}.bias"], eps=c["norm_epsilon"])

@@ -55,6 +55,9 @@ private func engine(_ model: OpaquePointer?, _ folder: String) throws -> Engine 
     guard let rereading = [0: IndexWriter.Rereading.changed, 1: .failed, 2: .all][asked.rereading] else {
       throw FastThenFineError(.badInput, "rereading is 0, 1 or 2, not \(asked.rereading)")
     }
+    guard let patches = [StoredPatches?.none, .nothing, .pooled, .int8].dropFirst(Int(asked.patches)).first, asked.patches >= 0 else {
+      throw FastThenFineError(.badInput, "what is kept of patches is 0 to 3, not \(asked.patches)")
+    }
     var shard: IndexWriter.Shard?
     if asked.shards > 0 {
       shard = IndexWriter.Shard(asked.shard, of: asked.shards)
@@ -63,7 +66,7 @@ private func engine(_ model: OpaquePointer?, _ folder: String) throws -> Engine 
     let cutting = SceneCutting(ground: asked.ground < 0 ? nil : asked.ground, overlap: asked.overlap < 0 ? nil : asked.overlap)
     let listener = unsafe Listener(progress, context)
     let done = try IndexUpkeep.add(
-      paths, to: folder, views: Views(rawValue: Int(asked.views)), rereading: rereading, cutting: cutting, shard: shard,
+      paths, to: folder, views: Views(rawValue: Int(asked.views)), patches: patches, rereading: rereading, cutting: cutting, shard: shard,
       cancellation: listener.cancellation, progress: listener.hear
     ) { try unsafe engine(model, folder) }
     unsafe out?.pointee = ftf_index_summary(

@@ -296,8 +296,14 @@ public final class Engine: Sendable {
 
   /// As an index holds it.
   func packed(_ image: EncodedImage, _ patches: StoredPatches) -> PackedItem {
-    guard patches == .int8 else { return PackedItem(alone: image.global, with: kernels.singleThreaded) }
-    return PackedItem(coarse: image.global, fine: image.patches, isPooled: true, with: kernels.singleThreaded)
+    guard patches != .nothing else { return PackedItem(alone: image.global, with: kernels.singleThreaded) }
+    return PackedItem(coarse: image.global, fine: kept(image, patches).patches, isPooled: true, with: kernels.singleThreaded)
+  }
+
+  /// With the patches that an index of this kind has of it.
+  package func kept(_ image: EncodedImage, _ patches: StoredPatches) -> EncodedImage {
+    guard patches == .pooled else { return image }
+    return EncodedImage(global: image.global, patches: PatchPooling(side: patchGrid).pooled(image.patches, dimension: dimension))
   }
 
   package func packed(_ text: EncodedText) -> PackedItem {

@@ -92,7 +92,7 @@ public struct FastThenFineError: LocalizedError, Sendable, Equatable, CustomStri
     switch error {
     case .notAnIndex: .notAnIndex
     case .damaged, .needsRepair: .damagedIndex
-    case .otherFormat: .unusableIndex
+    case .otherFormat, .otherKind: .unusableIndex
     case .otherModel: .otherModel
     case .locked: .locked
     case .unreadable, .unwritable: .unusableFile

@@ -47,6 +47,8 @@ public final class ImageIndex: Sendable {
   public var dimension: Int { catalog.model.dimension }
   /// Whether there are patches to rerank by; vectors that were made elsewhere have none, and recall alone answers.
   public var hasPatches: Bool { catalog.model.hasPatches }
+  /// What it keeps of each picture's patches.
+  public var patches: StoredPatches { StoredPatches(catalog.model.patches) }
   /// Of each picture, whose vectors are averaged.
   public var views: Views { (try? catalog.views) ?? .one }
 

@@ -37,7 +37,7 @@ public struct IndexWriter: ~Copyable {
     self.engine = engine
     let writer = try Self.open(path, engine, views, patches)
     do { self.views = try writer.catalog.views } catch { throw FastThenFineError(error) }
-    self.patches = writer.catalog.model.hasPatches ? .int8 : .nothing
+    self.patches = StoredPatches(writer.catalog.model.patches)
     catalog = writer
   }
 
@@ -47,16 +47,16 @@ public struct IndexWriter: ~Copyable {
     do {
       var identity = engine.identity
       identity.views = (views ?? .one).rawValue
-      identity.hasPatches = patches != .nothing
+      identity.patches = (patches ?? .int8).kept
       let writer = try CatalogWriter(path: path, creating: identity)
       guard writer.catalog.model.fingerprint != ModelIdentity.unknownFingerprint else {
         throw FastThenFineError(
           .badInput, at: path, "holds vectors that were made elsewhere, by what nobody said; pictures need an index of their own")
       }
       try writer.catalog.check(identity)
-      guard patches == nil || writer.catalog.model.hasPatches == identity.hasPatches else {
-        throw FastThenFineError(
-          .badInput, at: path, "was made \(identity.hasPatches ? "without" : "with") patches; go on so, or make another index")
+      let kept = StoredPatches(writer.catalog.model.patches)
+      guard patches == nil || patches == kept else {
+        throw FastThenFineError(.badInput, at: path, "was made with patches '\(kept.rawValue)'; go on so, or make another index")
       }
       let stored = try writer.catalog.views
       guard views == nil || views == stored else {
@@ -466,12 +466,14 @@ public enum IndexUpkeep {
   ///   - index: the folder of one, which is made where there is none.
   ///   - engine: encodes; its model has to be the one that built the index.
   ///   - views: of each picture, whose vectors are averaged; nil for those that the index has, or one.
+  ///   - patches: what is kept of them; nil for what the index has, or all.
   ///   - rereading: which files are read.
   ///   - cutting: of scenes.
   ///   - progress: is told what happens, from any thread.
   /// - Throws: as `IndexWriter` and its `add`.
   public static func add(
-    _ paths: [String], to index: String, engine: Engine, views: Views? = nil, rereading: IndexWriter.Rereading = .changed,
+    _ paths: [String], to index: String, engine: Engine, views: Views? = nil, patches: StoredPatches? = nil,
+    rereading: IndexWriter.Rereading = .changed,
     cutting: SceneCutting = SceneCutting(), progress: @escaping @Sendable (IndexWriter.Event) -> Void = { _ in }
   ) async throws(FastThenFineError) -> IndexWriter.Summary {
     let cancellation = Cancellation()
@@ -482,7 +484,8 @@ public enum IndexUpkeep {
             continuation.resume(
               with: Result {
                 try add(
-                  paths, to: index, views: views, rereading: rereading, cutting: cutting, cancellation: cancellation, progress: progress
+                  paths, to: index, views: views, patches: patches, rereading: rereading, cutting: cutting, cancellation: cancellation,
+                  progress: progress
                 ) { engine }
               })
           }
@@ -499,12 +502,12 @@ public enum IndexUpkeep {
   ///
   /// - Parameter engine: is asked for once there is something to encode.
   package static func add(
-    _ paths: [String], to index: String, views: Views?, rereading: IndexWriter.Rereading, cutting: SceneCutting, shard: IndexWriter.Shard? = nil,
-    cancellation: Cancellation, progress: @Sendable (IndexWriter.Event) -> Void, engine: () throws -> Engine
+    _ paths: [String], to index: String, views: Views?, patches: StoredPatches?, rereading: IndexWriter.Rereading, cutting: SceneCutting,
+    shard: IndexWriter.Shard? = nil, cancellation: Cancellation, progress: @Sendable (IndexWriter.Event) -> Void, engine: () throws -> Engine
   ) throws(FastThenFineError) -> IndexWriter.Summary {
     try FastThenFineError.wrapping {
       if try ImageIndex.existing(path: index) == nil { try ImageFiles.require(paths) }
-      var writer = try IndexWriter(path: index, engine: engine(), views: views)
+      var writer = try IndexWriter(path: index, engine: engine(), views: views, patches: patches)
       return try writer.add(
         paths, rereading: rereading, cutting: cutting, shard: shard, cancellation: cancellation, progress: progress)
     }

@@ -94,16 +94,18 @@ extension IndexUpkeep {
   ///   - index: the folder of one, which is made where there is none.
   ///   - engine: encodes; its model has to be the one that built the index.
   ///   - views: of each picture, whose vectors are averaged; nil for those that the index has, or one.
+  ///   - patches: what is kept of them; nil for what the index has, or all.
   ///   - rereading: which files are read.
   ///   - cutting: of scenes.
   public static func indexing(
-    _ paths: [String], to index: String, engine: Engine, views: Views? = nil, rereading: IndexWriter.Rereading = .changed,
+    _ paths: [String], to index: String, engine: Engine, views: Views? = nil, patches: StoredPatches? = nil,
+    rereading: IndexWriter.Rereading = .changed,
     cutting: SceneCutting = SceneCutting()
   ) -> Indexing {
     Indexing { cancellation, progress in
       Result { () throws(FastThenFineError) in
         try add(
-          paths, to: index, views: views, rereading: rereading, cutting: cutting, cancellation: cancellation, progress: progress
+          paths, to: index, views: views, patches: patches, rereading: rereading, cutting: cutting, cancellation: cancellation, progress: progress
         ) { engine }
       }
     }

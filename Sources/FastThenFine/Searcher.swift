@@ -635,7 +635,7 @@ public final class Searcher: Sendable {
       if homes.count > 1 { result.index = homes[home].catalog.path }
       (result.rank, result.score, result.recallScore, result.recallRank) = (rank + 1, candidate.score, candidate.recall, candidate.recallRank + 1)
       if let interaction, target == .images, candidate.recallRank < interaction.candidates {
-        result.attention = pipeline.attention(candidate.item, for: query, interaction, with: kernels)
+        result.attention = PatchPooling(side: engine.patchGrid).spread(pipeline.attention(candidate.item, for: query, interaction, with: kernels))
       }
       return result
     }

@@ -42,7 +42,7 @@ package struct VectorImport: ~Copyable {
   private static func open(_ path: String, _ dimension: Int, _ source: String, _ model: Engine?) throws(FastThenFineError) -> CatalogWriter {
     do {
       var identity = model?.identity ?? ModelIdentity(name: source, path: "", fingerprint: ModelIdentity.unknownFingerprint, dimension: dimension)
-      identity.hasPatches = false
+      identity.patches = .none
       guard identity.dimension == dimension else {
         throw FastThenFineError(.badInput, at: source, "has vectors of \(dimension), the model makes some of \(identity.dimension)")
       }

@@ -3,14 +3,6 @@ import FTFImaging
 import FTFIndex
 import FTFKernels
 
-/// What an index keeps of a picture's patches, chosen when it is made.
-public enum StoredPatches: String, Sendable, CaseIterable {
-  /// Nothing: a picture takes a 25th of the room with the default model; recall alone answers, and nothing says where in a picture a sentence was found.
-  case nothing = "none"
-  /// A code of 8 bits a number: the rerank reads them.
-  case int8
-}
-
 /// How many of the eight symmetries of a picture are encoded, and their vectors averaged: the ground has no north, but encoders know one.
 ///
 /// Encoding takes as many times as long; searching takes what it took. An index remembers which it holds.
@@ -57,7 +49,7 @@ extension Engine {
     return sum
   }
 
-  private static func normalise(_ values: inout [Float], rows: Int) {
+  static func normalise(_ values: inout [Float], rows: Int) {
     let d = values.count / rows
     for row in 0..<rows {
       let range = row * d..<(row + 1) * d

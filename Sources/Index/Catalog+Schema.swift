@@ -81,7 +81,7 @@ extension Catalog {
     try database.write { db in
       for (key, value) in [
         ("model_name", model.name), ("model_path", model.path), ("model_fingerprint", model.fingerprint),
-        ("dimension", "\(model.dimension)"), ("views", "\(model.views)"), ("patches", model.hasPatches ? "1" : "0"),
+        ("dimension", "\(model.dimension)"), ("views", "\(model.views)"), ("patches", model.patches.rawValue),
         ("next_id", "1"),
       ] {
         try db.execute(sql: "INSERT INTO meta VALUES (?, ?) ON CONFLICT(key) DO UPDATE SET value = excluded.value", arguments: [key, value])

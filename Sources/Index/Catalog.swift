@@ -10,6 +10,14 @@ package enum ItemKind: String, Sendable, CaseIterable {
   case caption
 }
 
+/// What an index keeps of the patches of a picture, as its catalog says it. Vectors that were made elsewhere have none.
+package enum KeptPatches: String, Sendable {
+  case none = "0"
+  case all = "1"
+  /// Means of neighbours.
+  case pooled
+}
+
 /// The model that built an index: only its vectors can be compared with the index's.
 package struct ModelIdentity: Sendable, Equatable {
   package var name: String
@@ -19,12 +27,12 @@ package struct ModelIdentity: Sendable, Equatable {
   package var dimension: Int
   /// Of a picture, whose vectors are averaged.
   package var views: Int
-  /// Whether pictures have patches; vectors that were made elsewhere have none.
-  package var hasPatches: Bool
+  package var patches: KeptPatches
+  package var hasPatches: Bool { patches != .none }
 
-  package init(name: String, path: String, fingerprint: String, dimension: Int, views: Int = 1, hasPatches: Bool = true) {
+  package init(name: String, path: String, fingerprint: String, dimension: Int, views: Int = 1, patches: KeptPatches = .all) {
     (self.name, self.path, self.fingerprint, self.dimension, self.views) = (name, path, fingerprint, dimension, views)
-    self.hasPatches = hasPatches
+    self.patches = patches
   }
 
   /// Of vectors of which nobody says what made them: no model has it.
@@ -62,7 +70,7 @@ package struct FileStamp: Sendable, Equatable {
 /// | dead | the id of an item that is still in a segment and no longer in the index |
 /// | attributes | what its owner says of a source, a JSON object |
 /// | known | a view: what a source says of itself and its owner of it, whose word counts |
-/// | meta | the model that built the index, of how many views, whether there are patches, the next id |
+/// | meta | the model that built the index, of how many views, what is kept of patches, the next id |
 /// | checks | of each row of the others the hash |
 /// | columns | of a segment and an attribute what its images have, for filters; made of the others |
 ///
@@ -117,10 +125,13 @@ package final class Catalog: Sendable {
     guard let name = meta["model_name"], let modelPath = meta["model_path"],
       let fingerprint = meta["model_fingerprint"], let dimension = meta["dimension"].flatMap(Int.init)
     else { throw IndexError.damaged(path: file(path), reason: "it does not say what model built it") }
+    guard let patches = KeptPatches(rawValue: meta["patches"] ?? KeptPatches.all.rawValue) else {
+      throw IndexError.otherFormat(path: path, found: "a later version's")
+    }
     // Of one view is what says nothing of them.
     return ModelIdentity(
       name: name, path: modelPath, fingerprint: fingerprint, dimension: dimension, views: meta["views"].flatMap(Int.init) ?? 1,
-      hasPatches: meta["patches"] != "0")
+      patches: patches)
   }
 
   /// Throws where `given` is not the model that built the index.

@@ -76,7 +76,7 @@ extension CatalogWriter {
     for damage in try Checks.damage(Checks.table("meta"), db) { try take(out: damage, db) }
     for (key, value) in [
       ("model_name", model.name), ("model_path", model.path), ("model_fingerprint", model.fingerprint), ("dimension", "\(model.dimension)"),
-      ("views", "\(model.views)"), ("patches", model.hasPatches ? "1" : "0"),
+      ("views", "\(model.views)"), ("patches", model.patches.rawValue),
     ] {
       try db.execute(sql: "INSERT INTO meta VALUES (?, ?) ON CONFLICT(key) DO NOTHING", arguments: [key, value])
     }

@@ -20,6 +20,11 @@ extension CatalogWriter {
   /// Sources, or items, after which what came is made part of the index.
   private static let mergedItems = 8192
 
+  private static func kind(_ model: ModelIdentity) -> String {
+    let patches = [.none: "no patches", .all: "all patches", .pooled: "pooled patches"][model.patches]!
+    return "\(model.views) view\(model.views == 1 ? "" : "s") and \(patches)"
+  }
+
   /// Takes over what another index holds, without encoding anything: files that are not here, or here as they were before (of two the one that was
   /// changed later counts), with their vectors, places and attributes, and sentences that are not here. Ids are this index's own. What is here
   /// already is left alone, so that a merge that was interrupted goes on, and twice is once.
@@ -33,9 +38,8 @@ extension CatalogWriter {
     guard part.model.fingerprint == catalog.model.fingerprint, part.model.dimension == catalog.model.dimension else {
       throw IndexError.otherModel(path: catalog.path, index: "\(catalog.model.name) from \(catalog.model.path)", given: part.path)
     }
-    guard part.model.views == catalog.model.views, part.model.hasPatches == catalog.model.hasPatches else {
-      throw IndexError.otherFormat(
-        path: part.path, found: "\(part.model.views) views\(part.model.hasPatches ? "" : " and no patches"), unlike \(catalog.path)")
+    guard part.model.views == catalog.model.views, part.model.patches == catalog.model.patches else {
+      throw IndexError.otherKind(path: part.path, found: Self.kind(part.model), expected: Self.kind(catalog.model))
     }
     let (items, own) = (try part.places(.image), try catalog.sources())
     let (theirs, said) = (try part.sources(), try part.attributes())

@@ -6,6 +6,8 @@ package enum IndexError: Error, Equatable, CustomStringConvertible {
   case damaged(path: String, reason: String)
   /// The index was built by another model than the one that is asked to extend or search it.
   case otherModel(path: String, index: String, given: String)
+  /// A part of an index that keeps other things of its pictures than the index does.
+  case otherKind(path: String, found: String, expected: String)
   case otherFormat(path: String, found: String)
   /// No item of the index has an attribute that a filter names.
   case unknownAttribute(path: String, name: String, near: [String])
@@ -16,7 +18,7 @@ package enum IndexError: Error, Equatable, CustomStringConvertible {
   package var path: String? {
     switch self {
     case .notAnIndex(let path), .unreadable(let path, _), .unwritable(let path, _), .damaged(let path, _), .otherModel(let path, _, _),
-      .otherFormat(let path, _), .unknownAttribute(let path, _, _), .locked(let path), .needsRepair(let path, _):
+      .otherKind(let path, _, _), .otherFormat(let path, _), .unknownAttribute(let path, _, _), .locked(let path), .needsRepair(let path, _):
       path
     case .badFilter: nil
     }
@@ -30,6 +32,7 @@ package enum IndexError: Error, Equatable, CustomStringConvertible {
     case .damaged(_, let reason): "is damaged: \(reason); repair the index"
     case .otherModel(_, let index, let given):
       "was built by another model (\(index)) than \(given); give that model, or build another index"
+    case .otherKind(_, let found, let expected): "holds \(found) of each picture, the index \(expected); index it as the other was"
     case .otherFormat(_, let found): "has format \(found), which this version does not read; build the index again"
     case .unknownAttribute(_, let name, let near):
       "nothing in it has an attribute '\(name)'"
@@ -43,7 +46,11 @@ package enum IndexError: Error, Equatable, CustomStringConvertible {
 
   /// What was expected and what was found, where both are known.
   package var comparison: (expected: String, found: String)? {
-    if case .otherModel(_, let index, let given) = self { (index, given) } else { nil }
+    switch self {
+    case .otherModel(_, let index, let given): (index, given)
+    case .otherKind(_, let found, let expected): (expected, found)
+    default: nil
+    }
   }
 
   package var description: String { path.map { "\($0): \(reason)" } ?? reason }

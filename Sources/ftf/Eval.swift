@@ -26,6 +26,9 @@ struct Eval: ParsableCommand {
   @Option(help: "How many of the eight symmetries of an image are encoded, and averaged: 1, 2, 4 or 8.")
   var views = Views.one
 
+  @Option(help: "Patches as an index keeps them: int8 or pooled.")
+  var patches = StoredPatches.int8
+
   @OptionGroup var rerank: RerankOptions
   @OptionGroup var machine: Machine
 
@@ -42,7 +45,7 @@ struct Eval: ParsableCommand {
 
     let progress = Progress("images", total: lines.count)
     let encoded = try engine.encode(imagePaths: lines.map { "\(images)/\($0.filename)" }, views: views, progress: progress.add)
-      .map { try $0.get() }
+      .map { engine.kept(try $0.get(), patches) }
     progress.finish()
     let sentences = lines.flatMap(\.captions)
     let textProgress = Progress("captions", total: sentences.count)

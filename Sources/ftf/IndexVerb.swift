@@ -73,8 +73,8 @@ struct IndexAdd: ParsableCommand {
 
   @Option(
     help: """
-      What is kept of a picture's patches: int8, or none, which takes a 25th of the room: recall alone answers then, and nothing says where in a \
-      picture a sentence was found; by default what the index has, and int8 for a new one.
+      What is kept of a picture's patches: int8; pooled, means of neighbours, which take a third of the room and show more coarsely where a sentence \
+      was found; or none, a 25th: recall alone answers then, and nothing says where. By default what the index has, and int8 for a new one.
       """)
   var patches: StoredPatches?
 

@@ -78,6 +78,41 @@ import Testing
     #expect(try Set(paths(lean, "--text", "a river")) == Set(paths(whole, "--text", "a river", "--recall-only")))
   }
 
+  /// Pooled patches take less room, rerank, and say where over the grid that the model has.
+  @Test func patchesMayBePooled() throws {
+    let (whole, pooled, model) = ("\(folder.path)/whole", "\(folder.path)/pooled", try folder.file("pictures.ftf", TinyModel.int8.get()))
+    let images = "\(Goldens.folder)/images"
+    #expect(try ftf("index", whole, images, "--model", model).code == 0)
+    #expect(try ftf("index", pooled, images, "--model", model, "--patches", "pooled", "--json").objects.first?["indexed"] as? Int == 17)
+    func found(_ index: String, _ more: String...) throws -> [[String: Any]] {
+      let found = try ftf(["search", index, "--text", "a river", "--top", "20", "--json"] + more)
+      return try #require(found.objects.first?["results"] as? [[String: Any]], "\(found.error)")
+    }
+    // Recall is the same to the bit, the fine score is another.
+    func recall(_ index: String) throws -> [String] { try found(index, "--recall-only").map { "\($0["path"]!) \($0["recall_score"]!)" } }
+    #expect(try recall(pooled) == recall(whole))
+    #expect(try found(pooled, "--lambda", "1").map { $0["score"] as! Double } != found(whole, "--lambda", "1").map { $0["score"] as! Double })
+    func bytes(_ index: String) throws -> Int {
+      try FileManager.default.attributesOfItem(atPath: "\(index)/segments/00000001.ftfseg")[.size] as! Int
+    }
+    #expect(try bytes(pooled) < bytes(whole))
+    #expect(try ftf("index", "verify", pooled).code == 0)
+    for why in [whole, pooled] { #expect(try ftf("search", why, "--text", "a river", "--explain", "\(why)-heat").code == 0) }
+    func grids(_ index: String) throws -> [[Double]] {
+      let names = try FileManager.default.contentsOfDirectory(atPath: "\(index)-heat").filter { $0.hasSuffix(".json") }
+      return try names.map { name in
+        let heat = try JSONSerialization.jsonObject(with: Data(contentsOf: URL(fileURLWithPath: "\(index)-heat/\(name)"))) as? [String: Any]
+        return try #require(heat?["grid"] as? [[Double]]).flatMap { $0 }
+      }
+    }
+    let (fine, coarse) = try (grids(whole), grids(pooled))
+    #expect(!coarse.isEmpty && coarse.map(\.count) == fine.map(\.count))
+    for grid in coarse { #expect(abs(grid.reduce(0, +) - 1) < 1e-4) }
+    // It stays as it is, and is not mixed with others.
+    #expect(try ftf("index", pooled, images, "--patches", "int8").error.contains("patches 'pooled'"))
+    #expect(try ftf("index", "merge", pooled, whole).error.contains("pooled patches"))
+  }
+
   @Test func attributesAloneAreStored() throws {
     var random = SeededGenerator(seed: 8)
     let (source, asked) = (

@@ -215,16 +215,25 @@ typedef struct ftf_index_summary {
   int is_cancelled;
 } ftf_index_summary;
 
+/// What an index keeps of a picture's patches.
+typedef enum ftf_patches {
+  FTF_PATCHES_AS_THEY_ARE = 0, // what the index has, or all
+  FTF_PATCHES_NONE = 1,        // recall alone answers
+  FTF_PATCHES_POOLED = 2,      // means of neighbours, a third of the room
+  FTF_PATCHES_ALL = 3
+} ftf_patches;
+
 typedef struct ftf_index_options {
   size_t size;            // sizeof(ftf_index_options)
   int views;              // 1, 2, 4, 8; 0 for those that the index has, or one
   int rereading;          // 0: new and changed files; 1: those that failed too; 2: all
   size_t shard, shards;   // the share of the files that is read, from 1; 0 for all
   double ground, overlap; // metres of a window of a scene, and the share by which windows overlap; below 0 for the defaults
+  int patches;            // ftf_patches
 } ftf_index_options;
 
 static inline ftf_index_options ftf_index_defaults(void) {
-  ftf_index_options options = {sizeof(ftf_index_options), 0, 0, 0, 0, -1, -1};
+  ftf_index_options options = {sizeof(ftf_index_options), 0, 0, 0, 0, -1, -1, FTF_PATCHES_AS_THEY_ARE};
   return options;
 }
 

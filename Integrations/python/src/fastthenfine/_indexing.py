@@ -69,13 +69,14 @@ class _Bar:
 def index(
     images: str | os.PathLike[str] | Iterable[str | os.PathLike[str]], out: str | os.PathLike[str], *, model: Model | None = None,
     views: int | None = None, reread: str = "changed", shard: tuple[int, int] | None = None, ground: float | None = None,
-    overlap: float | None = None, progress: bool | Callable[[int, int], None] = False,
+    overlap: float | None = None, patches: str | None = None, progress: bool | Callable[[int, int], None] = False,
 ) -> Summary:
     """Indexes files, and folders with all below them, into the folder ``out``: new and changed ones; what was interrupted is gone on with.
 
     ``views``: 1, 2, 4 or 8 symmetries of each picture, whose vectors are averaged. ``reread``: ``"changed"``, ``"failed"`` or ``"all"``. ``shard``:
     (i, n), the share of the files that is read. ``ground``, ``overlap``: metres of a window of a scene, and the share by which windows overlap.
-    ``progress``: a bar, or a function of how many are done and how many there are. Ctrl-C ends it; what is stored stays.
+    ``patches``: what is kept of them, ``"none"`` (recall alone answers), ``"pooled"`` (a third of the room) or ``"int8"`` (all); ``None`` for what the
+    index has, or all. ``progress``: a bar, or a function of how many are done and how many there are. Ctrl-C ends it; what is stored stays.
     """
     given = [images] if isinstance(images, (str, os.PathLike)) else list(images)
     options = c.IndexOptions()
@@ -87,6 +88,8 @@ def index(
         options.ground = ground
     if overlap is not None:
         options.overlap = overlap
+    if patches is not None:
+        options.patches = 1 + ("none", "pooled", "int8").index(patches)
     bar = _Bar() if progress is True else None
     counts, problems, stops, raised = [0, 0], [], threading.Event(), []
 

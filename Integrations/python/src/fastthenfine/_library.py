@@ -66,7 +66,7 @@ class IndexSummary(ctypes.Structure):
 class IndexOptions(ctypes.Structure):
     _fields_ = [
         ("size", c_size_t), ("views", c_int), ("rereading", c_int), ("shard", c_size_t), ("shards", c_size_t), ("ground", c_double),
-        ("overlap", c_double)]
+        ("overlap", c_double), ("patches", c_int)]
 
     def __init__(self):
         super().__init__(ctypes.sizeof(IndexOptions), ground=-1, overlap=-1)
