@@ -115,7 +115,8 @@ public final class Cancellation: Sendable {
 
   private var wasCancelled: Bool { isCancelled.load(ordering: .relaxed) || parent?.wasCancelled ?? false }
 
-  func check() throws(FastThenFineError) {
+  /// - Throws: `cancelled` or `deadline` where work should stop.
+  package func check() throws(FastThenFineError) {
     if wasCancelled { throw FastThenFineError(.cancelled, "it was cancelled") }
     if isDue { throw FastThenFineError(.deadline, "its time was up before it was done") }
   }

@@ -55,6 +55,49 @@ extension CatalogWriter {
     progress(items.count)
   }
 
+  /// A segment of fewer items is small.
+  static let smallItems = 2048
+  /// Of so many small ones at the end one is made.
+  static let mostSmall = 8
+
+  /// Joins the small segments that came last, once there are enough of them: an index that grows by a few pictures a day, or on a slow machine, has few
+  /// segments all the same. A step is bounded, and all the room that it needs is that of what it joins; where there is none, they stay as they are. So do
+  /// damaged ones, which would get fresh checksums.
+  func joinSmall(_ kind: ItemKind) throws {
+    let last = try catalog.read { db in
+      try Row.fetchAll(
+        db, sql: "SELECT id, items FROM segments WHERE kind = ? ORDER BY id DESC LIMIT ?", arguments: [kind.rawValue, 4 * Self.mostSmall]
+      ).map { (number: try $0.at(0) as Int64, items: try $0.at(1) as Int) }
+    }
+    var (numbers, sum) = ([Int64](), 0)
+    for (number, items) in last {
+      sum += items
+      guard items < Self.smallItems, sum <= Self.mostSmall * Self.smallItems else { break }
+      numbers.append(number)
+    }
+    guard numbers.count >= Self.mostSmall else { return }
+    guard let opened = try? numbers.map({ try Segment(path: catalog.file($0), number: $0) }) else { return }
+    let segments = opened.filter { $0.count > 0 }.sorted { $0.id(0) < $1.id(0) }
+    guard let first = segments.first?.id(0), let end = segments.map({ $0.id($0.count - 1) }).max(), try isWhole(segments, kind, first...end) else {
+      return
+    }
+    let dead = try catalog.read { try Int64.fetchSet($0, sql: "SELECT id FROM dead WHERE id BETWEEN ? AND ?", arguments: [first, end]) }
+    let items = segments.flatMap { segment in (0..<segment.count).filter { !dead.contains(segment.id($0)) }.map { (segment, $0) } }
+    guard !items.isEmpty else { return }
+    do {
+      try rewrite(items, kind, dropping: Dictionary(uniqueKeysWithValues: segments.map { ($0.number, $0.ids.filter(dead.contains)) }))
+    } catch IndexError.unwritable {
+      try Catalog.removeLeftovers(catalog.database, catalog.path)
+    }
+  }
+
+  /// Whether items and the rows of these ids are as they were stored.
+  private func isWhole(_ segments: [Segment], _ kind: ItemKind, _ ids: ClosedRange<Int64>) throws -> Bool {
+    guard segments.allSatisfy({ segment in (0..<segment.count).allSatisfy(segment.isWhole) }) else { return false }
+    let table = Checks.table(kind == .image ? "entries" : "captions")
+    return try catalog.read { try !Checks.areDamaged(table, ids, $0) }
+  }
+
   /// The segments of a kind, by the first of their items, and the ids that are no longer live.
   private func numbersByItems(_ kind: ItemKind) throws -> (numbers: [Int64], dead: Set<Int64>) {
     let (segments, dead) = try catalog.segments(kind)

@@ -212,6 +212,7 @@ package struct CatalogWriter: ~Copyable {
         sql: "UPDATE meta SET value = ? WHERE key = 'next_id'", arguments: ["\(next)"])
     }
     (self.sources, self.captions, pending) = ([], [], 0)
+    if fingerprint != nil { try joinSmall(kind) }
   }
 
   private static func store(_ source: PendingSource, segment: Int64, _ db: Database) throws {

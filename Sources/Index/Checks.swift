@@ -113,6 +113,16 @@ enum Checks {
     return there + lost
   }
 
+  /// Whether a row of these numbers is not as it was stored; one that is gone is none.
+  static func areDamaged(_ table: Table, _ rows: ClosedRange<Int64>, _ db: Database) throws -> Bool {
+    try Row.fetchOne(
+      db,
+      sql: """
+        SELECT 1 FROM \(table.name) t LEFT JOIN checks c ON c.kind = \(table.number) AND c.id = t.rowid
+        WHERE t.rowid BETWEEN ? AND ? AND c.hash IS NOT row_hash(\(table.columns.map { "t.\"\($0)\"" }.joined(separator: ", "))) LIMIT 1
+        """, arguments: [rows.lowerBound, rows.upperBound]) != nil
+  }
+
   /// A line on each table whose rows are not those that were stored.
   static func problems(_ db: Database) throws -> [String] {
     let tables = try Self.tables.compactMap { table -> String? in

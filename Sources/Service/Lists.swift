@@ -18,12 +18,12 @@ extension SearchService {
     var headers: HTTPFields = [.contentType: format.mediaType, .contentDisposition: "attachment; filename=\"results.\(format.rawValue)\""]
     headers[HTTPField.Name("X-Total-Count")!] = "\(found.count)"
     if format == .parquet { return Response(status: .ok, headers: headers, body: try await table(found, flow)) }
-    let attributes = format == .csv ? try await compute { _ in try searcher.attributeNames() } : []
+    let attributes = format == .csv ? try await scan { try searcher.attributeNames() } : []
     let body = ResponseBody { writer in
       try await writer.write(ByteBuffer(string: format.head(attributes)))
       for start in stride(from: 0, to: found.count, by: Self.piece) {
         let range = start..<min(start + Self.piece, found.count)
-        let text = try await self.compute { _ in format.text(try found.results(range), attributes, isFirst: start == 0) }
+        let text = try await self.scan { format.text(try found.results(range), attributes, isFirst: start == 0) }
         try await writer.write(ByteBuffer(string: text))
         try await flow.room()
       }
@@ -65,7 +65,7 @@ extension SearchService {
     let searcher = try await searcher(parameters["filter"].flatMap { $0.isEmpty ? nil : $0 }, area, archive(parameters["index"]).now)
     let found: (items: [Answer.Result], all: Int)
     do {
-      found = try await compute { _ in (try searcher.items(sortedBy: [order], from: offset, limit: top), try searcher.results()) }
+      found = try await scan { (try searcher.items(sortedBy: [order], from: offset, limit: top), try searcher.results()) }
     } catch { throw Problem.wrapping(error) }
     let results = found.items.enumerated().map { i, item -> [String: Any] in
       var item = item

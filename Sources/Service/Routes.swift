@@ -61,7 +61,7 @@ extension SearchService {
 
   private func attributes(_ now: LiveIndex.Moment) async throws -> Response {
     let found: [ImageIndex.AttributeValues]
-    do { found = try await compute { _ in try now.attributeValues() } } catch { throw Problem.wrapping(error) }
+    do { found = try await scan { try now.attributeValues() } } catch { throw Problem.wrapping(error) }
     let list = found.map { attribute -> [String: Any] in
       var object: [String: Any] = ["name": attribute.name]
       if let least = attribute.least, let most = attribute.most {
@@ -116,7 +116,7 @@ extension SearchService {
   func searcher(_ filter: String?, _ area: SearchArea?, _ now: LiveIndex.Moment, collection: String? = nil) async throws -> Searcher {
     guard filter != nil || area != nil else { return now.searcher }
     do {
-      return try await compute { _ in try now.searcher(filter: filter, area: area, collection: collection) }
+      return try await scan { try now.searcher(filter: filter, area: area, collection: collection) }
     } catch { throw Problem.wrapping(error) }
   }
 }

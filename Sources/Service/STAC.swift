@@ -105,7 +105,7 @@ extension SearchService {
   private func collection(_ archive: Archive, _ root: String) async throws -> [String: Any] {
     let (now, here) = (archive.now, root + Self.path(of: archive))
     let known: (box: [Double]?, times: [String]?)
-    do { known = try await compute { _ in try now.known() } } catch { throw Problem.wrapping(error) }
+    do { known = try await scan { try now.known() } } catch { throw Problem.wrapping(error) }
     return [
       "type": "Collection", "stac_version": Self.version, "stac_extensions": [String](), "id": archive.name, "title": archive.name,
       "description": "The images of the index \(archive.name)", "license": "other", "itemType": "feature",
@@ -132,7 +132,7 @@ extension SearchService {
     for archive in archive.map({ [$0] }) ?? archives {
       let now = archive.now
       let found: [ImageIndex.AttributeValues]
-      do { found = try await compute { _ in try now.attributeValues() } } catch { throw Problem.wrapping(error) }
+      do { found = try await scan { try now.attributeValues() } } catch { throw Problem.wrapping(error) }
       for one in found where properties[one.name] == nil {
         var types: [String] = []
         if one.least != nil { types.append("number") }
@@ -300,10 +300,10 @@ extension SearchService {
   private func listed(_ parts: [(archive: Archive, searcher: Searcher)], _ token: PageToken, _ limit: Int) async throws -> Page {
     var page = Page()
     for (i, part) in parts.enumerated() {
-      page.matched += try await compute { _ in try part.searcher.results() }
+      page.matched += try await scan { try part.searcher.results() }
       guard i >= token.archive, page.next == nil else { continue }
       let (start, missing) = (i == token.archive ? token.start : 0, limit - page.found.count)
-      let items = try await compute { _ in try part.searcher.items(after: start, limit: missing + 1) }
+      let items = try await scan { try part.searcher.items(after: start, limit: missing + 1) }
       page.found += items.prefix(missing).map { (part.archive, $0) }
       if items.count > missing { page.next = PageToken(archive: i, start: missing > 0 ? items[missing - 1].id : start) }
     }
@@ -314,10 +314,10 @@ extension SearchService {
   private func sorted(_ search: StacSearch, _ parts: [(archive: Archive, searcher: Searcher)], _ token: PageToken) async throws -> Page {
     var page = Page()
     for (i, part) in parts.enumerated() {
-      page.matched += try await compute { _ in try part.searcher.results() }
+      page.matched += try await scan { try part.searcher.results() }
       guard i >= token.archive, page.next == nil else { continue }
       let (start, missing) = (i == token.archive ? Int(token.start) : 0, search.limit - page.found.count)
-      let items = try await compute { _ in try part.searcher.items(sortedBy: search.order, from: start, limit: missing + 1) }
+      let items = try await scan { try part.searcher.items(sortedBy: search.order, from: start, limit: missing + 1) }
       page.found += items.prefix(missing).map { (part.archive, $0) }
       if items.count > missing { page.next = PageToken(archive: i, start: Int64(start + missing)) }
     }

@@ -62,6 +62,8 @@ final class SearchService: Sendable {
   let metrics = ServiceMetrics()
   let connections = Connections()
   private let pool: ComputePool
+  /// Reads the catalog, one request after the other.
+  private let scanning = ComputePool(threads: 1)
   /// Decodes what clients send and files hold, on half as many threads.
   let decoding: Decoding
   private let isDraining = Atomic(false)
@@ -111,6 +113,16 @@ final class SearchService: Sendable {
 
   /// Work that computes, away from Swift's cooperative threads, within the time that a request has.
   func compute<R: Sendable>(_ body: @escaping @Sendable (Int) throws -> R) async throws -> R { try await pool.run(body) }
+
+  /// Work that reads the catalog, in a thread of its own: however much of it there is, searches have theirs. One that has waited as long as a request
+  /// may take is not begun.
+  func scan<R: Sendable>(_ body: @escaping @Sendable () throws -> R) async throws -> R {
+    let cancellation = cancellation()
+    return try await scanning.run { _ in
+      try cancellation.check()
+      return try body()
+    }
+  }
 
   /// Of work that ends when it is due, or when whoever asked has left.
   func cancellation() -> Cancellation {

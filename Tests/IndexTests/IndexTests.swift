@@ -462,17 +462,45 @@ private func rows(_ segment: Segment, _ i: Int) -> [[Float]] {
     #expect(try attributes() == nil)
   }
 
+  /// However often a little comes, there are few segments, and what is in them is what came and was not taken out.
+  @Test func smallSegmentsAreJoined() throws {
+    var writer = try CatalogWriter(path: path, creating: identity)
+    let catalog = writer.catalog
+    for i in 0..<100 {
+      let before = try content(catalog, .image)
+      try writer.add((0...i % 3).map { "/\(i)-\($0)" }, seed: UInt64(i))
+      if i % 7 == 6 { try writer.remove(sources: [FilePath("/\(i - 3)-0")]) }
+      if i % 9 == 0 { try writer.add(captions: ["a river of \(i)"], seed: UInt64(i)) }
+      let now = try content(catalog, .image)
+      #expect(i % 7 == 6 || before.allSatisfy { now[$0.key] == $0.value }, "\(i)")
+      #expect(try catalog.segments(.image).segments.count < 8 && catalog.segments(.caption).segments.count < 8)
+    }
+    #expect(try catalog.problems { _ in }.isEmpty)
+    #expect(try catalog.coarseVectors(.image).ids == catalog.coarseVectors(.image).ids.sorted())
+    // What is damaged is not taken for whole: it stays where it is found.
+    let damaged = catalog.file(try #require(catalog.segments(.image).segments.last).number)
+    var bytes = try Data(contentsOf: URL(fileURLWithPath: damaged))
+    bytes[bytes.count - 20] ^= 1
+    try bytes.write(to: URL(fileURLWithPath: damaged))
+    for i in 100..<120 { try writer.add(["/\(i)"], seed: UInt64(i)) }
+    #expect(try FileManager.default.fileExists(atPath: damaged) && !catalog.problems { _ in }.isEmpty)
+    _ = try writer.repair { _ in }
+    #expect(try catalog.problems { _ in }.isEmpty)
+    try writer.add(["/end"], seed: 1)
+    #expect(try catalog.segments(.image).segments.count < 8)
+  }
+
   /// What a crash after any of its steps leaves is the same index, with which the next run goes on; each step leaves little more than there was.
   @Test func compactingGoesOnWhereItWasStopped() throws {
     var random = SeededGenerator(seed: 3)
     var writer = try CatalogWriter(path: path, creating: identity)
-    for i in 0..<9 { try writer.add((0...(Int(random.next() % 4))).map { "/\(i)-\($0)" }, seed: UInt64(i)) }
+    for i in 0..<7 { try writer.add((0...(Int(random.next() % 4))).map { "/\(i)-\($0)" }, seed: UInt64(i)) }
     try writer.add(captions: ["a river", "a bridge", "a road"], seed: 4)
-    try writer.remove(sources: ["/2-0", "/5-0", "/7-0"])
+    try writer.remove(sources: ["/2-0", "/5-0", "/6-0"])
     let catalog = writer.catalog
     let before = (try content(catalog, .image), try content(catalog, .caption), try catalog.coarseVectors(.image).ids)
     var steps: [String] = []
-    _ = try writer.compact(of: 4) { _ in
+    _ = try writer.compact(of: 2) { _ in
       let step = "\(folder.path)/step\(steps.count)"
       try! FileManager.default.copyItem(atPath: path, toPath: step)
       steps.append(step)
@@ -483,13 +511,13 @@ private func rows(_ segment: Segment, _ i: Int) -> [[Float]] {
       let left = try CatalogWriter(path: step)
       #expect(try left.catalog.problems { _ in }.isEmpty)
       #expect(try content(left.catalog, .image) == before.0 && content(left.catalog, .caption) == before.1)
-      let segments = try left.compact(of: 4) { _ in }.after
-      #expect((before.0.count / 8 + 1...before.0.count / 4 + 2).contains(segments))
+      let segments = try left.compact(of: 2) { _ in }.after
+      #expect((before.0.count / 5...before.0.count / 2 + 2).contains(segments))
       #expect(try left.catalog.coarseVectors(.image).ids == before.2 && left.catalog.problems { _ in }.isEmpty)
       #expect(try left.catalog.segmentCounts().dead == 0)
       // What is compact stays as it is, but for the last one, which may grow.
       let files = try FileManager.default.contentsOfDirectory(atPath: "\(step)/segments")
-      _ = try left.compact(of: 4) { _ in }
+      _ = try left.compact(of: 2) { _ in }
       #expect(try Set(FileManager.default.contentsOfDirectory(atPath: "\(step)/segments")).intersection(files).count >= segments - 2)
     }
   }
