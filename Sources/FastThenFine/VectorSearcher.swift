@@ -80,6 +80,7 @@ public final class VectorSearcher: Sendable {
     let whole = VectorSet(query, .int8, dimension: query.count, with: kernels)
     let rest = VectorSet(whole.rest(of: query), .int8, dimension: query.count, with: kernels)
     let scores = AlignedBuffer<Float>(count: 4, repeating: 0)
+    pipeline.bring(candidates)
     return candidates.map { candidate in
       let (segment, index) = pipeline.place(candidate.item)
       let item = segment.item(index)

@@ -77,12 +77,46 @@ import Darwin
     return unsafe _overrideLifetime(Span(_unsafeElements: part.bindMemory(to: T.self)), borrowing: self)
   }
 
-  /// Lets the system take back the memory of whole pages in a range; they are read again when they are needed.
-  package func release(_ range: Range<Int>) {
+  /// What becomes of a range, which the system reads ahead by, or not.
+  package enum Use {
+    /// As the system likes: around what is touched, and ahead where that is in order.
+    case asItComes
+    /// Here and there: a page that is touched is read alone.
+    case scattered
+    /// From its beginning to its end.
+    case inOrder
+    /// All of it, soon: it is being read when this returns.
+    case soon
+    /// None of it for now: the system may take back its memory, and reads it again when it is needed.
+    case over
+  }
+
+  /// Tells the system how the pages of a range will be used; those that reach beyond it only where they will be soon.
+  package func use(_ range: Range<Int>, _ use: Use) {
     let page = Int(sysconf(Int32(_SC_PAGESIZE)))
-    let (first, end) = ((range.lowerBound + page - 1) / page * page, min(range.upperBound, count) / page * page)
+    let (first, end) =
+      use == .soon
+      ? (range.lowerBound / page * page, min(range.upperBound, count))
+      : ((range.lowerBound + page - 1) / page * page, range.upperBound < count ? range.upperBound / page * page : count)
     guard first < end, let start = unsafe base.baseAddress else { return }
-    unsafe madvise(UnsafeMutableRawPointer(mutating: start + first), end - first, MADV_DONTNEED)
+    let advice =
+      switch use {
+      case .asItComes: MADV_NORMAL
+      case .scattered: MADV_RANDOM
+      case .inOrder: MADV_SEQUENTIAL
+      case .soon: MADV_WILLNEED
+      case .over: MADV_DONTNEED
+      }
+    unsafe madvise(UnsafeMutableRawPointer(mutating: start + first), end - first, advice)
+  }
+
+  /// Whether the page of a byte is in memory; where nobody can say, it is.
+  package func isInMemory(at offset: Int) -> Bool {
+    guard offset < count, let start = unsafe base.baseAddress else { return true }
+    let page = Int(sysconf(Int32(_SC_PAGESIZE)))
+    var state: UInt8 = 1
+    guard unsafe mincore(UnsafeMutableRawPointer(mutating: start + offset / page * page), 1, &state) == 0 else { return true }
+    return state & 1 == 1
   }
 
   /// Elements at any offset, copied.

@@ -1,6 +1,7 @@
 import FTFFiles
 import Foundation
 import FTFKernels
+import Synchronization
 
 /// One immutable file of vectors: a coarse vector and some fine rows for every item. An item is an image (g and its
 /// patches) or a caption (t and its word pieces). Little-endian; each section starts at a multiple of 64 bytes.
@@ -28,6 +29,7 @@ package final class Segment: Sendable {
   private let file: MappedFile
   private let layout: SegmentLayout
   private let records: Records
+  private let isReadOn = Atomic(false)
 
   package init(path: String, number: Int64 = 0) throws(IndexError) {
     (self.path, self.number) = (path, number)
@@ -39,6 +41,8 @@ package final class Segment: Sendable {
       throw .unreadable(path: path, reason: "\(error)")
     }
     self.file = file
+    // A search reads the coarse vectors, and the records of a few items: what lies beside them stays on the disk.
+    file.use(0..<file.count, .scattered)
     guard file.count >= 64 else { throw damaged("it has \(file.count) bytes") }
     for (i, byte) in Self.magic.enumerated() where file.load(at: i, as: UInt8.self) != byte {
       throw damaged("it is no segment")
@@ -55,6 +59,9 @@ package final class Segment: Sendable {
       throw damaged("its header does not explain its \(file.count) bytes")
     }
     self.layout = layout
+    let scanned = layout.start(of: .coarseCodes)..<file.count
+    file.use(scanned, .asItComes)
+    if !file.isInMemory(at: scanned.lowerBound) { file.use(scanned, .soon) }
     for section in [SegmentLayout.Section.ids, .rows] where !Self.isWhole(section, layout, file) {
       throw damaged("its \(section) are not what was written")
     }
@@ -73,7 +80,8 @@ package final class Segment: Sendable {
 
   /// The sections whose bytes are not those that were written; every byte is read.
   package func damage() -> [String] {
-    SegmentLayout.Section.allCases.filter { !Self.isWhole($0, layout, file) }.map { "\($0)" }
+    readOn()
+    return SegmentLayout.Section.allCases.filter { !Self.isWhole($0, layout, file) }.map { "\($0)" }
   }
 
   private static func isWhole(
@@ -129,8 +137,21 @@ package final class Segment: Sendable {
         ownSquare: range(2)))
   }
 
+  /// Begins to read an item's record, where it may not be in memory.
+  package func bring(_ i: Int) {
+    let (start, layout) = records[i]
+    file.use(start..<start + layout.size, .soon)
+  }
+
+  /// To be called by whoever reads all records: then they are read ahead.
+  private func readOn() {
+    guard !isReadOn.exchange(true, ordering: .relaxed) else { return }
+    file.use(layout[.records], .inOrder)
+  }
+
   /// Whether an item's bytes are those that were written.
   func isWhole(_ i: Int) -> Bool {
+    readOn()
     let (start, layout) = records[i]
     let coarse = item(i).coarse
     return file.load(at: start, as: UInt32.self)
@@ -148,7 +169,8 @@ package final class Segment: Sendable {
 
   /// An item as another segment would hold it.
   func packed(_ i: Int) -> PackedItem {
-    PackedItem(
+    readOn()
+    return PackedItem(
       dimension: dimension, rows: records[i].layout.rows, isPooled: isPooled,
       coarse: span(at: layout.start(of: .coarseCodes) + i * dimension, count: dimension), coarseScale: item(i).coarse.scales[0],
       record: span(at: records[i].start, count: records[i].layout.size))

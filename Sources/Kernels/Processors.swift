@@ -14,6 +14,13 @@ package enum Processors {
     return max(1, min(Int(csimd_processors()), quota ?? .max, asked > 0 ? asked : .max))
   }
 
+  /// How often this process has waited for a page from a disk.
+  package static var diskWaits: Int {
+    var usage = rusage()
+    unsafe _ = getrusage(0, &usage)  // RUSAGE_SELF
+    return usage.ru_majflt
+  }
+
   /// Of cgroup v2's `cpu.max`: quota over period, rounded up. Nil without a limit.
   private static var quota: Int? {
     guard let file = unsafe fopen("/sys/fs/cgroup/cpu.max", "r") else { return nil }

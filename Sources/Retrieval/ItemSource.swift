@@ -15,6 +15,8 @@ package protocol ItemSource: Sendable {
   /// All that a rerank reads of an item, as it lies in memory.
   @_lifetime(borrow self)
   func bytes(ofItem index: Int) -> RawSpan
+  /// Begins to read them, where they may be on a disk.
+  func bring(_ index: Int)
 }
 
 /// Items in memory, in one representation.
@@ -48,6 +50,7 @@ package struct ItemSet: ItemSource {
   }
 
   package var count: Int { starts.count - 1 }
+  package func bring(_ index: Int) {}
 
   package var coarse: Rows {
     @_lifetime(borrow self)

@@ -14,6 +14,8 @@ package final class Pipeline<Source: ItemSource>: Sendable {
   /// Nil where nothing is known of how near items are to whatever is asked.
   private let hubness: HubnessCache?
   private let idle = Mutex<[SearchMemory]>([])
+  /// Pages that this process had waited for a disk for when candidates were last brought.
+  private let waits = Atomic(-1)
 
   /// Items that are searched.
   package let count: Int
@@ -117,6 +119,7 @@ package final class Pipeline<Source: ItemSource>: Sendable {
   ) -> [Candidate] {
     guard interaction.mode != .none else { return candidates }
     let count = min(interaction.candidates, candidates.count)
+    bring(candidates.prefix(count))
     let fine = fineScores(candidates, count, for: query, interaction, with: kernels)
     let first = Array(candidates.prefix(count))
     let best = fused(first, fine: fine, hubness: hubs(first, interaction, with: kernels), interaction)
@@ -137,6 +140,17 @@ package final class Pipeline<Source: ItemSource>: Sendable {
     return hubness.values(candidates.map(\.item), with: kernels) { hubness, item in
       let (source, index) = place(item)
       return hubness.value(of: source.item(index).coarse, with: single)
+    }
+  }
+
+  /// Begins to read what a rerank needs of all candidates at once. Where all is in memory, a look at each would take longer than the rerank: so it is left
+  /// while nothing had to be waited for.
+  package func bring(_ candidates: some Sequence<Candidate>) {
+    let now = Processors.diskWaits
+    guard waits.exchange(now, ordering: .relaxed) != now else { return }
+    for candidate in candidates {
+      let (source, index) = place(candidate.item)
+      source.bring(index)
     }
   }
 

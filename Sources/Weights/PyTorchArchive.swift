@@ -159,7 +159,7 @@ package final class PyTorchArchive: TensorSource, Sendable {
     // What the strides span, and then its elements in their order; they are all of it in nearly every file.
     let spanned = count == 0 ? [] : file.floats(type, at: start, count: last - tensor.offset + 1)!
     let values = Self.isContiguous(shape, tensor.strides) ? spanned : Self.ordered(spanned, shape, tensor.strides)
-    file.release(bytes)
+    file.use(bytes, .over)
     guard values.allSatisfy(\.isFinite) else {
       throw .badValue(path: path, tensor: name, reason: "holds values that are not finite")
     }

@@ -24,7 +24,7 @@ extension SafeTensors {
     let step = 16 << 20
     return stride(from: start, to: file.count, by: step).reduce(0) { sum, at in
       let part = at..<min(at + step, file.count)
-      defer { file.release(part) }
+      defer { file.use(part, .over) }
       return KernelSet.checksum(file.bytes.extracting(part), after: sum)
     }
   }

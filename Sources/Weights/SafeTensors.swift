@@ -146,7 +146,7 @@ package final class SafeTensors: Sendable {
       throw .badType(path: path, tensor: name, expected: "F64, F32, F16 or BF16", found: tensor.dtype)
     }
     // A large file is read once: its pages need not stay.
-    file.release(tensor.bytes)
+    file.use(tensor.bytes, .over)
     guard values.allSatisfy(\.isFinite) else {
       throw .badValue(path: path, tensor: name, reason: "holds values that are not finite")
     }
@@ -160,7 +160,7 @@ package final class SafeTensors: Sendable {
       throw .badType(path: path, tensor: name, expected: "I8", found: tensor.dtype)
     }
     let codes: [Int8] = file.array(at: tensor.bytes.lowerBound, count: tensor.bytes.count)
-    file.release(tensor.bytes)
+    file.use(tensor.bytes, .over)
     // The least of all is found in vectors, where a search that may end early looks at one after the other.
     guard codes.reduce(0, min) > -128 else { throw .badValue(path: path, tensor: name, reason: "holds -128") }
     return codes

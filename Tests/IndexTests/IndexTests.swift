@@ -462,6 +462,36 @@ private func rows(_ segment: Segment, _ i: Int) -> [[Float]] {
     #expect(try attributes() == nil)
   }
 
+  /// Opening a segment and reranking by an item of it leaves the records beside it on the disk.
+  @Test func whatIsNotTouchedIsNotRead() throws {
+    var random = SeededGenerator(seed: 2)
+    let (d, rows, items) = (64, 30, 2000)
+    let file = "\(folder.path)/large.ftfseg"
+    var writer = try SegmentWriter(path: file, dimension: d, isPooled: true)
+    let item = PackedItem(coarse: random.floats(d), fine: random.floats(rows * d), isPooled: true, with: try KernelSet())
+    for i in 0..<items { try writer.append(item, id: Int64(i + 1)) }
+    _ = try writer.finish()
+    let size = try MappedFile(path: file).count
+    let descriptor = unsafe open(file, O_RDONLY)
+    defer { close(descriptor) }
+    fsync(descriptor)
+    posix_fadvise(descriptor, 0, 0, POSIX_FADV_DONTNEED)
+    func pages() throws -> Int {
+      let mapped = try MappedFile(path: file)
+      return stride(from: 0, to: size - items * d * 2, by: 4096).count { mapped.isInMemory(at: $0) }
+    }
+    // Files in memory, as in a tmpfs, stay there.
+    guard try pages() == 0 else { return }
+    let segment = try Segment(path: file)
+    let sum = (0..<items).reduce(Int32(0)) { $0 &+ Int32(segment.coarse.codes[$1 * d]) }
+    segment.bring(1000)
+    #expect(segment.item(1000).fine.codes[0] != 0 || sum != 0)
+    #expect(try (1...8).contains(pages()))
+    // Whoever reads all of it has it read ahead.
+    #expect(segment.damage().isEmpty)
+    #expect(try pages() > 900)
+  }
+
   /// However often a little comes, there are few segments, and what is in them is what came and was not taken out.
   @Test func smallSegmentsAreJoined() throws {
     var writer = try CatalogWriter(path: path, creating: identity)
