@@ -1,6 +1,7 @@
-"""What is asked of a large archive costs: python3 archive.py FTF WORK [ITEMS...]. Makes an index of so many vectors (by default 150000 and 1000000) with
-paths, attributes and footprints, as others publish them, asks what people ask, and writes times and peak memory as a table. Needs numpy and
-pyarrow. The vectors are random: this says what things cost, nothing of what is found."""
+"""What is asked of a large archive costs: python3 archive.py FTF WORK [ITEMS...] [CHART.svg]. Makes an index of so many vectors (by default 150000 and 1000000) with
+paths, attributes and footprints, as others publish them, asks what people ask, and writes times and peak memory as a table, and times against size as a
+chart. Needs numpy and pyarrow. The vectors are random: this says what things cost, nothing of what is found."""
+import math
 import os
 import pathlib
 import shutil
@@ -9,7 +10,9 @@ import subprocess
 import sys
 import time
 
-ftf, work, sizes = sys.argv[1], pathlib.Path(sys.argv[2]), [int(n) for n in sys.argv[3:]] or [150_000, 1_000_000]
+ftf, work, more = sys.argv[1], pathlib.Path(sys.argv[2]), sys.argv[3:]
+chart = more.pop() if more and more[-1].endswith(".svg") else None
+sizes = [int(n) for n in more] or [150_000, 1_000_000]
 work.mkdir(parents=True, exist_ok=True)
 model, dimension = "Models/ftf-small.ftf", 384
 
@@ -104,3 +107,26 @@ for items in sizes:
 print("| asked | " + " | ".join(f"{n:,}: s, MB" for n in sizes) + " |\n|---|" + "---|" * len(sizes))
 for name in figures[sizes[0]]:
     print(f"| {name} | " + " | ".join("{:.2f}, {:.0f}".format(*figures[n][name][:2]) for n in sizes) + " |")
+
+
+def drawn():
+    """Seconds against items, both by powers of ten: what costs the same everywhere lies flat, what reads everything climbs with the grey lines."""
+    def x(n): return 60 + 420 * math.log(n / sizes[0]) / math.log(sizes[-1] / sizes[0])
+    def y(seconds): return 340 - 75 * math.log10(max(seconds, 0.01) / 0.01)
+    parts = ['<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 820 400" font-family="sans-serif" font-size="11">',
+             '<rect width="820" height="400" fill="white"/>']
+    for power in range(-2, 3):
+        parts.append(f'<path d="M60 {y(10.0 ** power):.0f}H480" stroke="#eee"/><text x="54" y="{y(10.0 ** power) + 4:.0f}" text-anchor="end">{10.0 ** power:g} s</text>')
+        end = y(10.0 ** power * sizes[-1] / sizes[0])
+        if end > 20: parts.append(f'<path d="M60 {y(10.0 ** power):.0f}L480 {end:.0f}" stroke="#ddd" stroke-dasharray="3"/>')
+    for n in sizes: parts.append(f'<text x="{x(n):.0f}" y="370" text-anchor="middle">{n:,}</text>')
+    names, last = sorted(figures[sizes[0]], key=lambda name: -figures[sizes[-1]][name][0]), 0
+    for i, name in enumerate(names):
+        colour = f"hsl({i * 360 // len(names)},60%,45%)"
+        points = " ".join(f"{x(n):.0f},{y(figures[n][name][0]):.1f}" for n in sizes)
+        at = last = max(y(figures[sizes[-1]][name][0]) + 4, last + 13)
+        parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="1.5"/><text x="490" y="{at:.0f}" fill="{colour}">{name}</text>')
+    return "\n".join(parts + ["</svg>\n"])
+
+
+if chart: pathlib.Path(chart).write_text(drawn())

@@ -42,6 +42,7 @@ typedef enum csimd_operation {
 /// How weights lie in a panel; absent elements are zero.
 typedef enum csimd_packing {
   csimd_packing_none = 0,
+  csimd_packing_s8_by_2 = 6,  // [ceil(n / panel)][ceil(k / 4)][2][panel][2]
   csimd_packing_s8_by_4 = 1,  // [ceil(n / panel)][ceil(k / 4)][panel][4]
   csimd_packing_s8_by_8 = 2,  // [ceil(n / panel)][ceil(k / 8)][panel][8]
   csimd_packing_f32 = 3,      // [ceil(n / panel)][k][panel]

@@ -20,12 +20,12 @@ size_t csimd_gram_count(size_t n) {
 
 size_t csimd_gram_width(size_t n) { return csimd_round16(n + 1); }
 
-void csimd_pack_s8(size_t n, size_t k, const int8_t *w, int8_t *out, size_t panel, size_t depth) {
+void csimd_pack_s8(size_t n, size_t k, const int8_t *w, int8_t *out, size_t panel, size_t depth, size_t whole) {
   for (size_t n0 = 0; n0 < n; n0 += panel)
-    for (size_t k0 = 0; k0 < k; k0 += depth)
+    for (size_t k0 = 0; k0 < whole; k0 += depth)
       for (size_t i = 0; i < panel; i++, out += depth) {
         memset(out, 0, depth);
-        if (n0 + i < n) memcpy(out, w + (n0 + i) * k + k0, k - k0 < depth ? k - k0 : depth);
+        if (n0 + i < n && k0 < k) memcpy(out, w + (n0 + i) * k + k0, k - k0 < depth ? k - k0 : depth);
       }
 }
 

@@ -31,14 +31,14 @@ def results(objects, level):
 # Where tiles end, with the condition that names one; what a mutant does there.
 gemm = work / "CSIMD/src/kernels/gemm_u8_blocks.h"
 places = {
-    "gemm_u8_u8": ("  tile_u8(rows, vectors, &x->product, row, start, w, ahead, acc);\n", "vectors"),
-    "gemm_u8_f32": ("  tile_u8(rows, VECTORS, &x->product, row, start, w, ahead, acc);\n", "VECTORS"),
+    "gemm_u8_u8": ("  tile_u8(rows, vectors, &x->product, a, start, w, ahead, acc);\n", "vectors"),
+    "gemm_u8_f32": ("  tile_u8(rows, VECTORS, &x->product, a, start, w, ahead, acc);\n", "VECTORS"),
 }
 last_lane = "{ float lanes[16]; store(lanes, acc[rows - 1][%s - 1]); lanes[15] = -64 - lanes[15]; acc[rows - 1][%s - 1] = load(lanes); }"
 left_out = "for (size_t v = 0; v < %s; v++) acc[rows - 1][v] = splat(0);"
 text, survivors, count = gemm.read_text(), [], 0
 for level, tiles in {
-    "sse42": [(1, 1), (2, 1)], "avx2": [(r, 1) for r in (1, 2, 3, 4)], "avxvnni": [(r, 1) for r in (1, 2, 3, 4, 5, 6)],
+    "sse42": [(1, 1), (2, 1)], "avx2": [(r, 1) for r in (1, 2, 3, 4, 5, 6)], "avxvnni": [(r, 1) for r in (1, 2, 3, 4, 5, 6)],
     "avx512vnni": [(16, 1), (12, 2), (8, 3)] + [(r, 4) for r in (1, 2, 3, 4, 5, 6)],
     # What follows the sums takes a row at a time.
     "amx": [(1, 4)],

@@ -7,7 +7,11 @@
 #include "dots.h"
 #include "interaction.h"
 #include "checksum.h"
+#ifdef OWN_LOOPS_U8
+#include "gemm_u8_blocks.h"
+#else
 #include "gemm_u8.h"
+#endif
 #include "gemm_f32.h"
 #include "depthwise.h"
 #include "peak.h"

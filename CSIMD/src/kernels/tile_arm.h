@@ -6,12 +6,11 @@ enum { ROW_OFFSET = 0 };
 static inline i8v row_side(i8v v) { return v; }
 static inline i8v accumulate(i8v sum, i8v row, i8v s) { return vreinterpretq_s8_s32(dot4(as_i32(sum), row, s)); }
 
-static inline __attribute__((always_inline)) void tile_u8(size_t rows, size_t vectors, const csimd_product_u8 *x, size_t row, const int32_t *start,
-                                                          const int8_t *w, const char *ahead, f32x16 out[][VECTORS]) {
+static inline __attribute__((always_inline)) void tile_u8(size_t rows, size_t vectors, const csimd_product_u8 *x, const uint8_t *a,
+                                                          const int32_t *start, const int8_t *w, const char *ahead, f32x16 out[][VECTORS]) {
   i32x16 acc[ROWS];
 #pragma clang loop unroll(full)
   for (size_t r = 0; r < rows; r++) acc[r] = load_i32(start);
-  const uint8_t *a = x->a + row * x->lda;
   for (size_t k = 0; k < x->k; k += 4, w += 64) {
     __builtin_prefetch(ahead + 16 * k, 0, 2);
     int8x16_t columns[4];

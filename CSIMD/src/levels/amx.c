@@ -16,9 +16,9 @@
 
 enum { MOST_ROWS = 1, A_OFFSET = 0, TILE_K = 64 };
 
-// A row of the sums that the tiles left: `sums` i32[64].
-static inline __attribute__((always_inline)) void tile_u8(size_t rows, size_t vectors, const csimd_product_u8 *x, size_t row, const int32_t *start,
-                                                          const int8_t *sums, const char *ahead, f32x16 out[][VECTORS]) {
+// A row of the sums that the tiles left, i32[64], in the place of activations.
+static inline __attribute__((always_inline)) void tile_u8(size_t rows, size_t vectors, const csimd_product_u8 *x, const uint8_t *sums,
+                                                          const int32_t *start, const int8_t *w, const char *ahead, f32x16 out[][VECTORS]) {
   for (size_t v = 0; v < vectors; v++) out[0][v] = to_f32(_mm512_add_epi32(_mm512_load_si512(sums + 64 * v), load_i32(start + 16 * v)));
 }
 
@@ -92,19 +92,19 @@ static inline void sums_of(const csimd_product_u8 *x, size_t row, const int8_t *
       const size_t rows = product->m - row < ROWS ? product->m - row : ROWS;                                                                         \
       if (rows != configured) configure(configured = rows, row_bytes(product) % TILE_K);                                                             \
       sums_of(product, row, w, sums);                                                                                                                \
-      for (size_t r = 0; r < rows; r++) block(row + r, p * PANEL, start, (const int8_t *)(sums + r * PANEL));                                        \
+      for (size_t r = 0; r < rows; r++) block(row + r, (const uint8_t *)(sums + r * PANEL), p * PANEL, start);                                       \
     }                                                                                                                                                \
   }                                                                                                                                                  \
   _tile_release();
 
 void KERNEL(gemm_u8_f32)(const csimd_gemm_u8_f32_args *x, size_t first_panel, size_t end_panel) {
-#define BLOCK(row, column, start, sums) block_u8_f32(1, x, row, column, start, sums, NULL)
+#define BLOCK(row, sums, column, start) block_u8_f32(1, x, row, sums, column, start, NULL, NULL)
   TILE_LOOP(x, BLOCK)
 #undef BLOCK
 }
 
 void KERNEL(gemm_u8_u8)(const csimd_gemm_u8_u8_args *x, size_t first_panel, size_t end_panel) {
-#define BLOCK(row, column, start, sums) block_u8_u8(1, VECTORS, x, row, column, start, sums, NULL)
+#define BLOCK(row, sums, column, start) block_u8_u8(1, VECTORS, x, row, sums, column, start, NULL, NULL)
   TILE_LOOP(x, BLOCK)
 #undef BLOCK
 }

@@ -1,7 +1,7 @@
-// Level avx2: AVX2, FMA. Tile 4 x 16: 8 accumulators, 2 columns, the broadcast, its magnitude and ones of 16 registers.
-// vpmaddubsw multiplies u8 by s8 and adds pairs with saturation to i16. Activations become a - 128 in [-128, 127]; their
-// magnitude is the unsigned side and their sign moves to the weight, which is never -128: a pair is at most
-// 2 * 128 * 127 = 32512 < 32767, so nothing saturates. (128 - a_zero) times the weights' sums puts the offset right.
+// Level avx2: AVX2, FMA. Tile 6 x 16: 12 accumulators, 2 columns, the broadcast and a product of 16 registers.
+// vpmaddubsw saturates pairs of u8 times s8, which would cost more steps than it saves: rows of A are brought to i16 once for all panels, weights as
+// they are read, and vpmaddwd multiplies and adds pairs exactly. Dot products of s8 and s8 (kernels/dots.h) take vpmaddubsw: the magnitude of one is
+// the unsigned side and its sign moves to the other, which is never -128: a pair is at most 2 * 128 * 127 = 32512 < 32767, so nothing saturates.
 #include "../shapes.h"
 #include <string.h>
 #if defined(__x86_64__)
@@ -14,6 +14,9 @@
 #include "../vector/f32x16_avx2.h"
 
 enum { QUAD_BYTES = 8 };
+
+// Elements of a row of A that are there.
+static inline size_t row_bytes(const csimd_product_u8 *x) { return (x->k + 3) / 4 * 4; }
 
 // sum + four products a lane, for s8 a (with its magnitude) and b.
 static inline __m256i dot4(__m256i sum, __m256i magnitude_a, __m256i a, __m256i b) {
@@ -46,30 +49,31 @@ enum { ROW_OFFSET = 0 };
 static inline i8v row_side(i8v v) { return v; }
 static inline i8v accumulate(i8v sum, i8v row, i8v s) { return dot4(sum, _mm256_abs_epi8(row), row, s); }
 
-static inline __attribute__((always_inline)) void tile_u8(size_t rows, size_t vectors, const csimd_product_u8 *x, size_t row, const int32_t *start,
-                                                          const int8_t *w, const char *ahead, f32x16 out[][VECTORS]) {
+// Rows of A as i16, in the order of k; two of them and two weights are multiplied and added in one step.
+static inline __attribute__((always_inline)) void tile_u8(size_t rows, size_t vectors, const csimd_product_u8 *x, const uint8_t *a,
+                                                          const int32_t *start, const int8_t *w, const char *ahead, f32x16 out[][VECTORS]) {
   i32x16 acc[ROWS];
 #pragma clang loop unroll(full)
   for (size_t r = 0; r < rows; r++) acc[r] = load_i32(start);
-  const uint8_t *a = x->a + row * x->lda;
-  for (size_t k = 0; k < x->k; k += 4, w += 64) {
+  const size_t there = row_bytes(x);
+  for (size_t k = 0; k < there; k += 2, w += 32) {
     __builtin_prefetch(ahead + 16 * k, 0, 2);
-    const __m256i low = _mm256_load_si256((const __m256i *)w), high = _mm256_load_si256((const __m256i *)(w + 32));
+    const __m256i low = _mm256_cvtepi8_epi16(_mm_load_si128((const __m128i *)w));
+    const __m256i high = _mm256_cvtepi8_epi16(_mm_load_si128((const __m128i *)(w + 16)));
 #pragma clang loop unroll(full)
     for (size_t r = 0; r < rows; r++) {
-      int32_t four;
-      memcpy(&four, a + r * x->lda + k, 4);
-      const __m256i one = _mm256_set1_epi32(four ^ (int32_t)0x80808080), size = _mm256_abs_epi8(one);
-      acc[r].low = dot4(acc[r].low, size, one, low);
-      acc[r].high = dot4(acc[r].high, size, one, high);
+      int32_t two;
+      memcpy(&two, a + 2 * (r * there + k), 4);
+      const __m256i one = _mm256_set1_epi32(two);
+      acc[r].low = _mm256_add_epi32(acc[r].low, _mm256_madd_epi16(one, low));
+      acc[r].high = _mm256_add_epi32(acc[r].high, _mm256_madd_epi16(one, high));
     }
   }
 #pragma clang loop unroll(full)
   for (size_t r = 0; r < rows; r++) out[r][0] = to_f32(acc[r]);
 }
 
-enum { MOST_ROWS = ROWS, A_OFFSET = 128, SHALLOW_ROWS = 1, SHALLOW_K = 0 };
-static inline size_t rows_of(size_t vectors) { return ROWS; }
+enum { MOST_ROWS = ROWS, A_OFFSET = 0 };
 static inline void store_panel(uint8_t *p, const f32x16 *q, size_t vectors) { store_u8(p, q[0]); }
 
 enum { PEAK_MACS = 32 };
@@ -79,6 +83,57 @@ static inline i8r peak_step(i8r sum, i8r a, i8r b) {
   return _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_maddubs_epi16(a, b), _mm256_set1_epi16(1)));
 }
 
+#define OWN_LOOPS_U8
 #include "../kernels/all.h"
+
+// Elements of A that are brought to i16 at a time: with a panel of weights they stay in the nearer caches. Of very deep rows as many as fit, at least
+// one.
+enum { CHUNK = 1 << 14, LARGEST_CHUNK = 1 << 16 };
+
+static inline size_t chunk_rows(const csimd_product_u8 *x) {
+  const size_t near = CHUNK / row_bytes(x) / ROWS * ROWS, fitting = LARGEST_CHUNK / row_bytes(x);
+  return near ? near : fitting < ROWS ? fitting : ROWS;
+}
+
+static void widen(const csimd_product_u8 *x, size_t row, size_t rows, int16_t *out) {
+  const size_t there = row_bytes(x);
+  for (size_t r = 0; r < rows; r++, out += there) {
+    const uint8_t *a = x->a + (row + r) * x->lda;
+    size_t k = 0;
+    for (; k + 16 <= there; k += 16) _mm256_storeu_si256((__m256i *)(out + k), _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)(a + k))));
+    for (; k < there; k++) out[k] = a[k];
+  }
+}
+
+// Chunks of rows against every panel.
+#define CHUNK_LOOP(x, block)                                                                                                                         \
+  const csimd_product_u8 *product = &(x)->product;                                                                                                   \
+  const size_t most = chunk_rows(product), bytes = PANEL * packed_depth(product->k);                                                                 \
+  _Alignas(32) int16_t wide[LARGEST_CHUNK];                                                                                                          \
+  for (size_t first = 0; first < product->m; first += most) {                                                                                        \
+    const size_t rows = product->m - first < most ? product->m - first : most;                                                                       \
+    widen(product, first, rows, wide);                                                                                                               \
+    for (size_t p = first_panel; p < end_panel; p++) {                                                                                               \
+      const int8_t *w = (const int8_t *)product->w + p * bytes;                                                                                      \
+      int32_t start[PANEL];                                                                                                                          \
+      start_of(product, p * PANEL, start);                                                                                                           \
+      size_t row = 0;                                                                                                                                \
+      FOR_ROW_BLOCKS(rows, block)                                                                                                                    \
+    }                                                                                                                                                \
+  }
+
+#define WIDE (const uint8_t *)(wide + row * row_bytes(product))
+
+void KERNEL(gemm_u8_f32)(const csimd_gemm_u8_f32_args *x, size_t first_panel, size_t end_panel) {
+#define BLOCK(rows) block_u8_f32(rows, x, first + row, WIDE, p * PANEL, start, w, ahead_of(w, bytes, row / ROWS))
+  CHUNK_LOOP(x, BLOCK)
+#undef BLOCK
+}
+
+void KERNEL(gemm_u8_u8)(const csimd_gemm_u8_u8_args *x, size_t first_panel, size_t end_panel) {
+#define BLOCK(rows) block_u8_u8(rows, VECTORS, x, first + row, WIDE, p * PANEL, start, w, ahead_of(w, bytes, row / ROWS))
+  CHUNK_LOOP(x, BLOCK)
+#undef BLOCK
+}
 #pragma clang attribute pop
 #endif

@@ -78,14 +78,13 @@ static inline __m256i dot_256(__m256i sum, __m256i u, __m256i s) { return _mm256
 enum { MOST_ROWS = 16, A_OFFSET = 0, SHALLOW_ROWS = 3, SHALLOW_K = 512 };
 static inline size_t rows_of(size_t vectors) { return vectors == 1 ? 16 : 24 / vectors; }
 
-static inline __attribute__((always_inline)) void tile_u8(size_t rows, size_t vectors, const csimd_product_u8 *x, size_t row, const int32_t *start,
-                                                          const int8_t *w, const char *ahead, f32x16 out[][VECTORS]) {
+static inline __attribute__((always_inline)) void tile_u8(size_t rows, size_t vectors, const csimd_product_u8 *x, const uint8_t *a,
+                                                          const int32_t *start, const int8_t *w, const char *ahead, f32x16 out[][VECTORS]) {
   __m512i acc_i32x16[MOST_ROWS][VECTORS];
 #pragma clang loop unroll(full)
   for (size_t v = 0; v < vectors; v++)
 #pragma clang loop unroll(full)
     for (size_t r = 0; r < rows; r++) acc_i32x16[r][v] = load_i32(start + 16 * v);
-  const uint8_t *a = x->a + row * x->lda;
   for (size_t k = 0; k < x->k; k += 4, w += 64 * VECTORS) {
     __builtin_prefetch(ahead + 16 * k, 0, 2);
     __m512i panel[VECTORS];

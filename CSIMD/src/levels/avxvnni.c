@@ -40,12 +40,11 @@ static inline __m256i dot_256(__m256i sum, __m256i u, __m256i s) { return _mm256
 #include "../vector/wide_256.h"
 #define WIDEST 32
 
-static inline __attribute__((always_inline)) void tile_u8(size_t rows, size_t vectors, const csimd_product_u8 *x, size_t row, const int32_t *start,
-                                                          const int8_t *w, const char *ahead, f32x16 out[][VECTORS]) {
+static inline __attribute__((always_inline)) void tile_u8(size_t rows, size_t vectors, const csimd_product_u8 *x, const uint8_t *a,
+                                                          const int32_t *start, const int8_t *w, const char *ahead, f32x16 out[][VECTORS]) {
   i32x16 acc[ROWS];
 #pragma clang loop unroll(full)
   for (size_t r = 0; r < rows; r++) acc[r] = load_i32(start);
-  const uint8_t *a = x->a + row * x->lda;
   for (size_t k = 0; k < x->k; k += 4, w += 64) {
     __builtin_prefetch(ahead + 16 * k, 0, 2);
     const __m256i low = _mm256_load_si256((const __m256i *)w), high = _mm256_load_si256((const __m256i *)(w + 32));

@@ -39,14 +39,13 @@ static inline __attribute__((always_inline)) void step_u8(size_t rows, const uin
   }
 }
 
-static inline __attribute__((always_inline)) void tile_u8(size_t rows, size_t vectors, const csimd_product_u8 *x, size_t row, const int32_t *start,
-                                                          const int8_t *w, const char *ahead, f32x16 out[][VECTORS]) {
+static inline __attribute__((always_inline)) void tile_u8(size_t rows, size_t vectors, const csimd_product_u8 *x, const uint8_t *a,
+                                                          const int32_t *start, const int8_t *w, const char *ahead, f32x16 out[][VECTORS]) {
   int32x4_t acc[PAIRS][8];
 #pragma clang loop unroll(full)
   for (size_t p = 0; p < PAIRS; p++)
 #pragma clang loop unroll(full)
     for (int i = 0; i < 8; i++) acc[p][i] = vdupq_n_s32(0);
-  const uint8_t *a = x->a + row * x->lda;
   // A row is there to a multiple of four.
   const size_t there = (x->k + 3) / 4 * 4;
   size_t k = 0;
