@@ -13,7 +13,6 @@ package final class Pipeline<Source: ItemSource>: Sendable {
   private let live: [Bool]?
   /// Nil where nothing is known of how near items are to whatever is asked.
   private let hubness: HubnessCache?
-  private let idle = Mutex<[SearchMemory]>([])
   /// Pages that this process had waited for a disk for when candidates were last brought.
   private let waits = Atomic(-1)
 
@@ -33,15 +32,15 @@ package final class Pipeline<Source: ItemSource>: Sendable {
 
   /// Stage 1: the best by s_c, ties by the lower item.
   ///
-  /// - Parameter check: is called before every source; what it throws ends the search.
+  /// - Parameter check: is called every so often; what it throws ends the search.
   package func recall(
     _ query: EncodedQuery, limit: Int, with kernels: KernelSet, check: () throws -> Void
   ) rethrows -> [Candidate] {
-    try withMemory { try recall(query, limit: limit, $0, kernels, check) }
+    try recall([query], limits: [limit], with: kernels, check: check)[0]
   }
 
   package func recall(_ query: EncodedQuery, limit: Int, with kernels: KernelSet) -> [Candidate] {
-    recall(query, limit: limit, with: kernels) {}
+    recall([query], limits: [limit], with: kernels)[0]
   }
 
   /// Stage 1 among a few items, those that a filter left out left out.
@@ -56,61 +55,74 @@ package final class Pipeline<Source: ItemSource>: Sendable {
     return list.candidates()
   }
 
-  /// Rows that are read at once for several queries: with the scores of eight they stay in the second cache.
-  private static var sharedRows: Int { 1024 }
+  /// Rows that are read at once: with the scores of eight queries they stay in the second cache.
+  private static var blockRows: Int { 1024 }
+  /// Blocks that a thread reads between two looks at whether to go on: some milliseconds.
+  private static var stepBlocks: Int { 256 }
 
-  /// Stage 1 of several queries, each as if it came alone; the coarse vectors are read from memory once for all of them.
+  /// Stage 1 of several queries, each as if it came alone; the coarse vectors are read from memory once for all of them, and nothing is as long as there
+  /// are items.
   ///
   /// - Parameter limits: of each query.
   package func recall(_ queries: [EncodedQuery], limits: [Int], with kernels: KernelSet) -> [[Candidate]] {
+    recall(queries, limits: limits, with: kernels) {}
+  }
+
+  private func recall(
+    _ queries: [EncodedQuery], limits: [Int], with kernels: KernelSet, check: () throws -> Void
+  ) rethrows -> [[Candidate]] {
     precondition(queries.count == limits.count && !queries.isEmpty, "recall: limits for \(limits.count) of \(queries.count) queries")
-    let (joined, single) = (VectorSet(joining: queries.map(\.coarse)), kernels.singleThreaded)
+    let joined = VectorSet(joining: queries.map(\.coarse))
     let blocks = zip(sources, offsets).enumerated().flatMap { place, pair in
-      stride(from: 0, to: pair.0.count, by: Self.sharedRows).map { (source: place, rows: $0..<min($0 + Self.sharedRows, pair.0.count)) }
+      stride(from: 0, to: pair.0.count, by: Self.blockRows).map { (source: place, rows: $0..<min($0 + Self.blockRows, pair.0.count)) }
     }
-    let lists = kernels.parallelMap(kernels.threads) { thread in
-      var lists = limits.map { TopList(limit: min($0, count)) }
-      let scores = AlignedBuffer<Float>(count: queries.count * Self.sharedRows, repeating: 0)
-      let run = blocks.count * thread / kernels.threads..<blocks.count * (thread + 1) / kernels.threads
-      for place in run {
-        let (block, next) = (blocks[place], blocks[min(place + 1, run.upperBound - 1)])
-        let (source, nextSource) = (sources[block.source], sources[next.source])
-        single.dots(
-          source.coarse.extracting(block.rows), joined.view, ahead: nextSource.coarse.extracting(next.rows).codes.memory, into: scores)
-        let (first, length) = (offsets[block.source] + block.rows.lowerBound, block.rows.count)
-        for query in lists.indices {
-          lists[query].insert(scores.span.extracting(query * length..<(query + 1) * length), first: first, live)
-        }
+    let empty = limits.map { TopList(limit: min($0, count)) }
+    var lists = [[TopList]](repeating: empty, count: kernels.threads)
+    for first in stride(from: 0, to: blocks.count, by: Self.stepBlocks * kernels.threads) {
+      try check()
+      let step = blocks[first..<min(first + Self.stepBlocks * kernels.threads, blocks.count)]
+      lists = kernels.parallelMap(kernels.threads) { [lists] thread in
+        var own = lists[thread]
+        let run = step.count * thread / kernels.threads..<step.count * (thread + 1) / kernels.threads
+        read(step[first + run.lowerBound..<first + run.upperBound], joined, kernels.singleThreaded, &own)
+        return own
       }
-      return lists.map { $0.candidates() }
     }
     return limits.indices.map { query in
       var all = TopList(limit: min(limits[query], count))
-      for list in lists { for candidate in list[query] { all.insert(candidate.recall, candidate.item) } }
+      for list in lists { for candidate in list[query].candidates() { all.insert(candidate.recall, candidate.item) } }
       return all.candidates()
     }
   }
 
-  /// Stage 1 and what it saw.
+  /// Shows the items of some blocks to the lists of the queries.
+  private func read(_ blocks: ArraySlice<(source: Int, rows: Range<Int>)>, _ queries: VectorSet, _ kernels: KernelSet, _ lists: inout [TopList]) {
+    let scores = AlignedBuffer<Float>(count: lists.count * Self.blockRows, repeating: 0)
+    for place in blocks.indices {
+      let (block, next) = (blocks[place], blocks[min(place + 1, blocks.endIndex - 1)])
+      let (source, nextSource) = (sources[block.source], sources[next.source])
+      kernels.dots(
+        source.coarse.extracting(block.rows), queries.view, ahead: nextSource.coarse.extracting(next.rows).codes.memory, into: scores)
+      let (first, length) = (offsets[block.source] + block.rows.lowerBound, block.rows.count)
+      for query in lists.indices {
+        lists[query].insert(scores.span.extracting(query * length..<(query + 1) * length), first: first, live)
+      }
+    }
+  }
+
+  /// Stage 1 and what it saw, for whoever ranks everything.
   ///
   /// - Parameter body: is given the best, and s_c of every item, f32[items].
   func recall<R>(
     _ query: EncodedQuery, limit: Int, with kernels: KernelSet, _ body: ([Candidate], AlignedBuffer<Float>) -> R
   ) -> R {
-    withMemory { body(recall(query, limit: limit, $0, kernels) {}, $0.scores) }
-  }
-
-  private func recall(
-    _ query: EncodedQuery, limit: Int, _ memory: SearchMemory, _ kernels: KernelSet, _ check: () throws -> Void
-  ) rethrows -> [Candidate] {
     var list = TopList(limit: min(limit, count))
-    let scores = memory.scores
+    let scores = AlignedBuffer<Float>(count: items, repeating: 0)
     for (source, offset) in zip(sources, offsets) where source.count > 0 {
-      try check()
       kernels.dots(source.coarse, query.view.coarse, into: scores, at: offset)
       list.insert(scores.span.extracting(offset..<offset + source.count), first: offset, live)
     }
-    return list.candidates()
+    return body(list.candidates(), scores)
   }
 
   /// Stage 2 over the first `interaction.candidates`; what lies beyond keeps its order behind them.
@@ -159,15 +171,13 @@ package final class Pipeline<Source: ItemSource>: Sendable {
     _ candidates: [Candidate], _ count: Int, for query: EncodedQuery, _ interaction: InteractionConfig, with kernels: KernelSet
   ) -> [Float] {
     let single = kernels.singleThreaded
-    return withMemory { memory in
-      let scores = memory.fine(count)
-      // A run of candidates for each thread, so that each reads ahead.
-      kernels.parallelFor(min(kernels.threads, count)) { thread in
-        let run = count * thread / kernels.threads..<count * (thread + 1) / kernels.threads
-        score(candidates, run, query, interaction, single, into: scores)
-      }
-      return (0..<count).map { scores[$0] }
+    let scores = AlignedBuffer<Float>(count: count, repeating: 0)
+    // A run of candidates for each thread, so that each reads ahead.
+    kernels.parallelFor(min(kernels.threads, count)) { thread in
+      let run = count * thread / kernels.threads..<count * (thread + 1) / kernels.threads
+      score(candidates, run, query, interaction, single, into: scores)
     }
+    return (0..<count).map { scores[$0] }
   }
 
   private func score(
@@ -208,26 +218,5 @@ package final class Pipeline<Source: ItemSource>: Sendable {
       if offsets[middle] <= item { low = middle } else { high = middle }
     }
     return (sources[low], item - offsets[low])
-  }
-
-  private func withMemory<R>(_ body: (SearchMemory) throws -> R) rethrows -> R {
-    let memory = idle.withLock { $0.popLast() } ?? SearchMemory(items: offsets.last!)
-    defer { idle.withLock { $0.append(memory) } }
-    return try body(memory)
-  }
-}
-
-/// The memory of one search; one search at a time uses it.
-final class SearchMemory: @unchecked Sendable {
-  /// f32[items], s_c.
-  let scores: AlignedBuffer<Float>
-  private var fineScores = AlignedBuffer<Float>(count: 0, repeating: 0)
-
-  init(items: Int) { scores = AlignedBuffer(count: items, repeating: 0) }
-
-  /// s_f, f32[count].
-  func fine(_ count: Int) -> AlignedBuffer<Float> {
-    if fineScores.count < count { fineScores = AlignedBuffer(count: count, repeating: 0) }
-    return fineScores
   }
 }
