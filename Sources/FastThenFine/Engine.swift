@@ -14,8 +14,8 @@ import FTFWeights
 public final class Engine: Sendable {
   package let model: Model
   package let kernels: KernelSet
-  package let images: ImageEncoder
-  package let texts: TextEncoder
+  private let imageTower: ImageEncoder?
+  private let textTower: TextEncoder?
   /// What images and captions have for every query; nil where the model was not tuned.
   let hubness: (images: Hubness, captions: Hubness)?
   /// Where it computes; engines and searchers may share one.
@@ -32,10 +32,22 @@ public final class Engine: Sendable {
   public convenience init(
     path: String, level: String? = nil, pool: ComputePool = ComputePool()
   ) throws(FastThenFineError) {
-    try self.init(loading: path, level, pool)
+    try self.init(path: path, level: level, pool: pool, towers: .both)
   }
 
-  private convenience init(loading path: String, _ level: String?, _ pool: ComputePool) throws(FastThenFineError) {
+  /// What of a model is made ready: a program that ends with one answer saves the time and the memory of the rest, and must not ask for it.
+  package enum Towers: Sendable { case both, images, sentences }
+
+  package var images: ImageEncoder {
+    guard let imageTower else { preconditionFailure("the engine was opened for sentences") }
+    return imageTower
+  }
+  package var texts: TextEncoder {
+    guard let textTower else { preconditionFailure("the engine was opened for images") }
+    return textTower
+  }
+
+  package convenience init(path: String, level: String?, pool: ComputePool, towers: Towers) throws(FastThenFineError) {
     let model: Model
     let kernels: KernelSet
     do {
@@ -45,18 +57,18 @@ public final class Engine: Sendable {
       throw FastThenFineError(error)
     }
     do {
-      try self.init(model, for: kernels, pool: pool)
+      try self.init(model, for: kernels, pool: pool, towers: towers)
     } catch {
       throw FastThenFineError(error)
     }
   }
 
-  package init(_ model: Model, for kernels: KernelSet, pool: ComputePool? = nil) throws {
+  package init(_ model: Model, for kernels: KernelSet, pool: ComputePool? = nil, towers: Towers = .both) throws {
     (self.model, self.kernels) = (model, kernels)
     self.pool = pool ?? ComputePool(threads: kernels.threads)
     tokenizer = try Self.tokenizer(of: model)
-    images = try ImageEncoder(model, for: kernels)
-    texts = try TextEncoder(model, for: kernels)
+    imageTower = towers == .sentences ? nil : try ImageEncoder(model, for: kernels)
+    textTower = towers == .images ? nil : try TextEncoder(model, for: kernels)
     hubness = try Self.hubness(model, .int8, with: kernels.singleThreaded)
   }
 

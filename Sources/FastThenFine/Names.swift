@@ -83,7 +83,7 @@ extension Engine {
   package var path: String { model.path }
   /// Of a sentence; the rest is cut off.
   package var mostTokens: Int { model.config.text.contextLength }
-  package var patches: Int { images.patches }
+  package var patches: Int { patchGrid * patchGrid }
   /// Side of the patch grid, over which attention lies row by row.
   public var patchGrid: Int { model.config.vision.grid }
 

@@ -45,7 +45,7 @@ struct Embed: ParsableCommand {
   }
 
   func run() throws {
-    let engine = try machine.engine(model)
+    let engine = try machine.engine(model, for: image.isEmpty ? .sentences : .images)
     if image.isEmpty {
       var sentences = text
       if stdin { while let line = readLine() { sentences.append(line) } }

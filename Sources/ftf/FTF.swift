@@ -101,12 +101,14 @@ struct Machine: ParsableArguments {
     if let threads, !(1...1024).contains(threads) { throw ValidationError("--threads takes 1 to 1024") }
   }
 
-  /// - Parameter mapped: bytes of an index that will be mapped beside it.
-  func engine(_ path: String, mapped: Int = 0) throws -> Engine {
+  /// - Parameters:
+  ///   - mapped: bytes of an index that will be mapped beside it.
+  ///   - towers: what will be asked for.
+  func engine(_ path: String, mapped: Int = 0, for towers: Engine.Towers = .both) throws -> Engine {
     let size = (try? FileManager.default.attributesOfItem(atPath: path))?[.size] as? Int ?? 0
     // The file, its weights as the kernels take them, what is mapped, and room to compute in.
     try Streams.requireRoom(size * 5 / 2 + mapped + Streams.threadRoom)
-    return try Engine(path: path, level: level, pool: ComputePool(threads: threads))
+    return try Engine(path: path, level: level, pool: ComputePool(threads: threads), towers: towers)
   }
 }
 

@@ -160,7 +160,8 @@ struct Search: ParsableCommand {
   func run() throws {
     let archive = try ImageIndex(path: index)
     if let vectors { return try searchVectors(archive, vectors) }
-    let engine = try machine.engine(modelPath(of: archive, given: model), mapped: archive.mappedBytes)
+    let engine = try machine.engine(
+      modelPath(of: archive, given: model), mapped: archive.mappedBytes, for: image == nil && between.isEmpty ? .sentences : .both)
     if indexes.count > 1 { return try searchAll(archive, engine) }
     let searcher = try Searcher(archive, engine: engine, searching: over, filter: filter, area: area)
     // For machines that is an answer with nothing in it.
