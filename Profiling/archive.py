@@ -1,6 +1,7 @@
 """What is asked of a large archive costs: python3 archive.py FTF WORK [ITEMS...] [CHART.svg]. Makes an index of so many vectors (by default 150000 and 1000000) with
 paths, attributes and footprints, as others publish them, asks what people ask, and writes times and peak memory as a table, and times against size as a
 chart. Needs numpy and pyarrow. The vectors are random: this says what things cost, nothing of what is found."""
+import colorsys
 import math
 import os
 import pathlib
@@ -122,7 +123,7 @@ def drawn():
     for n in sizes: parts.append(f'<text x="{x(n):.0f}" y="370" text-anchor="middle">{n:,}</text>')
     names, last = sorted(figures[sizes[0]], key=lambda name: -figures[sizes[-1]][name][0]), 0
     for i, name in enumerate(names):
-        colour = f"hsl({i * 360 // len(names)},60%,45%)"
+        colour = "#{:02x}{:02x}{:02x}".format(*(int(200 * part) for part in colorsys.hsv_to_rgb(i / len(names), 0.8, 0.9)))
         points = " ".join(f"{x(n):.0f},{y(figures[n][name][0]):.1f}" for n in sizes)
         at = last = max(y(figures[sizes[-1]][name][0]) + 4, last + 13)
         parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="1.5"/><text x="490" y="{at:.0f}" fill="{colour}">{name}</text>')

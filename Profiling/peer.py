@@ -1,7 +1,7 @@
 """Both towers against OpenVINO int8 (NNCF) on one thread, interleaved: python peer.py SOURCE IMAGES [ROUNDS] [LEVEL]
 
-SOURCE is a folder of fp32 weights in this project's format, or b32 or l14 for a CLIP of the shape of ViT-B/32 or ViT-L/14 with random weights (speed
-does not depend on them); IMAGES holds JPEGs to calibrate by. LEVEL avx2 holds both sides to AVX2. Needs what Models/reference.py needs, openvino, nncf
+SOURCE is a folder of fp32 weights in this project's format, or b32 or l14 for a CLIP of the shape of ViT-B/32 or ViT-L/14 with random weights
+(speed does not depend on them); IMAGES holds JPEGs to calibrate by. LEVEL avx2 holds both sides to AVX2. Needs what Models/reference.py needs, openvino, nncf
 and .build/release/ftf, which converts the same weights. Prints milliseconds an image and a sentence for both in every round, and ours over theirs:
 the median and the range.
 """
@@ -44,18 +44,19 @@ def clip(shape):
     """Random weights as transformers saves them, with a small vocabulary: a token's row is read whatever its number."""
     from transformers import CLIPConfig, CLIPModel
     wide = shape == "l14"
+    vision = {"hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24, "num_attention_heads": 16, "patch_size": 14} if wide else {}
     config = CLIPConfig(
         attn_implementation="eager",
         projection_dim=768 if wide else 512,
-        vision_config={"hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24, "num_attention_heads": 16, "patch_size": 14} if wide else {},
+        vision_config=vision,
         text_config={"vocab_size": 742, "bos_token_id": 740, "eos_token_id": 741, "pad_token_id": 741,
                      **({"hidden_size": 768, "intermediate_size": 3072, "num_attention_heads": 12} if wide else {})})
     model = CLIPModel(config).eval().requires_grad_(False)
     folder = f"{work}/clip"
     model.save_pretrained(folder)
     with open(f"{folder}/preprocessor_config.json", "w") as file:
-        json.dump({"do_resize": True, "size": {"shortest_edge": 224}, "do_center_crop": True, "crop_size": {"height": 224, "width": 224}, "resample": 3,
-                   "do_rescale": True, "rescale_factor": 1 / 255, "do_normalize": True, "image_mean": [0.5] * 3, "image_std": [0.5] * 3,
+        json.dump({"do_resize": True, "size": {"shortest_edge": 224}, "do_center_crop": True, "crop_size": {"height": 224, "width": 224},
+                   "resample": 3, "do_rescale": True, "rescale_factor": 1 / 255, "do_normalize": True, "image_mean": [0.5] * 3, "image_std": [0.5] * 3,
                    "do_convert_rgb": True}, file)
     for name in ("vocab.json", "merges.txt"): shutil.copy(f"{here}/../Tests/Goldens/clip/{name}", folder)
     seen = lambda x: model.visual_projection(model.vision_model(x).pooler_output)
@@ -70,13 +71,15 @@ def own(folder):
 
 
 folder, seen, read, some_ids = clip(source) if source in ("b32", "l14") else own(source)
-subprocess.run([FTF, "convert", folder, "-o", f"{work}/int8.ftf", "--precision", "int8", "--calibrate", images, "--calibration-images", "64"], check=True, stdout=subprocess.DEVNULL)
+subprocess.run([FTF, "convert", folder, "-o", f"{work}/int8.ftf", "--precision", "int8", "--calibrate", images, "--calibration-images", "64"],
+               check=True, stdout=subprocess.DEVNULL)
 
 
 def ours():
     """Milliseconds an image and a sentence, and how many tokens that has."""
     told = json.loads(subprocess.run(
-        [FTF, "profile", f"{work}/int8.ftf", "--rounds", "40", "--threads", "1", "--json", "--parts", "image", "--parts", "text", *(["--level", level] if level else [])],
+        [FTF, "profile", f"{work}/int8.ftf", "--rounds", "40", "--threads", "1", "--json", "--parts", "image", "--parts", "text",
+         *(["--level", level] if level else [])],
         check=True, capture_output=True).stdout)
     parts = {part["name"]: part["median_ms"] for part in told["parts"]}
     sentence = next(name for name in parts if name.startswith("sentence"))
