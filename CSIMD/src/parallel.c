@@ -110,8 +110,9 @@ static void *serve(void *unused) {
     if (atomic_fetch_sub(&l->busy, 1) == 1) pthread_cond_broadcast(&went);
     pthread_mutex_unlock(&lock);
     const long long end = microseconds() + SPIN_MICROSECONDS;
+    // The clock is read now and then, what is waited for all the time: a layer's loop is as long as some hundred looks at it.
     while (atomic_load_explicit(&open, memory_order_relaxed) == 0 && microseconds() < end)
-      for (int i = 0; i < 32; i++) relax();
+      for (int i = 0; i < 32 && atomic_load_explicit(&open, memory_order_relaxed) == 0; i++) relax();
     pthread_mutex_lock(&lock);
   }
   return unused;
@@ -169,7 +170,7 @@ void csimd_parallel_for(size_t count, int team, void *context, void (*body)(void
     pthread_mutex_unlock(&lock);
     const long long end = microseconds() + SPIN_MICROSECONDS;
     while (atomic_load(&l.busy) > 0 && microseconds() < end)
-      for (int i = 0; i < 32; i++) relax();
+      for (int i = 0; i < 32 && atomic_load(&l.busy) > 0; i++) relax();
     pthread_mutex_lock(&lock);
     while (atomic_load(&l.busy) > 0) pthread_cond_wait(&went, &lock);
   }

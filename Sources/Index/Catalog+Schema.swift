@@ -41,10 +41,11 @@ extension Catalog {
       try db.execute(sql: "DROP TABLE IF EXISTS summary; ALTER TABLE sources ADD COLUMN changed INTEGER")
       try Checks.create(db)
     }
-    // What filters look at, by attribute.
+    // What filters look at, by attribute; and which entries are windows, which every search asks first.
     migrator.registerMigration("7") { db in
       let isWhole = try Checks.tablesAreWhole(db)
       try Catalog.createColumns(db)
+      try db.execute(sql: "CREATE INDEX entries_windows ON entries(id) WHERE x IS NOT NULL")
       if isWhole { try Checks.seal(db) }
     }
     return migrator

@@ -175,33 +175,50 @@ struct ColumnBuilder {
 struct ItemColumn {
   private(set) var ids: [Int64] = []
   private var parts: [UInt8] = []
-  private var boxes: [BoundingBox] = []
+  private var boxes = Boxes()
   private var starts: [Int] = []
+
+  /// f64[b, 4], read as they are asked for: most filters ask for none.
+  private struct Boxes {
+    var bytes = Data()
+
+    var count: Int { bytes.count / 32 }
+
+    mutating func append(_ box: BoundingBox) {
+      for degrees in [box.west, box.south, box.east, box.north] { bytes.append(littleEndian: degrees.bitPattern, 8) }
+    }
+
+    subscript(_ i: Int) -> BoundingBox {
+      unsafe bytes.withUnsafeBytes { bytes in
+        func degrees(_ k: Int) -> Double {
+          unsafe Double(bitPattern: UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: 32 * i + 8 * k, as: UInt64.self)))
+        }
+        return BoundingBox(west: degrees(0), south: degrees(1), east: degrees(2), north: degrees(3))
+      }
+    }
+  }
 
   init() {}
 
   /// Nil where the bytes are none.
   init?(_ data: Data) {
-    let bytes = [UInt8](data)
-    func u32(_ at: Int) -> Int { (0..<4).reduce(0) { $0 | Int(bytes[at + $1]) << (8 * $1) } }
-    guard bytes.count >= 8 else { return nil }
+    let (start, size) = (data.startIndex, data.count)
+    guard size >= 8 else { return nil }
+    func u32(_ at: Int) -> Int { (0..<4).reduce(0) { $0 | Int(data[start + at + $1]) << (8 * $1) } }
     let (n, b) = (u32(0), u32(4))
-    guard bytes.count == 8 + 9 * n + 32 * b else { return nil }
-    func words(_ start: Int, _ count: Int) -> [UInt64] {
-      unsafe bytes.withUnsafeBytes { bytes in
-        (0..<count).map { unsafe UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: start + 8 * $0, as: UInt64.self)) }
-      }
+    guard size == 8 + 9 * n + 32 * b else { return nil }
+    ids = unsafe data.withUnsafeBytes { bytes in
+      (0..<n).map { unsafe Int64(littleEndian: bytes.loadUnaligned(fromByteOffset: 8 + 8 * $0, as: Int64.self)) }
     }
-    ids = words(8, n).map { Int64(bitPattern: $0) }
-    parts = Array(bytes[8 + 8 * n..<8 + 9 * n])
-    let degrees = words(8 + 9 * n, 4 * b).map { Double(bitPattern: $0) }
-    boxes = (0..<b).map { BoundingBox(west: degrees[4 * $0], south: degrees[4 * $0 + 1], east: degrees[4 * $0 + 2], north: degrees[4 * $0 + 3]) }
-    var start = 0
+    parts = Array(data[(start + 8 + 8 * n)..<(start + 8 + 9 * n)])
+    boxes.bytes = data[(start + 8 + 9 * n)...]
+    starts.reserveCapacity(n)
+    var end = 0
     for part in parts {
-      starts.append(start)
-      start += Int(part & 127)
+      starts.append(end)
+      end += Int(part & 127)
     }
-    guard start == b else { return nil }
+    guard end == b else { return nil }
   }
 
   mutating func append(_ id: Int64, _ footprint: Geometry?) {
@@ -211,7 +228,7 @@ struct ItemColumn {
     // Of more parts than are counted, one that holds them all.
     let own = footprint.polygons.count < 128 ? footprint.boxes : [BoundingBox(west: -180, south: -90, east: 180, north: 90)]
     parts.append(UInt8(own.count) | (footprint.isBox ? 128 : 0))
-    boxes += own
+    for box in own { boxes.append(box) }
   }
 
   var data: Data {
@@ -220,14 +237,14 @@ struct ItemColumn {
     data.append(littleEndian: UInt32(boxes.count), 4)
     for id in ids { data.append(littleEndian: id, 8) }
     data.append(contentsOf: parts)
-    for box in boxes { for degrees in [box.west, box.south, box.east, box.north] { data.append(littleEndian: degrees.bitPattern, 8) } }
+    data.append(boxes.bytes)
     return data
   }
 
   func hasFootprint(_ i: Int) -> Bool { parts[i] != 0 }
 
   /// Of each part of a footprint.
-  func boxes(_ i: Int) -> ArraySlice<BoundingBox> { boxes[starts[i]..<starts[i] + Int(parts[i] & 127)] }
+  func boxes(_ i: Int) -> some Collection<BoundingBox> { (starts[i]..<starts[i] + Int(parts[i] & 127)).lazy.map { boxes[$0] } }
 
   /// Which of the items have a place in common with an area.
   ///

@@ -150,4 +150,14 @@ import Testing
     _ = try writer.repair { _ in }
     #expect(try problems(writer.catalog).isEmpty && writer.catalog.ids(matching: Filter("year = 2020")) == [1])
   }
+
+  /// Whether there are windows, which every search asks first, is not looked for among all entries.
+  @Test func whetherThereAreWindowsIsKnownAtOnce() throws {
+    let catalog = try CatalogWriter(path: "\(folder.path)/windows", creating: identity).catalog
+    let plan = try catalog.read { db in
+      try Row.fetchAll(db, sql: "EXPLAIN QUERY PLAN SELECT EXISTS (SELECT 1 FROM entries WHERE x IS NOT NULL)").map { "\($0["detail"]!)" }
+    }
+    #expect(plan.contains { $0.contains("entries_windows") }, "\(plan)")
+    #expect(try !catalog.hasWindows())
+  }
 }
