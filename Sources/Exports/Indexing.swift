@@ -55,7 +55,7 @@ private func engine(_ model: OpaquePointer?, _ folder: String) throws -> Engine 
     guard let rereading = [0: IndexWriter.Rereading.changed, 1: .failed, 2: .all][asked.rereading] else {
       throw FastThenFineError(.badInput, "rereading is 0, 1 or 2, not \(asked.rereading)")
     }
-    guard let patches = [StoredPatches?.none, .nothing, .pooled, .int8].dropFirst(Int(asked.patches)).first, asked.patches >= 0 else {
+    guard let patches = [0: StoredPatches?.none, 1: .nothing, 2: .pooled, 3: .int8][asked.patches] else {
       throw FastThenFineError(.badInput, "what is kept of patches is 0 to 3, not \(asked.patches)")
     }
     var shard: IndexWriter.Shard?

@@ -102,10 +102,7 @@ enum Checks {
   static func damage(_ table: Table, _ db: Database) throws -> [Damage] {
     let there = try Row.fetchAll(
       db,
-      sql: """
-        SELECT t.rowid, c.hash FROM \(table.name) t LEFT JOIN checks c ON c.kind = \(table.number) AND c.id = t.rowid
-        WHERE c.hash IS NOT row_hash(\(table.columns.map { "t.\"\($0)\"" }.joined(separator: ", "))) ORDER BY 1
-        """
+      sql: "SELECT t.rowid, c.hash FROM \(changed(table)) ORDER BY 1"
     ).map { try Damage(table: table, row: $0.at(0), state: $0.hasNull(atIndex: 1) ? .unknown : .changed, hash: $0.at(1)) }
     let lost = try Row.fetchAll(
       db, sql: "SELECT id, hash FROM checks WHERE kind = \(table.number) AND id NOT IN (SELECT rowid FROM \(table.name)) ORDER BY 1"
@@ -116,11 +113,15 @@ enum Checks {
   /// Whether a row of these numbers is not as it was stored; one that is gone is none.
   static func areDamaged(_ table: Table, _ rows: ClosedRange<Int64>, _ db: Database) throws -> Bool {
     try Row.fetchOne(
-      db,
-      sql: """
-        SELECT 1 FROM \(table.name) t LEFT JOIN checks c ON c.kind = \(table.number) AND c.id = t.rowid
-        WHERE t.rowid BETWEEN ? AND ? AND c.hash IS NOT row_hash(\(table.columns.map { "t.\"\($0)\"" }.joined(separator: ", "))) LIMIT 1
-        """, arguments: [rows.lowerBound, rows.upperBound]) != nil
+      db, sql: "SELECT 1 FROM \(changed(table)) AND t.rowid BETWEEN ? AND ? LIMIT 1", arguments: [rows.lowerBound, rows.upperBound]) != nil
+  }
+
+  /// Its rows `t`, with the hash `c.hash` of each as it was stored, that have another.
+  private static func changed(_ table: Table) -> String {
+    """
+    \(table.name) t LEFT JOIN checks c ON c.kind = \(table.number) AND c.id = t.rowid
+    WHERE c.hash IS NOT row_hash(\(table.columns.map { "t.\"\($0)\"" }.joined(separator: ", ")))
+    """
   }
 
   /// A line on each table whose rows are not those that were stored.

@@ -35,6 +35,10 @@ struct Eval: ParsableCommand {
   @Flag(help: "JSON on stdout.")
   var json = false
 
+  func validate() throws {
+    if patches == .nothing { throw ValidationError("--patches none leaves nothing to rerank by; --interaction none measures recall alone") }
+  }
+
   func run() throws {
     let engine = try machine.engine(model)
     let interaction = rerank.settings

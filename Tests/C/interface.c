@@ -231,6 +231,10 @@ static void indexing(const char *folder, const char *new) {
   ftf_index_options adding = ftf_index_defaults();
   adding.views = 3;
   FAILS(FTF_BAD_INPUT, "views", ftf_index_add(new, model, &folder, 1, &adding, NULL, NULL, NULL));
+  for (int patches = -1; patches < 5; patches += 5) {
+    adding = ftf_index_defaults(), adding.patches = patches;
+    FAILS(FTF_BAD_INPUT, "patches", ftf_index_add(new, model, &folder, 1, &adding, NULL, NULL, NULL));
+  }
   adding = ftf_index_defaults(), adding.shard = 3, adding.shards = 2;
   FAILS(FTF_BAD_INPUT, "3 of 2", ftf_index_add(new, model, &folder, 1, &adding, NULL, NULL, NULL));
   ftf_index_close(index);
