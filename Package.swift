@@ -54,6 +54,7 @@ let package = Package(
       cSettings: [.unsafeFlags(["-O2"], .when(configuration: .debug))]),
     // Paths as bytes, mapped memory, output files, lines.
     .target(name: "FTFFiles", path: "Sources/Files", swiftSettings: settings),
+    .target(name: "FTFJSON", path: "Sources/JSON", swiftSettings: settings),
     .target(
       name: "FTFKernels", dependencies: ["CFTFSIMD"], path: "Sources/Kernels",
       swiftSettings: optimised),
@@ -73,27 +74,28 @@ let package = Package(
     .target(name: "FTFEncoders", dependencies: ["FTFKernels", "FTFWeights"], path: "Sources/Encoders", swiftSettings: settings),
     .target(name: "FTFRetrieval", dependencies: ["FTFKernels", "FTFWeights"], path: "Sources/Retrieval", swiftSettings: settings),
     .target(
-      name: "FTFIndex", dependencies: ["FTFFiles", "FTFGeography", "FTFKernels", .product(name: "GRDB", package: "GRDB.swift")],
+      name: "FTFIndex", dependencies: ["FTFFiles", "FTFGeography", "FTFJSON", "FTFKernels", .product(name: "GRDB", package: "GRDB.swift")],
       path: "Sources/Index",
       swiftSettings: settings),
     .target(
       name: "FastThenFine",
       dependencies: [
-        "FTFEncoders", "FTFFiles", "FTFGeography", "FTFImaging", "FTFIndex", "FTFKernels", "FTFRetrieval", "FTFScenes", "FTFTokenization",
-        "FTFWeights",
+        "FTFEncoders", "FTFFiles", "FTFGeography", "FTFImaging", "FTFIndex", "FTFJSON", "FTFKernels", "FTFRetrieval", "FTFScenes",
+        "FTFTokenization", "FTFWeights",
       ],
       swiftSettings: settings),
     // What other programs read.
     .target(
       name: "FTFInterchange",
-      dependencies: ["FastThenFine", "FTFFiles", "FTFGeography", "FTFParquet", .product(name: "GRDB", package: "GRDB.swift")],
+      dependencies: ["FastThenFine", "FTFFiles", "FTFGeography", "FTFJSON", "FTFParquet", .product(name: "GRDB", package: "GRDB.swift")],
       path: "Sources/Interchange",
       swiftSettings: settings),
     // The engine behind HTTP, and the page.
     .target(
       name: "FTFService",
       dependencies: [
-        "FastThenFine", "FTFFiles", "FTFGeography", "FTFImaging", "FTFIndex", "FTFInterchange", "FTFKernels", served("Hummingbird", "hummingbird"),
+        "FastThenFine", "FTFFiles", "FTFGeography", "FTFImaging", "FTFIndex", "FTFInterchange", "FTFJSON", "FTFKernels",
+        served("Hummingbird", "hummingbird"),
         served("HummingbirdCore", "hummingbird"),
         served("HummingbirdTLS", "hummingbird", "TLS"), served("NIOSSL", "swift-nio-ssl", "TLS"),
         served("HTTPTypes", "swift-http-types"), served("Logging", "swift-log"), served("CoreMetrics", "swift-metrics"),
@@ -118,7 +120,7 @@ let package = Package(
     .executableTarget(
       name: "ftf",
       dependencies: [
-        "CFTFImage", "FTFDemo", "FastThenFine", "FTFFiles", "FTFGeography", "FTFInterchange", "FTFParquet", "FTFProfiling", "FTFService",
+        "CFTFImage", "FTFDemo", "FastThenFine", "FTFFiles", "FTFGeography", "FTFInterchange", "FTFJSON", "FTFParquet", "FTFProfiling", "FTFService",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: settings),
@@ -131,6 +133,7 @@ let package = Package(
     .testTarget(
       name: "EncodersTests", dependencies: ["FastThenFine", "FTFFiles", "FTFIndex", "FTFTokenization", "FTFWeights", "FTFTestSupport"],
       swiftSettings: settings),
+    .testTarget(name: "JSONTests", dependencies: ["FTFJSON"], swiftSettings: settings),
     .testTarget(name: "GeographyTests", dependencies: ["FTFGeography"], swiftSettings: settings),
     .testTarget(name: "ParquetTests", dependencies: ["FTFFiles", "FTFParquet", "FTFTestSupport"], swiftSettings: settings),
     .testTarget(name: "ScenesTests", dependencies: ["FTFFiles", "FTFScenes", "FTFTestSupport"], swiftSettings: settings),

@@ -18,7 +18,7 @@ floors = [
     [("Retrieval", "recall, rerank"), ("Encoders", "the towers"), ("Index", "catalog, segments"), ("Scenes", "windows, places")],
     [("Weights", "model files, sources"), ("Imaging", "pictures, resampling")],
     [("Tokenization", "words to ids"), ("Kernels", "twins, levels, packing"), ("Parquet", "tables")],
-    [("Files", "paths, mapped memory"), ("Geography", "footprints")],
+    [("Files", "paths, mapped memory"), ("JSON", "values, quickly"), ("Geography", "footprints")],
     [("CSIMD", "C intrinsics"), ("CImage", "libjpeg, libpng"), ("CGDAL", "libgdal, at run time"), ("CFastThenFine", "ftf.h")],
 ]
 # Targets carry a prefix, so that whoever depends on the package may have an Index of their own; rooms and folders do not.

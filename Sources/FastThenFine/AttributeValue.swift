@@ -1,5 +1,6 @@
 import Foundation
 import FTFGeography
+import FTFJSON
 
 /// What is known of an image by a name, as filters compare it.
 public enum AttributeValue: Sendable, Hashable {
@@ -17,14 +18,15 @@ extension [String: AttributeValue] {
   ///
   /// - Returns: nil for what is no JSON object.
   public init?(json: String) {
-    guard let object = try? JSONSerialization.jsonObject(with: Data(json.utf8)) as? [String: Any] else { return nil }
-    self = object.compactMapValues { value in
+    guard let members = JSONValue(json)?.members else { return nil }
+    self = members.compactMapValues { value in
       switch value {
-      case is NSNull: .null
-      case let text as String: .text(text)
-      case let number as NSNumber where number.isBool: .bool(number.boolValue)
-      case let number as NSNumber: number.isWhole ? .whole(number.int64Value) : .number(number.doubleValue)
-      default: nil
+      case .null: .null
+      case .text(let text): .text(text)
+      case .bool(let value): .bool(value)
+      case .whole(let value): .whole(value)
+      case .number(let value): .number(value)
+      case .single, .list, .object: nil
       }
     }
   }
@@ -33,22 +35,20 @@ extension [String: AttributeValue] {
   ///
   /// - Throws: `badInput` for a number that is not finite, which JSON has not.
   public func json() throws(FastThenFineError) -> String {
-    var object: [String: Any] = [:]
+    var members: [String: JSONValue] = [:]
     for (name, value) in self {
       switch value {
-      case .whole(let value): object[name] = value
+      case .whole(let value): members[name] = .whole(value)
       case .number(let value):
         guard value.isFinite else { throw FastThenFineError(.badInput, "the attribute \(name) is \(value), which is no number that is kept") }
-        object[name] = value
-      case .text(let value): object[name] = value
-      case .instant(let value): object[name] = value.formatted(Date.ISO8601FormatStyle(includingFractionalSeconds: true))
-      case .bool(let value): object[name] = value
-      case .null: object[name] = NSNull()
+        members[name] = .number(value)
+      case .text(let value): members[name] = .text(value)
+      case .instant(let value): members[name] = .text(value.formatted(Date.ISO8601FormatStyle(includingFractionalSeconds: true)))
+      case .bool(let value): members[name] = .bool(value)
+      case .null: members[name] = .null
       }
     }
-    return try FastThenFineError.wrapping {
-      String(decoding: try JSONSerialization.data(withJSONObject: object, options: [.sortedKeys, .withoutEscapingSlashes]), as: UTF8.self)
-    }
+    return JSONValue.object(members).json
   }
 }
 

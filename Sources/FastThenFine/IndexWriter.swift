@@ -3,6 +3,7 @@ import Foundation
 import FTFGeography
 import FTFImaging
 import FTFIndex
+import FTFJSON
 import FTFKernels
 import FTFScenes
 
@@ -531,7 +532,7 @@ public enum IndexUpkeep {
   fileprivate static func set(
     attributes: [(name: String, json: String)], _ writer: borrowing CatalogWriter
   ) throws -> [(place: Int, images: Int)] {
-    for (name, json) in attributes where (try? JSONSerialization.jsonObject(with: Data(json.utf8)) as? [String: Any]) == nil {
+    for (name, json) in attributes where JSONValue(json)?.members == nil {
       throw FastThenFineError(.badInput, "what is said of \(FilePath(name).description) is no JSON object: \(json.prefix(80))")
     }
     var paths: [FilePath: [FilePath]] = [:]

@@ -1,6 +1,7 @@
 import Foundation
 import FTFGeography
 import FTFIndex
+import FTFJSON
 import FTFKernels
 
 /// Where on the Earth is searched; what has no place on it is left out.
@@ -58,10 +59,7 @@ extension Answer.Result {
   package var bands: String? { StoredScene(scene)?.basis }
 
   /// When the image was taken, as its attributes say it: ISO 8601.
-  public var datetime: String? {
-    let object = attributes.flatMap { try? JSONSerialization.jsonObject(with: Data($0.utf8)) }
-    return (object as? [String: Any])?["datetime"] as? String
-  }
+  public var datetime: String? { attributes.flatMap { JSONValue($0)?["datetime"]?.text } }
 }
 
 /// Windows that overlap and say the same are one place: the best of them stands for it (non-maximum suppression).

@@ -1,4 +1,4 @@
-import Foundation
+import FTFJSON
 import FTFParquet
 
 /// A column of what is known of images, of one type.
@@ -41,14 +41,14 @@ struct Attribute {
     var attributes: [Attribute] { kinds.keys.sorted().map { Attribute(key: $0, column: Item.column($0, beside: own), kind: kinds[$0]!) } }
   }
 
-  private static func kind(_ value: Any) -> Kind {
-    guard let number = value as? NSNumber else { return .text }
-    // Beyond 64 bits there are only real numbers.
-    return number.isBool ? .bool : number.isWhole ? .integer : .number
+  private static func kind(_ value: JSONValue) -> Kind {
+    switch value {
+    case .bool: .bool
+    case .whole: .integer
+    case .number, .single: .number
+    case .null, .text, .list, .object: .text
+    }
   }
-
-  /// Of an item; a text where it is no number or truth.
-  func value(_ item: Item) -> Any? { kind == .text ? item.attributes[key].map(Self.text) : item.attributes[key] }
 
   var field: ParquetWriter.Field {
     switch kind {
@@ -61,18 +61,10 @@ struct Attribute {
 
   func values(_ items: [Item]) -> ParquetWriter.Values {
     switch kind {
-    case .integer: .integers(items.map { ($0.attributes[key] as? NSNumber).map { Int($0.int64Value) } })
-    case .number: .doubles(items.map { ($0.attributes[key] as? NSNumber)?.doubleValue })
-    case .bool: .bools(items.map { $0.attributes[key] as? Bool })
-    case .text: .strings(items.map { $0.attributes[key].map(Self.text) })
+    case .integer: .integers(items.map { $0.attributes[key]?.whole.map { Int($0) } })
+    case .number: .doubles(items.map { $0.attributes[key]?.double })
+    case .bool: .bools(items.map { $0.attributes[key]?.bool })
+    case .text: .strings(items.map { $0.attributes[key]?.description })
     }
-  }
-
-  private static func text(_ value: Any) -> String {
-    if let text = value as? String { return text }
-    guard JSONSerialization.isValidJSONObject([value]),
-      let data = try? JSONSerialization.data(withJSONObject: value, options: [.fragmentsAllowed, .sortedKeys, .withoutEscapingSlashes])
-    else { return "\(value)" }
-    return String(decoding: data, as: UTF8.self)
   }
 }

@@ -2,6 +2,7 @@ import FastThenFine
 import Foundation
 import GRDB
 import FTFGeography
+import FTFJSON
 
 /// Images with their footprints as a GeoPackage, which QGIS and every GIS opens.
 ///
@@ -47,13 +48,13 @@ package enum GeoPackage {
         var row: [(any DatabaseValueConvertible)?] = [
           item.id, blob(item), item.name, item.bytes, window?.x, window?.y, window?.width, window?.height,
         ]
-        row += attributes.map { attribute in
-          switch attribute.value(item) {
-          case let text as String: text
-          case let number as NSNumber where attribute.kind == .bool: number.boolValue
-          case let number as NSNumber where attribute.kind == .integer: number.int64Value
-          case let number as NSNumber: number.doubleValue
-          default: nil
+        row += attributes.map { attribute -> (any DatabaseValueConvertible)? in
+          let value = item.attributes[attribute.key]
+          return switch attribute.kind {
+          case .text: value?.description
+          case .bool: value?.bool
+          case .integer: value?.whole
+          case .number: value?.double
           }
         }
         try statement.execute(arguments: StatementArguments(row))

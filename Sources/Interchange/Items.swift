@@ -2,6 +2,7 @@ import FastThenFine
 import FTFFiles
 import Foundation
 import FTFGeography
+import FTFJSON
 
 /// An item of an index as other programs take it: joined by its id, never by its row.
 package struct Item {
@@ -16,7 +17,8 @@ package struct Item {
   /// Where it lies: its footprint, or else the point of its attributes lon and lat; nil where neither is known.
   package let footprint: Geometry?
   package let point: Place?
-  package let attributes: [String: Any]
+  /// But for those that are null.
+  package let attributes: [String: JSONValue]
 
   package init(_ entry: IndexEntry, isImage: Bool) {
     let path = isImage ? FilePath(entry.name) : nil
@@ -35,14 +37,11 @@ package struct Item {
     _ id: Int64, _ name: String, _ pathBytes: [UInt8]?, _ bytes: Int64?, _ window: Window?, _ geometry: String?, _ attributes: String?
   ) {
     (self.id, self.name, self.pathBytes, self.bytes, self.window) = (id, name, pathBytes, bytes, window)
-    let object = attributes.flatMap { try? JSONSerialization.jsonObject(with: Data($0.utf8)) } as? [String: Any]
-    self.attributes = (object ?? [:]).filter { !($0.value is NSNull) }
+    self.attributes = (attributes.flatMap { JSONValue($0)?.members } ?? [:]).filter { $0.value != .null }
     footprint = geometry.flatMap { Geometry(geoJSON: $0) }
     if let footprint {
       point = footprint.centre
-    } else if let lon = (self.attributes["lon"] as? NSNumber)?.doubleValue, let lat = (self.attributes["lat"] as? NSNumber)?.doubleValue,
-      abs(lon) <= 180, abs(lat) <= 90
-    {
+    } else if let lon = self.attributes["lon"]?.double, let lat = self.attributes["lat"]?.double, abs(lon) <= 180, abs(lat) <= 90 {
       point = Place(lon: lon, lat: lat)
     } else {
       point = nil
@@ -50,9 +49,9 @@ package struct Item {
   }
 
   /// A GeoJSON geometry.
-  package var geometry: Any {
-    if let footprint, let object = try? JSONSerialization.jsonObject(with: Data(footprint.geoJSON.utf8)) { return object }
-    return point.map { ["type": "Point", "coordinates": [$0.lon, $0.lat]] as Any } ?? NSNull()
+  package var geometry: JSONValue {
+    if let footprint, let geometry = JSONValue(footprint.geoJSON) { return geometry }
+    return point.map { .object(["coordinates": .list([$0.lon, $0.lat]), "type": .text("Point")]) } ?? .null
   }
 
   package var box: BoundingBox? {
@@ -72,7 +71,7 @@ package struct Item {
 
   /// Microseconds since 1970, of its datetime.
   var time: Int64? {
-    (attributes["datetime"] as? String).flatMap { Instant($0)?.first }
+    (attributes["datetime"]?.text).flatMap { Instant($0)?.first }
   }
 
   /// What other programs name an attribute: as it is, unless a column of ours has that name.

@@ -1,5 +1,6 @@
 import FastThenFine
 import Foundation
+import FTFJSON
 
 /// How a list of items is written.
 package enum ListFormat: String, CaseIterable, Sendable {
@@ -17,29 +18,29 @@ package enum ListFormat: String, CaseIterable, Sendable {
 
   /// An item as a line of JSON.
   package static func jsonLine(_ item: Item, isImage: Bool) -> String {
-    JSONText.of(record(item, isImage).merging(["attributes": item.attributes]) { $1 }) + "\n"
+    JSONValue.object(record(item, isImage).merging(["attributes": .object(item.attributes)]) { $1 }).json + "\n"
   }
 
-  private static func record(_ item: Item, _ isImage: Bool) -> [String: Any] {
-    var record: [String: Any] = ["id": item.id, (isImage ? "path" : "caption"): item.name]
-    if let bytes = item.pathBytes { record["path_bytes"] = Data(bytes).base64EncodedString() }
-    record["bytes"] = item.bytes
-    if let window = item.window { record["window"] = [window.x, window.y, window.width, window.height] }
+  private static func record(_ item: Item, _ isImage: Bool) -> [String: JSONValue] {
+    var record: [String: JSONValue] = ["id": .whole(item.id), (isImage ? "path" : "caption"): .text(item.name)]
+    if let bytes = item.pathBytes { record["path_bytes"] = .text(Data(bytes).base64EncodedString()) }
+    record["bytes"] = item.bytes.map(JSONValue.whole)
+    if let window = item.window { record["window"] = .list([window.x, window.y, window.width, window.height]) }
     return record
   }
 
   /// A collection of features (RFC 7946); what has no place has a null geometry.
   ///
   /// - Parameter items: with the properties that come before the attributes'.
-  package static func geoJSON(_ items: [(item: Item, properties: [String: Any])]) -> String {
-    let features = items.map { item, properties -> [String: Any] in
-      var feature: [String: Any] = [
-        "type": "Feature", "id": item.id, "geometry": item.geometry, "properties": item.attributes.merging(properties) { $1 },
-      ]
-      if let box = item.footprint?.boundingBox { feature["bbox"] = [box.west, box.south, box.east, box.north] }
-      return feature
+  package static func geoJSON(_ items: [(item: Item, properties: [String: JSONValue])]) -> String {
+    let features = items.map { item, properties -> JSONValue in
+      let box = item.footprint?.boundingBox
+      return .object([
+        "bbox": box.map { .list([$0.west, $0.south, $0.east, $0.north]) }, "geometry": item.geometry, "id": .whole(item.id),
+        "properties": .object(item.attributes.merging(properties) { $1 }), "type": .text("Feature"),
+      ])
     }
-    return JSONText.of(["type": "FeatureCollection", "features": features]) + "\n"
+    return JSONValue.object(["features": .list(features), "type": .text("FeatureCollection")]).json + "\n"
   }
 
   private static func csv(_ items: [Item], _ isImage: Bool) -> String {
@@ -57,7 +58,7 @@ package enum ListFormat: String, CaseIterable, Sendable {
         let box = item.box
         fields += [box?.west, box?.south, box?.east, box?.north, item.point?.lon, item.point?.lat].map { $0.map { "\($0)" } ?? "" }
       }
-      return (fields + keys.map { item.attributes[$0].map { "\($0)" } ?? "" }).map(quoted).joined(separator: ",")
+      return (fields + keys.map { item.attributes[$0]?.description ?? "" }).map(quoted).joined(separator: ",")
     }
     let header = (own + keys.map { Item.column($0, beside: Set(own)) }).map(quoted).joined(separator: ",")
     return ([header] + rows).joined(separator: "\r\n") + "\r\n"

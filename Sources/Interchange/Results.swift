@@ -1,6 +1,7 @@
 import FastThenFine
 import Foundation
 import FTFGeography
+import FTFJSON
 import FTFParquet
 
 /// How a list of results is written, as they come: the rank, the scores, the place, the time and all that is known of each.
@@ -39,21 +40,23 @@ package enum ResultsFormat: String, CaseIterable, Sendable {
   /// - Parameter isFirst: whether none came before them.
   package func text(_ results: [Answer.Result], _ attributes: [String], isFirst: Bool) -> String {
     switch self {
-    case .ndjson: results.map { JSONText.of($0.object()) + "\n" }.joined()
+    case .ndjson: results.map { JSONText.of($0.json()) + "\n" }.joined()
     case .csv: results.map { Self.row($0, attributes) }.joined()
     case .geojson: (isFirst ? "\n" : ",\n") + results.map { JSONText.of(Self.feature($0)) }.joined(separator: ",\n")
     case .parquet: ""
     }
   }
 
-  private static func feature(_ result: Answer.Result) -> [String: Any] {
+  private static func feature(_ result: Answer.Result) -> JSONValue {
     let item = Item(result)
-    var properties = item.attributes.merging(["rank": result.rank, "path": result.name, "score": result.score, "recall_score": result.recallScore]) {
-      $1
-    }
-    properties["probability"] = result.probability
-    if let window = result.window { properties["window"] = [window.x, window.y, window.width, window.height] }
-    return ["type": "Feature", "id": result.id, "geometry": item.geometry, "properties": properties]
+    var properties = item.attributes
+    properties["rank"] = .whole(result.rank)
+    properties["path"] = .text(result.name)
+    properties["score"] = .single(result.score)
+    properties["recall_score"] = .single(result.recallScore)
+    if let probability = result.probability { properties["probability"] = .number(probability) }
+    if let window = result.window { properties["window"] = .list([window.x, window.y, window.width, window.height]) }
+    return .object(["geometry": item.geometry, "id": .whole(result.id), "properties": .object(properties), "type": .text("Feature")])
   }
 
   private static func row(_ result: Answer.Result, _ attributes: [String]) -> String {
@@ -67,11 +70,7 @@ package enum ResultsFormat: String, CaseIterable, Sendable {
     fields += [window?.x, window?.y, window?.width, window?.height].map(text)
     return ListFormat.line(
       fields
-        + attributes.map { name in
-          guard let value = item.attributes[name] else { return "" }
-          guard !(value is [Any]), !(value is [String: Any]) else { return JSONText.of(["value": value]) }
-          return (value as? NSNumber).map { $0.isBool ? ($0.boolValue ? "true" : "false") : "\($0)" } ?? "\(value)"
-        })
+        + attributes.map { text(item.attributes[$0]) })
   }
 }
 

@@ -59,7 +59,7 @@ package enum StacGeoParquet {
               west: min($0.west, part.west), south: min($0.south, part.south), east: max($0.east, part.east), north: max($0.north, part.north))
           } ?? part
       }
-      if let own = (item.attributes["gsd"] as? NSNumber)?.doubleValue { gsd = min(gsd ?? own, own) }
+      if let own = item.attributes["gsd"]?.double { gsd = min(gsd ?? own, own) }
       guard let window = item.window else { return }
       chip = chip ?? window
       if lefts == nil { lefts = (item.name, []) }
@@ -94,7 +94,7 @@ package enum StacGeoParquet {
     texts { "\($0.id)" }
     texts { _ in "Feature" }
     texts { _ in "1.1.0" }
-    texts { $0.attributes["collection"] as? String ?? collection }
+    texts { $0.attributes["collection"]?.text ?? collection }
     columns.append(.bytes(items.map(\.wkb)))
     for side in [\BoundingBox.west, \.south, \.east, \.north] { columns.append(.doubles(boxes.map { $0?[keyPath: side] })) }
     columns.append(.times(times))
@@ -113,10 +113,6 @@ package enum StacGeoParquet {
   }
 
   private static func metadata(_ known: Known, _ model: String, _ dimension: Int) -> [(key: String, value: String)] {
-    func json(_ object: [String: Any]) -> String {
-      let data = try? JSONSerialization.data(withJSONObject: object, options: [.sortedKeys, .withoutEscapingSlashes])
-      return data.map { String(decoding: $0, as: UTF8.self) } ?? "{}"
-    }
     var column: [String: Any] = [
       "encoding": "WKB", "geometry_types": known.types.sorted(),
       "covering": ["bbox": Dictionary(uniqueKeysWithValues: ["xmin", "ymin", "xmax", "ymax"].map { ($0, ["bbox", $0]) })],
@@ -130,8 +126,8 @@ package enum StacGeoParquet {
       if lefts.count > 1 { emb["stride"] = lefts[1] - lefts[0] }
     }
     return [
-      ("geo", json(["version": "1.1.0", "primary_column": "geometry", "columns": ["geometry": column]])),
-      ("stac-geoparquet", json(["version": "1.1.0"])), ("emb", json(emb)),
+      ("geo", JSONText.of(["version": "1.1.0", "primary_column": "geometry", "columns": ["geometry": column]])),
+      ("stac-geoparquet", JSONText.of(["version": "1.1.0"])), ("emb", JSONText.of(emb)),
     ]
   }
 }

@@ -2,6 +2,7 @@
 import FastThenFine
 import Foundation
 import Hummingbird
+import FTFInterchange
 import Synchronization
 
 /// What bodies may take, all of them together: who sends much waits for none of those who send little.
@@ -37,10 +38,7 @@ final class BodyBudget: Sendable {
 
 /// Bodies of JSON.
 enum JSON {
-  /// Keys come in any order: Foundation sorts them by the rules of a language, which takes a fifth of a search.
-  static func data(_ object: Any) -> Data {
-    (try? JSONSerialization.data(withJSONObject: object, options: [.withoutEscapingSlashes])) ?? Data("{}".utf8)
-  }
+  static func data(_ object: Any) -> Data { Data(JSONText.of(object).utf8) }
 
   static func response(_ object: Any, status: HTTPResponse.Status = .ok, type: String = "application/json") -> Response {
     Response(status: status, headers: [.contentType: type], body: .init(byteBuffer: ByteBuffer(bytes: data(object))))

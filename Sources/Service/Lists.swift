@@ -6,6 +6,7 @@ import Hummingbird
 import FTFImaging
 import FTFIndex
 import FTFInterchange
+import FTFJSON
 
 /// All that a search finds, as a list that is written as its client reads it: memory holds the order and one piece.
 extension SearchService {
@@ -67,10 +68,10 @@ extension SearchService {
     do {
       found = try await scan { (try searcher.items(sortedBy: [order], from: offset, limit: top), try searcher.results()) }
     } catch { throw Problem.wrapping(error) }
-    let results = found.items.enumerated().map { i, item -> [String: Any] in
+    let results = found.items.enumerated().map { i, item -> JSONValue in
       var item = item
       item.rank = offset + i + 1
-      return item.object()
+      return item.json()
     }
     return JSON.response(["results": results, "matched": found.all])
   }

@@ -36,7 +36,7 @@ extension SearchService {
     router.get("/v1/index") { request, _ in try self.index(self.archive(request)) }
     router.get("/v1/attributes") { request, _ in try await self.attributes(self.archive(request).now) }
     router.post("/v1/search") { request, context in try await self.search(request, context) }
-    router.get("/v1/images/:id") { request, context in JSON.response(try self.item(context, in: self.archive(request)).object()) }
+    router.get("/v1/images/:id") { request, context in JSON.response(try self.item(context, in: self.archive(request)).json()) }
     router.get("/v1/images/:id/thumbnail") { request, context in try await self.thumbnail(request, context) }
     router.get("/v1/images/:id/heatmap") { request, context in try await self.heatmap(request, context) }
     router.get("/v1/images/:id/original") { request, context in try await self.original(request, context) }
@@ -88,7 +88,7 @@ extension SearchService {
     let searcher = try await self.searcher(asked.filter, asked.area, archive.now)
     if let format = asked.format { return try await list(asked.query, picture, searcher, format, context.flow) }
     let answer = try await answer(asked.query, showing: picture, with: searcher)
-    return JSON.response(answer.object(asked.words))
+    return JSON.response(answer.json(asked.words))
   }
 
   /// What a search asks for: in JSON, in a form, or as the picture itself with the rest in the address.

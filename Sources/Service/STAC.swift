@@ -151,7 +151,7 @@ extension SearchService {
   private func feature(_ found: Found, _ root: String) -> [String: Any] {
     let (archive, result) = found
     let item = Item(result)
-    var properties = item.attributes
+    var properties: [String: Any] = item.attributes
     properties["datetime"] = result.datetime as Any? ?? NSNull()
     // An item without a time has to say between which it lies: that much is sure.
     if result.datetime == nil, properties["start_datetime"] == nil {

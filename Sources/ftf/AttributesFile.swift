@@ -1,5 +1,6 @@
 import Foundation
 import FTFGeography
+import FTFJSON
 
 /// JSON lines: `{"filename": s, ...}`, where the rest is what is known of the image.
 struct AttributesFile {
@@ -17,20 +18,18 @@ struct AttributesFile {
 
   init(path: String) throws {
     try JSONLines.read(path, "attributes") { place, line in
-      var object = (try? JSONSerialization.jsonObject(with: line)) as? [String: Any]
+      var object = String(validating: line, as: UTF8.self).flatMap { JSONValue($0)?.members }
       // A time that is none would never be met by a filter.
       for (key, value) in object ?? [:] where key == "datetime" || key.hasSuffix("_datetime") {
-        guard let text = value as? String, Instant(text) == nil else { continue }
+        guard let text = value.text, Instant(text) == nil else { continue }
         problems.append("\(place): \(key) '\(text)' is no time, and is left out; expected 2024-06-01 or 2024-06-01T12:00:00Z")
         object?[key] = nil
       }
-      guard let filename = object?.removeValue(forKey: "filename") as? String, !filename.isEmpty, let object,
-        let json = try? JSONSerialization.data(withJSONObject: object, options: [.sortedKeys, .withoutEscapingSlashes])
-      else {
+      guard let filename = object?.removeValue(forKey: "filename")?.text, !filename.isEmpty, let object else {
         problems.append("\(place): not a line of attributes; expected {\"filename\": ..., \"name\": value, ...}")
         return
       }
-      lines.append(Line(place: place, filename: filename, json: String(decoding: json, as: UTF8.self)))
+      lines.append(Line(place: place, filename: filename, json: JSONValue.object(object).json))
     }
   }
 }

@@ -66,7 +66,7 @@ struct DemoVerb: ParsableCommand {
       let before = try archive.answer(Query(.sentence(question), top: 5, recallOnly: true))
       engine.forgetSentences()
       let after = try archive.answer(Query(.sentence(question), top: 5))
-      if json { printJSON(after.object(question)) } else { show(question, after) }
+      if json { print(after.json(question).json) } else { show(question, after) }
       try page.add(question, before: before, after: after)
     }
     if images == nil {

@@ -3,6 +3,7 @@ import FastThenFine
 import FTFFiles
 import Foundation
 import FTFGeography
+import FTFJSON
 import FTFParquet
 
 struct IndexImport: ParsableCommand {
@@ -160,18 +161,18 @@ struct VectorSource {
       }
     }
     guard !columns.isEmpty else { return more }
-    more.attributes = try (0..<reader.rows[group]).map { row in
-      var object: [String: Any] = [:]
+    more.attributes = (0..<reader.rows[group]).map { row in
+      var members: [JSONValue.Member] = []
       for (name, values) in columns {
         switch values[row] {
         case .null, .bytes: break
-        case .bool(let value): object[name] = value
-        case .integer(let value): object[name] = value
-        case .double(let value): if value.isFinite { object[name] = value }
-        case .text(let value): object[name] = value
+        case .bool(let value): members.append(.init(name, .bool(value)))
+        case .integer(let value): members.append(.init(name, .whole(value)))
+        case .double(let value): if value.isFinite { members.append(.init(name, .number(value))) }
+        case .text(let value): members.append(.init(name, .text(value)))
         }
       }
-      return String(decoding: try JSONSerialization.data(withJSONObject: object, options: [.sortedKeys, .withoutEscapingSlashes]), as: UTF8.self)
+      return JSONValue.object(members).json
     }
     return more
   }

@@ -89,7 +89,7 @@ struct Rerank: ParsableCommand {
       )
     }
     if let top { answer.results = Array(answer.results.prefix(top)) }
-    if json { return printJSON(answer.object(sentence)) }
+    if json { return print(answer.json(sentence).json) }
     print(sentence)
     for result in answer.results {
       print(

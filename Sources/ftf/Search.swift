@@ -3,6 +3,7 @@ import FastThenFine
 import FTFFiles
 import Foundation
 import FTFInterchange
+import FTFJSON
 
 struct Search: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -241,7 +242,7 @@ struct Search: ParsableCommand {
       return printJSON([
         "query": text!, "between": between,
         "results": changes.map { change -> [String: Any] in
-          ["rank": change.rank, "difference": Double(change.difference), "before": change.before.object(), "after": change.after.object()]
+          ["rank": change.rank, "difference": Double(change.difference), "before": change.before.json(), "after": change.after.json()]
         },
       ])
     }
@@ -255,7 +256,7 @@ struct Search: ParsableCommand {
 
   private func show(_ query: String, _ answer: Answer) throws {
     if json {
-      return printJSON(answer.object(query, over))
+      return print(answer.json(query, over).json)
     }
     print(query)
     for result in answer.results {
@@ -289,11 +290,12 @@ extension Answer {
   fileprivate func geoJSON(_ query: String) -> String {
     ListFormat.geoJSON(
       results.map { result in
-        var properties: [String: Any] = [
-          "query": query, "rank": result.rank, "score": Double(result.score), "recall_score": Double(result.recallScore), "path": result.name,
+        var properties: [String: JSONValue] = [
+          "query": .text(query), "rank": .whole(result.rank), "score": .number(Double(result.score)),
+          "recall_score": .number(Double(result.recallScore)), "path": .text(result.name),
         ]
-        properties["probability"] = result.probability
-        if let window = result.window { properties["window"] = [window.x, window.y, window.width, window.height] }
+        properties["probability"] = result.probability.map(JSONValue.number)
+        if let window = result.window { properties["window"] = .list([window.x, window.y, window.width, window.height]) }
         return (Item(result), properties)
       })
   }
