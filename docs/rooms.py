@@ -25,7 +25,7 @@ floors = [
 targets = {f"FTF{room}": room for floor in floors for room, _ in floor} | {f"CFTF{name}": f"C{name}" for name in ("SIMD", "Image", "GDAL")}
 folders = {"CSIMD": "CSIMD", "Profiling": "Profiling"}
 libraries = {
-    "ftf": {"ArgumentParser"}, "Index": {"GRDB"}, "Interchange": {"GRDB"},
+    "ftf": {"ArgumentParser"}, "Index": {"GRDB", "GRDBSQLite"}, "Interchange": {"GRDB"},
     "Service": {"CoreMetrics", "HTTPTypes", "Hummingbird", "HummingbirdCore", "HummingbirdTLS", "Logging", "NIOCore", "NIOHTTP1", "NIOSSL", "ServiceLifecycle"},
 }
 system = {"Darwin", "Dispatch", "Foundation", "Glibc", "Synchronization"}

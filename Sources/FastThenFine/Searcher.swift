@@ -21,7 +21,7 @@ public final class Searcher: Sendable {
   /// Whether some of its images are windows of scenes.
   private let hasWindows: Bool
   /// Whether each item is one that a filter and an area leave; nil for all.
-  private let chosen: [Bool]?
+  private let chosen: Bitmap?
   private let chosenIDs = Mutex<Set<Int64>?>(nil)
   /// The images in the orders that were asked for last.
   private let sorted = Mutex<[(order: [Catalog.Order], ids: [Int64])]>([])
@@ -85,7 +85,7 @@ public final class Searcher: Sendable {
     return chosenIDs.withLock { known in
       if let known { return known }
       var ids: Set<Int64> = []
-      for item in chosen.indices where chosen[item] {
+      chosen.forEach(in: 0..<chosen.count) { item in
         let (segment, index) = pipeline.place(item)
         ids.insert(segment.id(index))
       }

@@ -1,6 +1,7 @@
 import Foundation
 import FTFGeography
 import FTFIndex
+import FTFKernels
 
 /// Which items of an index are searched.
 struct Selection {
@@ -16,14 +17,14 @@ struct Selection {
     let catalog: Catalog
     let segments: [Segment]
     /// Whether each item, counted through all segments, is searched; nil for all.
-    let live: [Bool]?
+    let live: Bitmap?
     /// Whether a filter or an area chose.
     let isChosen: Bool
     /// The length of `live`.
     var items: Int { segments.reduce(0) { $0 + $1.count } }
 
     func without(_ ids: Set<Int64>) -> Opened {
-      var (live, item) = (live ?? [Bool](repeating: true, count: items), 0)
+      var (live, item) = (live ?? Bitmap(repeating: true, count: items), 0)
       for segment in segments {
         for i in 0..<segment.count where ids.contains(segment.id(i)) { live[item + i] = false }
         item += segment.count
@@ -59,9 +60,9 @@ struct Selection {
   }
 
   /// Whether each item of several indexes, counted through all, is searched; nil for all.
-  static func joined(_ opened: [Opened]) -> [Bool]? {
+  static func joined(_ opened: [Opened]) -> Bitmap? {
     guard opened.contains(where: { $0.live != nil }) else { return nil }
-    return opened.flatMap { $0.live ?? [Bool](repeating: true, count: $0.items) }
+    return opened.reduce(into: Bitmap()) { $0.append($1.live ?? Bitmap(repeating: true, count: $1.items)) }
   }
 
   /// Names and segments of one moment. A segment of it may be written anew before it is opened: then a later moment is taken.
@@ -84,11 +85,14 @@ struct Selection {
     }
     let (segments, dead) = try catalog.segments(target.kind)
     guard condition != nil || area != nil else {
-      let live = dead.isEmpty ? nil : segments.flatMap { segment in (0..<segment.count).map { !dead.contains(segment.id($0)) } }
+      let live =
+        dead.isEmpty
+        ? nil
+        : segments.reduce(into: Bitmap()) { live, segment in live.append(Bitmap(count: segment.count) { !dead.contains(segment.id($0)) }) }
       return Opened(catalog: catalog, segments: segments, live: live, isChosen: false)
     }
     let chosen = try catalog.chosen(from: segments, filter: condition, area: area, without: dead)
-    if !allowsUnknown, let condition, !chosen.contains(true), let unknown = try catalog.unknownAttribute(of: condition) {
+    if !allowsUnknown, let condition, !chosen.hasAny, let unknown = try catalog.unknownAttribute(of: condition) {
       throw IndexError.unknownAttribute(path: catalog.path, name: unknown.name, near: unknown.near)
     }
     return Opened(catalog: catalog, segments: segments, live: chosen, isChosen: true)

@@ -1,5 +1,6 @@
 import FTFFiles
 import FTFGeography
+import FTFKernels
 import Foundation
 import GRDB
 
@@ -100,34 +101,45 @@ extension Catalog {
   /// The columns of one segment, read as they are asked for.
   private final class Block {
     let segment: Int64
-    let items: ItemColumn
+    let ids: [Int64]
     private let db: Database
     private var made: [String: Data]?
     private var known: [String: Column?] = [:]
+    private var knownItems: ItemColumn?
 
     init(_ segment: Int64, _ db: Database) throws {
       (self.segment, self.db) = (segment, db)
-      if let stored = try Self.data(segment, itemsName, db).flatMap(ItemColumn.init) {
-        items = stored
+      if let stored = try StoredColumn(segment, itemsName, db), let count = try ItemColumn.count(stored.read(ItemColumn.idsAt, at: 0), of: stored.count) {
+        ids = try stored.read(count, at: ItemColumn.idsAt)
       } else {
         let columns = try Catalog.columns(of: segment, db)
         made = columns
-        items = ItemColumn(columns[itemsName]!)!
+        let items = ItemColumn(columns[itemsName]!)!
+        (knownItems, ids) = (items, items.ids)
       }
     }
 
-    private static func data(_ segment: Int64, _ name: String, _ db: Database) throws -> Data? {
-      let statement = try db.cachedStatement(sql: "SELECT data FROM columns WHERE segment = ? AND name = ?")
-      return try Row.fetchOne(statement, arguments: [segment, name]).map { try $0.at(0) }
+    private func bytes(_ name: String) throws -> [UInt8]? {
+      if let made { return made[name].map { [UInt8]($0) } }
+      guard let stored = try StoredColumn(segment, name, db) else { return nil }
+      return try stored.read(stored.count, at: 0)
+    }
+
+    private var damaged: IndexError { .damaged(path: "catalog", reason: "its columns of segment \(segment) cannot be read") }
+
+    /// With the boxes, which are the most of what is stored and which most filters do not ask for.
+    func items() throws -> ItemColumn {
+      if let knownItems { return knownItems }
+      guard let read = try bytes(itemsName).flatMap({ ItemColumn($0) }) else { throw damaged }
+      knownItems = read
+      return read
     }
 
     func column(_ name: String) throws -> Column? {
       if let found = known[name] { return found }
-      let data = try made.map { $0[name] } ?? Self.data(segment, name, db)
-      let column = data.flatMap(Column.init)
-      guard data == nil || column?.count == items.ids.count else {
-        throw IndexError.damaged(path: "catalog", reason: "its columns of segment \(segment) cannot be read")
-      }
+      let bytes = try bytes(name)
+      let column = bytes.flatMap { Column($0) }
+      guard bytes == nil || column?.count == ids.count else { throw damaged }
       known[name] = column
       return column
     }
@@ -138,29 +150,22 @@ extension Catalog {
       return names.filter { $0 != itemsName && $0 != pathsName && !$0.contains("\u{1f}") }
     }
 
-    private var none: [Bool] { [Bool](repeating: false, count: items.ids.count) }
+    private func all(_ value: Bool) -> Bitmap { Bitmap(repeating: value, count: ids.count) }
 
-    func meeting(_ condition: Condition) throws -> [Bool] {
+    func meeting(_ condition: Condition) throws -> Bitmap {
       switch condition {
       case .all(let parts):
         var result = try meeting(parts[0])
-        for part in parts.dropFirst() where result.contains(true) {
-          let other = try meeting(part)
-          for i in result.indices { result[i] = result[i] && other[i] }
-        }
+        for part in parts.dropFirst() where result.hasAny { result = result & (try meeting(part)) }
         return result
-      case .any(let parts):
-        var result = try meeting(parts[0])
-        for part in parts.dropFirst() {
-          let other = try meeting(part)
-          for i in result.indices { result[i] = result[i] || other[i] }
-        }
-        return result
-      case .not(let part): return try meeting(part).map { !$0 }
-      case .hasFootprint: return items.ids.indices.map(items.hasFootprint)
+      case .any(let parts): return try parts.dropFirst().reduce(meeting(parts[0])) { $0 | (try meeting($1)) }
+      case .not(let part): return ~(try meeting(part))
+      case .hasFootprint:
+        let items = try items()
+        return Bitmap(count: ids.count) { items.hasFootprint($0) }
       case .meets(let area):
         let boxes = area.polygons.map { Geometry(polygons: [$0]) }.filter(\.isBox).map { $0.boxes[0] }
-        return try items.meeting(
+        return try items().meeting(
           near: area.boxes,
           holds: { own in boxes.contains { $0.west <= own.west && own.east <= $0.east && $0.south <= own.south && own.north <= $0.north } },
           meets: area.intersects, footprint: footprint)
@@ -168,12 +173,10 @@ extension Catalog {
       }
     }
 
-    func meeting(_ filter: Filter?, _ area: Area?) throws -> [Bool] {
-      let met = try filter.map { try meeting($0.condition) }
-      guard let area else { return met ?? items.ids.map { _ in true } }
-      if let met, !met.contains(true) { return met }
-      let inside = try items.meeting(near: area.boxes, holds: area.holds, meets: area.meets, footprint: footprint)
-      return met.map { zip($0, inside).map { $0 && $1 } } ?? inside
+    func meeting(_ filter: Filter?, _ area: Area?) throws -> Bitmap {
+      let met = try filter.map { try meeting($0.condition) } ?? all(true)
+      guard let area, met.hasAny else { return met }
+      return met & (try items().meeting(near: area.boxes, holds: area.holds, meets: area.meets, footprint: footprint))
     }
 
     private func footprint(_ id: Int64) throws -> Geometry? {
@@ -182,21 +185,22 @@ extension Catalog {
       return text.flatMap { Geometry(geoJSON: $0) }
     }
 
-    private func meeting(_ test: Condition.Test, _ attribute: Condition.Attribute) throws -> [Bool] {
+    private func meeting(_ test: Condition.Test, _ attribute: Condition.Attribute) throws -> Bitmap {
       switch attribute {
-      case .constant(let text): return [Bool](repeating: test.holds(.text(text)), count: items.ids.count)
-      case .path: return try column(pathsName)?.meeting(test) ?? none
+      case .constant(let text): return all(test.holds(.text(text)))
+      case .path: return try column(pathsName)?.meeting(test) ?? all(false)
       case .named(let names): return try meeting(test, names) { _ in .absent }
-      case .id(let names): return try meeting(test, names) { [items] i in .text(String(items.ids[i])) }
+      case .id(let names): return try meeting(test, names) { [ids] i in .text(String(ids[i])) }
       }
     }
 
     /// - Parameter missing: what stands in for a value that none of the columns has.
-    private func meeting(_ test: Condition.Test, _ names: [String], missing: (Int) -> ColumnValue) throws -> [Bool] {
+    private func meeting(_ test: Condition.Test, _ names: [String], missing: (Int) -> ColumnValue) throws -> Bitmap {
       let columns = try names.compactMap { try column($0) }
       let met = columns.map { $0.meeting(test) }
+      if let first = columns.first, first.hasAll { return met[0] }
       let holds = test.holds(.absent)
-      return items.ids.indices.map { i in
+      return Bitmap(count: ids.count) { i in
         for (column, met) in zip(columns, met) where !column.isAbsent(i) { return met[i] }
         let value = missing(i)
         return value == .absent ? holds : test.holds(value)
@@ -205,16 +209,13 @@ extension Catalog {
   }
 
   /// Which items of some segments a filter and an area leave, segment by segment in the order of their items; none that was taken out.
-  package func chosen(from segments: [Segment], filter: Filter?, area: Area?, without dead: Set<Int64>) throws -> [Bool] {
+  package func chosen(from segments: [Segment], filter: Filter?, area: Area?, without dead: Set<Int64>) throws -> Bitmap {
     do {
       return try read { db in
-        var chosen: [Bool] = []
-        chosen.reserveCapacity(segments.reduce(0) { $0 + $1.count })
-        for segment in segments {
+        try segments.reduce(into: Bitmap()) { chosen, segment in
           let block = try Block(segment.number, db)
-          Self.append(try block.meeting(filter, area), of: block.items.ids, to: &chosen, segment, dead)
+          chosen.append(Self.placed(try block.meeting(filter, area), of: block.ids, in: segment, dead))
         }
-        return chosen
       }
     } catch IndexError.damaged(_, let reason) {
       throw IndexError.damaged(path: Self.file(path), reason: reason)
@@ -222,15 +223,15 @@ extension Catalog {
   }
 
   /// Ids ascend in both: whoever was written first comes first.
-  private static func append(_ met: [Bool], of ids: [Int64], to chosen: inout [Bool], _ segment: Segment, _ dead: Set<Int64>) {
+  private static func placed(_ met: Bitmap, of ids: [Int64], in segment: Segment, _ dead: Set<Int64>) -> Bitmap {
+    if dead.isEmpty, segment.hasIDs(ids) { return met }
     var (next, last) = (0, Int64.min)
-    for i in 0..<segment.count {
+    return Bitmap(count: segment.count) { i in
       let id = segment.id(i)
       if id < last { next = 0 }
       last = id
       while next < ids.count, ids[next] < id { next += 1 }
-      let isMet = next < ids.count && ids[next] == id && met[next]
-      chosen.append(isMet && (dead.isEmpty || !dead.contains(id)))
+      return next < ids.count && ids[next] == id && met[next] && !dead.contains(id)
     }
   }
 
@@ -238,7 +239,8 @@ extension Catalog {
   package func ids(matching filter: Filter? = nil, in area: Area? = nil) throws -> Set<Int64> {
     var found: Set<Int64> = []
     try forEachBlock { block, dead in
-      for (id, isMet) in try zip(block.items.ids, block.meeting(filter, area)) where isMet && !dead.contains(id) { found.insert(id) }
+      let met = try block.meeting(filter, area)
+      met.forEach(in: 0..<met.count) { i in if !dead.contains(block.ids[i]) { found.insert(block.ids[i]) } }
     }
     return found
   }
@@ -258,7 +260,7 @@ extension Catalog {
     try forEachBlock { block, dead in
       for name in try block.attributes() {
         guard let column = try block.column(name) else { continue }
-        for (i, id) in block.items.ids.enumerated() where !dead.contains(id) {
+        for (i, id) in block.ids.enumerated() where !dead.contains(id) {
           switch column[i] {
           case .integer(let value): numbers[name, default: []].append(Double(value))
           case .number(let value): numbers[name, default: []].append(value)
@@ -279,8 +281,9 @@ extension Catalog {
     var (box, first, last): (BoundingBox?, Int64?, Int64?)
     try forEachBlock { block, dead in
       let times = try block.column("datetime")
-      for (i, id) in block.items.ids.enumerated() where !dead.contains(id) {
-        for part in block.items.boxes(i) { box = box?.with(part) ?? part }
+      try block.items().forEach { i, boxes in
+        guard !dead.contains(block.ids[i]) else { return }
+        for part in boxes { box = box?.with(part) ?? part }
         if case .text(let text)? = times?[i], let instant = Instant(text) {
           (first, last) = (min(first ?? instant.first, instant.first), max(last ?? instant.first, instant.first))
         }

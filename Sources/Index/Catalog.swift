@@ -485,15 +485,21 @@ package final class Catalog: Sendable {
   /// The coarse vector of an item by its id, f32[dimension]; nil for what no live segment has.
   package func coarseVector(_ kind: ItemKind) throws -> @Sendable (Int64) -> [Float]? {
     let (segments, dead) = try segments(kind)
-    var places: [Int64: (segment: Int, index: Int)] = [:]
+    var places: [(id: Int64, segment: Int32, index: Int32)] = []
     places.reserveCapacity(segments.reduce(0) { $0 + $1.count })
     for (number, segment) in segments.enumerated() {
-      for i in 0..<segment.count where !dead.contains(segment.id(i)) { places[segment.id(i)] = (number, i) }
+      for i in 0..<segment.count where !dead.contains(segment.id(i)) { places.append((segment.id(i), Int32(number), Int32(i))) }
     }
+    places.sort { $0.id < $1.id }
     return { [places] id in
-      guard let place = places[id] else { return nil }
-      let segment = segments[place.segment]
-      let row = segment.coarse.extracting(place.index..<place.index + 1)
+      var found = 0..<places.count
+      while found.count > 1 {
+        let middle = found.lowerBound + found.count / 2
+        found = places[middle].id <= id ? middle..<found.upperBound : found.lowerBound..<middle
+      }
+      guard let place = places[found].first, place.id == id else { return nil }
+      let (segment, index) = (segments[Int(place.segment)], Int(place.index))
+      let row = segment.coarse.extracting(index..<index + 1)
       var vector: [Float] = []
       vector.reserveCapacity(segment.dimension)
       for i in 0..<segment.dimension { vector.append(row.scales[0] * Float(row.codes[i])) }

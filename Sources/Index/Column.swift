@@ -1,5 +1,6 @@
 import Foundation
 import FTFGeography
+import FTFKernels
 
 /// What the items of a segment have for one attribute, as it is stored.
 ///
@@ -20,85 +21,99 @@ struct Column {
   static func name(of path: [String]) -> String { path.joined(separator: "\u{1f}") }
 
   let count: Int
-  /// Of all, or of each.
-  private let kinds: [Kind]
-  private let values: [Int64]
+  private let bytes: [UInt8]
+  /// Of a value.
+  private let width: Int
+  /// Of all; nil where each has its own.
+  private let kind: Kind?
+  private let kindsAt: Int
   private let texts: [String]
 
+  private static let valuesAt = 16
+
+  init?(_ data: Data) { self.init([UInt8](data)) }
+
   /// Nil where the bytes are no column.
-  init?(_ data: Data) {
-    let bytes = [UInt8](data)
+  init?(_ bytes: [UInt8]) {
     func u32(_ at: Int) -> Int { (0..<4).reduce(0) { $0 | Int(bytes[at + $1]) << (8 * $1) } }
-    guard bytes.count >= 16, bytes[0] == 1, [1, 2, 4, 8].contains(bytes[2]) else { return nil }
-    let (width, n, t, hasKinds) = (Int(bytes[2]), u32(4), u32(8), bytes[1] == 255)
-    let kindsAt = 16 + n * width
+    guard bytes.count >= Self.valuesAt, bytes[0] == 1, [1, 2, 4, 8].contains(bytes[2]) else { return nil }
+    let (n, t, hasKinds) = (u32(4), u32(8), bytes[1] == 255)
+    (self.bytes, count, width) = (bytes, n, Int(bytes[2]))
+    kindsAt = Self.valuesAt + n * width
     let offsetsAt = kindsAt + (hasKinds ? n : 0)
     let textsAt = offsetsAt + 4 * (t + 1)
     guard textsAt <= bytes.count else { return nil }
-    values = Self.values(bytes[16..<kindsAt], width)
-    kinds = (hasKinds ? Array(bytes[kindsAt..<offsetsAt]) : [bytes[1]]).compactMap(Kind.init)
-    guard kinds.count == (hasKinds ? n : 1) else { return nil }
+    kind = hasKinds ? nil : Kind(rawValue: bytes[1])
+    guard hasKinds ? bytes[kindsAt..<offsetsAt].allSatisfy({ Kind(rawValue: $0) != nil }) : kind != nil else { return nil }
     let offsets = (0...t).map { textsAt + u32(offsetsAt + 4 * $0) }
     guard offsets[0] == textsAt, offsets[t] == bytes.count, zip(offsets, offsets.dropFirst()).allSatisfy({ $0 <= $1 }) else { return nil }
     texts = (0..<t).map { String(decoding: bytes[offsets[$0]..<offsets[$0 + 1]], as: UTF8.self) }
-    count = n
-    let hasTexts = kinds.contains { $0 == .text || $0 == .list }
-    guard !hasTexts || (0..<n).allSatisfy({ i in !isText(i) || (0..<Int64(t)).contains(values[i]) }) else { return nil }
+    guard (0..<n).allSatisfy({ i in !isText(i) || (0..<Int64(t)).contains(value(i)) }) else { return nil }
   }
 
-  private static func values(_ bytes: ArraySlice<UInt8>, _ width: Int) -> [Int64] {
-    func loaded<T: FixedWidthInteger>(_ type: T.Type) -> [Int64] {
-      unsafe bytes.withUnsafeBytes { bytes in
-        (0..<bytes.count / width).map { unsafe Int64(T(littleEndian: bytes.loadUnaligned(fromByteOffset: $0 * width, as: T.self))) }
+  /// What is stored for an item, whatever it means.
+  @inline(__always)
+  private func value(_ i: Int) -> Int64 {
+    precondition(i >= 0 && i < count)
+    return unsafe bytes.withUnsafeBytes { bytes in
+      let at = Self.valuesAt + i * width
+      return switch width {
+      case 1: unsafe Int64(bytes.loadUnaligned(fromByteOffset: at, as: Int8.self))
+      case 2: unsafe Int64(Int16(littleEndian: bytes.loadUnaligned(fromByteOffset: at, as: Int16.self)))
+      case 4: unsafe Int64(Int32(littleEndian: bytes.loadUnaligned(fromByteOffset: at, as: Int32.self)))
+      default: unsafe Int64(littleEndian: bytes.loadUnaligned(fromByteOffset: at, as: Int64.self))
       }
     }
-    switch width {
-    case 1: return loaded(Int8.self)
-    case 2: return loaded(Int16.self)
-    case 4: return loaded(Int32.self)
-    default: return loaded(Int64.self)
-    }
   }
 
-  private func kind(_ i: Int) -> Kind { kinds.count == 1 ? kinds[0] : kinds[i] }
+  private func kind(_ i: Int) -> Kind { kind ?? Kind(rawValue: bytes[kindsAt + i])! }
   private func isText(_ i: Int) -> Bool { kind(i) == .text || kind(i) == .list }
 
   func isAbsent(_ i: Int) -> Bool { kind(i) == .absent }
+  /// Whether every item has a value.
+  var hasAll: Bool { kind != nil && kind != .absent }
 
   subscript(_ i: Int) -> ColumnValue {
     switch kind(i) {
     case .absent: .absent
     case .null: .null
-    case .bool: .bool(values[i] != 0)
-    case .integer: .integer(values[i])
-    case .number: .number(Double(bitPattern: UInt64(bitPattern: values[i])))
-    case .text: .text(texts[Int(values[i])])
-    case .list: .list(texts[Int(values[i])])
+    case .bool: .bool(value(i) != 0)
+    case .integer: .integer(value(i))
+    case .number: .number(Double(bitPattern: UInt64(bitPattern: value(i))))
+    case .text: .text(texts[Int(value(i))])
+    case .list: .list(texts[Int(value(i))])
     case .object: .object
     }
   }
 
-  /// Which of the items meet a test. A text that many have is looked at once.
-  func meeting(_ test: Condition.Test) -> [Bool] {
-    guard kinds.count == 1 else { return meetingEach(test) }
-    switch kinds[0] {
-    case .text, .list:
-      let isText = kinds[0] == .text
-      let met = texts.map { test.holds(isText ? .text($0) : .list($0)) }
-      return values.map { met[Int($0)] }
-    case .integer: return values.map { test.holds(.integer($0)) }
-    case .number: return values.map { test.holds(.number(Double(bitPattern: UInt64(bitPattern: $0)))) }
-    case .absent, .null, .bool, .object: return meetingEach(test)
+  /// Which of the items meet a test. What many have is looked at once.
+  func meeting(_ test: Condition.Test) -> Bitmap {
+    switch kind {
+    case .text?, .list?:
+      let met = texts.map { test.holds(kind == .text ? .text($0) : .list($0)) }
+      return Bitmap(count: count) { met[Int(value($0))] }
+    case .integer? where width <= 2:
+      var known = [Bool?](repeating: nil, count: 1 << (8 * width))
+      return Bitmap(count: count) { i in
+        let (value, place) = (value(i), Int(value(i)) + known.count / 2)
+        if let holds = known[place] { return holds }
+        let holds = test.holds(.integer(value))
+        known[place] = holds
+        return holds
+      }
+    case .integer?: return Bitmap(count: count) { test.holds(.integer(value($0))) }
+    case .number?: return Bitmap(count: count) { test.holds(.number(Double(bitPattern: UInt64(bitPattern: value($0))))) }
+    case nil, .absent?, .null?, .bool?, .object?: return meetingEach(test)
     }
   }
 
-  private func meetingEach(_ test: Condition.Test) -> [Bool] {
+  private func meetingEach(_ test: Condition.Test) -> Bitmap {
     var met: [Int64: Bool] = [:]
-    return (0..<count).map { i in
+    return Bitmap(count: count) { i in
       guard kind(i) == .text else { return test.holds(self[i]) }
-      if let known = met[values[i]] { return known }
+      if let known = met[value(i)] { return known }
       let holds = test.holds(self[i])
-      met[values[i]] = holds
+      met[value(i)] = holds
       return holds
     }
   }
@@ -176,22 +191,23 @@ struct ItemColumn {
   private(set) var ids: [Int64] = []
   private var parts: [UInt8] = []
   private var boxes = Boxes()
-  private var starts: [Int] = []
 
-  /// f64[b, 4], read as they are asked for: most filters ask for none.
+  /// f64[b, 4] from some byte on, read as they are asked for.
   private struct Boxes {
-    var bytes = Data()
+    var bytes: [UInt8] = []
+    var start = 0
 
-    var count: Int { bytes.count / 32 }
+    var count: Int { (bytes.count - start) / 32 }
 
     mutating func append(_ box: BoundingBox) {
       for degrees in [box.west, box.south, box.east, box.north] { bytes.append(littleEndian: degrees.bitPattern, 8) }
     }
 
     subscript(_ i: Int) -> BoundingBox {
-      unsafe bytes.withUnsafeBytes { bytes in
+      precondition(i >= 0 && i < count)
+      return unsafe bytes.withUnsafeBytes { bytes in
         func degrees(_ k: Int) -> Double {
-          unsafe Double(bitPattern: UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: 32 * i + 8 * k, as: UInt64.self)))
+          unsafe Double(bitPattern: UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: start + 32 * i + 8 * k, as: UInt64.self)))
         }
         return BoundingBox(west: degrees(0), south: degrees(1), east: degrees(2), north: degrees(3))
       }
@@ -200,30 +216,32 @@ struct ItemColumn {
 
   init() {}
 
+  init?(_ data: Data) { self.init([UInt8](data)) }
+
   /// Nil where the bytes are none.
-  init?(_ data: Data) {
-    let (start, size) = (data.startIndex, data.count)
-    guard size >= 8 else { return nil }
-    func u32(_ at: Int) -> Int { (0..<4).reduce(0) { $0 | Int(data[start + at + $1]) << (8 * $1) } }
-    let (n, b) = (u32(0), u32(4))
-    guard size == 8 + 9 * n + 32 * b else { return nil }
-    ids = unsafe data.withUnsafeBytes { bytes in
-      (0..<n).map { unsafe Int64(littleEndian: bytes.loadUnaligned(fromByteOffset: 8 + 8 * $0, as: Int64.self)) }
+  init?(_ bytes: [UInt8]) {
+    guard let n = Self.count(bytes.prefix(Self.idsAt), of: bytes.count) else { return nil }
+    ids = unsafe bytes.withUnsafeBytes { bytes in
+      (0..<n).map { unsafe Int64(littleEndian: bytes.loadUnaligned(fromByteOffset: Self.idsAt + 8 * $0, as: Int64.self)) }
     }
-    parts = Array(data[(start + 8 + 8 * n)..<(start + 8 + 9 * n)])
-    boxes.bytes = data[(start + 8 + 9 * n)...]
-    starts.reserveCapacity(n)
-    var end = 0
-    for part in parts {
-      starts.append(end)
-      end += Int(part & 127)
-    }
-    guard end == b else { return nil }
+    parts = Array(bytes[(Self.idsAt + 8 * n)..<(Self.idsAt + 9 * n)])
+    boxes = Boxes(bytes: bytes, start: Self.idsAt + 9 * n)
+    guard parts.reduce(0, { $0 + Int($1 & 127) }) == boxes.count else { return nil }
+  }
+
+  /// Where the ids begin.
+  static let idsAt = 8
+
+  /// The items of a column by its first bytes and its size; nil where those do not agree.
+  static func count(_ head: some Collection<UInt8>, of size: Int) -> Int? {
+    guard head.count >= idsAt else { return nil }
+    let numbers = head.prefix(idsAt).enumerated().reduce(UInt64(0)) { $0 | UInt64($1.element) << (8 * UInt64($1.offset)) }
+    let (n, b) = (Int(numbers & 0xffff_ffff), Int(numbers >> 32))
+    return size == idsAt + 9 * n + 32 * b ? n : nil
   }
 
   mutating func append(_ id: Int64, _ footprint: Geometry?) {
     ids.append(id)
-    starts.append(boxes.count)
     guard let footprint, !footprint.polygons.isEmpty else { return parts.append(0) }
     // Of more parts than are counted, one that holds them all.
     let own = footprint.polygons.count < 128 ? footprint.boxes : [BoundingBox(west: -180, south: -90, east: 180, north: 90)]
@@ -232,19 +250,24 @@ struct ItemColumn {
   }
 
   var data: Data {
-    var data = Data()
+    var data: [UInt8] = []
     data.append(littleEndian: UInt32(ids.count), 4)
     data.append(littleEndian: UInt32(boxes.count), 4)
     for id in ids { data.append(littleEndian: id, 8) }
-    data.append(contentsOf: parts)
-    data.append(boxes.bytes)
-    return data
+    return Data(data + parts + boxes.bytes[boxes.start...])
   }
 
   func hasFootprint(_ i: Int) -> Bool { parts[i] != 0 }
 
-  /// Of each part of a footprint.
-  func boxes(_ i: Int) -> some Collection<BoundingBox> { (starts[i]..<starts[i] + Int(parts[i] & 127)).lazy.map { boxes[$0] } }
+  /// Each item with the boxes of the parts of its footprint, from the first on.
+  func forEach(_ body: (_ item: Int, _ boxes: LazyMapSequence<Range<Int>, BoundingBox>) -> Void) {
+    var end = 0
+    for i in ids.indices {
+      let own = end..<end + Int(parts[i] & 127)
+      end = own.upperBound
+      body(i, own.lazy.map { boxes[$0] })
+    }
+  }
 
   /// Which of the items have a place in common with an area.
   ///
@@ -255,13 +278,19 @@ struct ItemColumn {
   ///   - footprint: of an item whose boxes do not tell.
   func meeting(
     near: [BoundingBox], holds: (BoundingBox) -> Bool, meets: (Geometry) -> Bool, footprint: (Int64) throws -> Geometry?
-  ) rethrows -> [Bool] {
-    try ids.indices.map { i in
-      let own = boxes(i)
-      let isNear = own.contains { a in near.contains { $0.west <= a.east && a.west <= $0.east && $0.south <= a.north && a.south <= $0.north } }
+  ) rethrows -> Bitmap {
+    var end = 0
+    return try Bitmap(count: ids.count) { i in
+      let own = end..<end + Int(parts[i] & 127)
+      end = own.upperBound
+      var isNear = false
+      for k in own {
+        let a = boxes[k]
+        for b in near where b.west <= a.east && a.west <= b.east && b.south <= a.north && a.south <= b.north { isNear = true }
+      }
       guard isNear else { return false }
-      if own.contains(where: holds) { return true }
-      if parts[i] & 128 != 0 { return meets(Geometry(polygons: [own.first!.corners])) }
+      if own.contains(where: { holds(boxes[$0]) }) { return true }
+      if parts[i] & 128 != 0 { return meets(Geometry(polygons: [boxes[own.lowerBound].corners])) }
       return try footprint(ids[i]).map(meets) ?? false
     }
   }
@@ -277,7 +306,7 @@ extension BoundingBox {
   }
 }
 
-extension Data {
+extension RangeReplaceableCollection<UInt8> {
   /// The lowest bytes of a number, the least first.
   fileprivate mutating func append(littleEndian value: some FixedWidthInteger, _ bytes: Int) {
     for i in 0..<bytes { append(UInt8(truncatingIfNeeded: value >> (8 * i))) }

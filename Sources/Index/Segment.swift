@@ -94,6 +94,12 @@ package final class Segment: Sendable {
   /// The catalog's ids of all items.
   package var ids: [Int64] { (0..<count).map(id) }
 
+  /// Whether these are the ids of its items, in their order.
+  func hasIDs(_ other: [Int64]) -> Bool {
+    let own: Span<Int64> = span(at: layout.start(of: .ids), count: count)
+    return other.count == count && other.indices.allSatisfy { own[$0] == other[$0] }
+  }
+
   /// The catalog's id of item `i`.
   package func id(_ i: Int) -> Int64 {
     precondition(i >= 0 && i < count)

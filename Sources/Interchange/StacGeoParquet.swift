@@ -6,7 +6,7 @@ import FTFParquet
 /// Images with their vectors as the field's programs read them: the columns of stac-geoparquet 1.1, and beside them the vector, its time
 /// and its middle, so that DuckDB, GeoPandas, TorchGeo and QGIS need no glue.
 package enum StacGeoParquet {
-  private static let groupRows = 16384
+  private static let groupRows = 8192
   private static let own: Set<String> = [
     "id", "type", "stac_version", "collection", "path", "bytes", "geometry", "bbox", "datetime", "links", "assets", "window", "embedding",
     "timestamp", "centre_lat", "centre_lon",
@@ -32,7 +32,10 @@ package enum StacGeoParquet {
     for start in stride(from: 0, to: places.count, by: groupRows) {
       let ids = places[start..<min(start + groupRows, places.count)].map(\.id)
       let part = try items.entries(ids).map { Item($0, isImage: true) }
-      try writer.add(rows: part.count, columns(part, attributes, collection, ids.flatMap { try items.vector($0) }))
+      var vectors: [Float] = []
+      vectors.reserveCapacity(ids.count * dimension)
+      for id in ids { vectors += try items.vector(id) }
+      try writer.add(rows: part.count, columns(part, attributes, collection, vectors))
     }
     try writer.finish(metadata(known, model, dimension))
   }

@@ -22,11 +22,10 @@ enum Zstandard {
 
   static func compressed(_ bytes: [UInt8]) -> [UInt8]? {
     guard let functions = unsafe functions else { return nil }
-    var out = [UInt8](repeating: 0, count: unsafe functions.bound(bytes.count))
-    let count = out.count
-    let size = unsafe functions.compress(&out, count, bytes, bytes.count, 3)
-    precondition(unsafe functions.failed(size) == 0, "Zstandard: a page cannot be compressed")
-    return Array(out.prefix(size))
+    return unsafe [UInt8](unsafeUninitializedCapacity: functions.bound(bytes.count)) { out, size in
+      unsafe size = functions.compress(out.baseAddress, out.count, bytes, bytes.count, 3)
+      precondition(unsafe functions.failed(size) == 0, "Zstandard: a page cannot be compressed")
+    }
   }
 
   static func decompressed(_ bytes: [UInt8], to count: Int) throws(ParquetError) -> [UInt8] {

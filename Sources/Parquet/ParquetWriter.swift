@@ -100,7 +100,8 @@ package struct ParquetWriter {
           for (id, encoding) in [(2, 0), (3, 3), (4, 3)] { $0.i32(id, encoding) }
         }
       }
-      try file.write(contentsOf: Data(header.bytes + packed))
+      try file.write(contentsOf: header.bytes)
+      try file.write(contentsOf: packed)
       chunks.append(
         Chunk(
           offset: offset, values: page.count, size: header.bytes.count + page.bytes.count, packed: header.bytes.count + packed.count,
@@ -142,10 +143,11 @@ package struct ParquetWriter {
         count += 1
       }
     case .vectors(let items):
-      for item in items { data.append(little: item.bitPattern) }
       let length = rows > 0 ? items.count / rows : 0
-      let repetition = runs((0..<rows).flatMap { _ in [(UInt8(0), 1), (UInt8(1), length - 1)] })
-      return (repetition + runs([(1, items.count)]) + data, items.count)
+      var bytes = runs([(0, 1), (1, length - 1)], times: rows) + runs([(1, items.count)])
+      bytes.reserveCapacity(bytes.count + 4 * items.count)
+      for item in items { bytes.append(little: item.bitPattern) }
+      return (bytes, items.count)
     case .nothing: return (runs([(0, rows)]) + runs([(0, rows)]), rows)
     }
     guard leaf.most > 0 else { return (data, rows) }
@@ -158,18 +160,18 @@ package struct ParquetWriter {
   }
 
   /// Levels as runs (RLE), with their length before them.
-  private static func runs(_ levels: [(level: UInt8, count: Int)]) -> [UInt8] {
-    var writer = ThriftWriter()
+  private static func runs(_ levels: [(level: UInt8, count: Int)], times: Int = 1) -> [UInt8] {
     var bytes: [UInt8] = []
     for (level, count) in levels where count > 0 {
-      writer = ThriftWriter()
+      var writer = ThriftWriter()
       writer.varint(UInt64(count) << 1)
       bytes += writer.bytes
       bytes.append(level)
     }
     var all: [UInt8] = []
-    all.append(little: UInt32(bytes.count))
-    return all + bytes
+    all.append(little: UInt32(times * bytes.count))
+    for _ in 0..<times { all += bytes }
+    return all
   }
 
   /// The least and the greatest of numbers, so that a reader can pass over groups.
@@ -297,6 +299,7 @@ package struct ParquetWriter {
 }
 
 extension [UInt8] {
-  package mutating func append(little value: UInt32) { for shift in 0..<4 { append(UInt8(truncatingIfNeeded: value >> (8 * UInt32(shift)))) } }
-  package mutating func append(little value: UInt64) { for shift in 0..<8 { append(UInt8(truncatingIfNeeded: value >> (8 * UInt64(shift)))) } }
+  package mutating func append(little value: some FixedWidthInteger) {
+    unsafe Swift.withUnsafeBytes(of: value.littleEndian) { unsafe append(contentsOf: $0) }
+  }
 }

@@ -51,7 +51,7 @@ package struct TopList: Sendable {
   /// - Parameters:
   ///   - first: the item of the first score.
   ///   - live: whether each item counts; nil where all do.
-  package mutating func insert(_ scores: Span<Float>, first: Int, _ live: [Bool]?) {
+  package mutating func insert(_ scores: Span<Float>, first: Int, _ live: Bitmap?) {
     // Nearly all of many are worse than what is there.
     var bar = heap.count == limit ? heap.first?.score ?? .infinity : -.infinity
     for i in scores.indices where scores[i] >= bar && live?[first + i] ?? true {

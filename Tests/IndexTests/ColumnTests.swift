@@ -56,7 +56,8 @@ import Testing
     #expect(read.ids == [3, 5, 8] && [0, 1, 2].map(read.hasFootprint) == [false, true, true])
     func near(_ west: Double) throws -> [Bool] {
       let area = BoundingBox(west: west, south: -10, east: west + 0.5, north: 60)
-      return read.meeting(near: [area], holds: { _ in false }, meets: area.geometry.intersects, footprint: { _ in area.geometry })
+      let met = read.meeting(near: [area], holds: { _ in false }, meets: area.geometry.intersects, footprint: { _ in area.geometry })
+      return (0..<3).map { met[$0] }
     }
     #expect(
       try near(9.2) == [false, true, false] && near(179.2) == [false, false, true] && near(-180) == [false, false, true]

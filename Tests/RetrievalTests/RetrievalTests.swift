@@ -220,10 +220,9 @@ private func oracle(_ p: [[Double]], _ g: [Double], _ t: [Double], tau: Double, 
     var random = SeededGenerator(seed: 5)
     let query = EncodedQuery(
       sentence: random.floats(d), words: random.floats(3 * d), precision: precision, with: kernels)
-    let live = (0..<54).map { $0 % 3 != 1 }
-    for live in [nil, live] {
+    for live in [nil, Bitmap(count: 54) { $0 % 3 != 1 }] {
       let pipeline = Pipeline(parts, live: live)
-      #expect(pipeline.count == live?.count { $0 } ?? 54)
+      #expect(pipeline.count == live?.ones ?? 54)
       // Each item by itself is what the whole has to agree with, to the last bit.
       let scores = (0..<54).map { item -> Float in
         let (source, index) = pipeline.place(item)
@@ -259,7 +258,7 @@ extension Pipelines {
     let queries = (0..<9).map { _ in
       EncodedQuery(sentence: random.floats(d), words: random.floats(2 * d), precision: precision, with: kernels)
     }
-    for live in [nil, (0..<2203).map({ $0 % 7 != 2 })] {
+    for live in [nil, Bitmap(count: 2203) { $0 % 7 != 2 }, Bitmap(count: 2203) { $0 % 97 == 2 }, Bitmap(count: 2203) { $0 == 1502 }] {
       let pipeline = Pipeline(parts, live: live)
       for count in 1...queries.count {
         let (some, limits) = (Array(queries.prefix(count)), (0..<count).map { [10, 1, 0, 3000, 60][$0 % 5] })
