@@ -74,7 +74,11 @@ let package = Package(
     .target(name: "FTFEncoders", dependencies: ["FTFKernels", "FTFWeights"], path: "Sources/Encoders", swiftSettings: settings),
     .target(name: "FTFRetrieval", dependencies: ["FTFKernels", "FTFWeights"], path: "Sources/Retrieval", swiftSettings: settings),
     .target(
-      name: "FTFIndex", dependencies: ["FTFFiles", "FTFGeography", "FTFJSON", "FTFKernels", .product(name: "GRDB", package: "GRDB.swift"), .product(name: "GRDBSQLite", package: "GRDB.swift")],
+      name: "FTFIndex",
+      dependencies: [
+        "FTFFiles", "FTFGeography", "FTFJSON", "FTFKernels", .product(name: "GRDB", package: "GRDB.swift"),
+        .product(name: "GRDBSQLite", package: "GRDB.swift"),
+      ],
       path: "Sources/Index",
       swiftSettings: settings),
     .target(

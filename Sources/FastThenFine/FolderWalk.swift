@@ -11,6 +11,8 @@ import FTFScenes
 struct FolderWalk {
   /// From the root of the system, sorted, each once.
   private(set) var files: [FilePath] = []
+  /// The same, to be asked for one.
+  private(set) var seen: Set<FilePath> = []
   /// What could not be seen, a line each.
   private(set) var problems: [String] = []
   /// How many files were left out, by their ending.
@@ -37,10 +39,9 @@ struct FolderWalk {
       }
       switch Self.kind(root) {
       case .folder:
-        var below: Set<FilePath> = []
-        walk(root, &below)
-        found.formUnion(below)
-        if below.isEmpty && read.contains(root) { empty.append(root) }
+        let before = found.count
+        walk(root, &found)
+        if found.count == before && read.contains(root) { empty.append(root) }
       case .file: found.insert(root)
       case .other: problems.append("\(path): is neither a file nor a folder")
       case .missing(let reason): problems.append("\(path): \(reason)")
@@ -51,7 +52,7 @@ struct FolderWalk {
       var identities = Set(found.compactMap(Self.identity))
       for link in links where Self.identity(link).map({ identities.insert($0).inserted }) ?? false { found.insert(link) }
     }
-    files = found.sorted()
+    (files, seen) = (found.sorted(), found)
     empty.removeAll { root in files.contains { $0.isBelow(root) } }
   }
 

@@ -169,9 +169,9 @@ public struct IndexWriter: ~Copyable {
         progress(.warned(line))
       }
       for problem in walk.problems { warn(problem) }
-      let known = try catalog.catalog.sources()
-      let seen = Set(walk.files)
-      var gone = known.keys.filter { !seen.contains($0) && walk.isGone($0) }
+      let named = Set(paths.compactMap { FilePath($0).absolute })
+      let known = try catalog.catalog.sources(in: named)
+      var gone = known.keys.filter { !walk.seen.contains($0) && walk.isGone($0) }
       for root in walk.empty {
         let below = known.keys.count { $0.isBelow(root) }
         warn(
@@ -182,14 +182,14 @@ public struct IndexWriter: ~Copyable {
       }
       if walk.scenesLeftOut > 0, let absence = GDAL.absence { warn("\(walk.scenesLeftOut) scenes are left out: \(absence)") }
       if !walk.leftOut.isEmpty { progress(.warned("left out by what they are: \(walk.counts)")) }
-      let named = Set(paths.compactMap { FilePath($0).absolute })
       let files = shard.map { shard in walk.files.filter { shard.has($0, below: named) } } ?? walk.files
       var todo = try changed(files, known, named: named, rereading, cutting, &summary)
-      if rereading != .all { try move(&todo, from: &gone, known, &summary) }
+      // It may have come from anywhere.
+      if rereading != .all, !todo.isEmpty { try move(&todo, from: &gone, catalog.catalog.sources(), &summary) }
       if !gone.isEmpty { try catalog.remove(sources: gone) }
       summary.removed = gone.count { known[$0]?.isSetAside == false }
       let fresh = Set(todo.map(\.path))
-      try readItems(of: known.filter { $0.value.scene != nil && seen.contains($0.key) && !fresh.contains($0.key) }, progress)
+      try readItems(of: known.filter { $0.value.scene != nil && walk.seen.contains($0.key) && !fresh.contains($0.key) }, progress)
       try add(todo, known, cutting, &summary, cancellation, progress)
       if summary.indexed + summary.windows + summary.moved + summary.removed > 0 { catalog.save() }
       return summary
@@ -205,8 +205,8 @@ public struct IndexWriter: ~Copyable {
     _ summary: inout Summary
   ) throws -> [Stamped] {
     var (todo, unstamped): ([Stamped], [Stamped]) = ([], [])
-    for path in files {
-      let stamp = ImageFiles.stamp(of: path)
+    let stamps = engine.kernels.parallelMap(files.count) { ImageFiles.stamp(of: files[$0]) }
+    for (path, stamp) in zip(files, stamps) {
       if known[path]?.isSetAside == true, rereading == .changed, !named.contains(path) {
         summary.setAside += 1
         continue

@@ -17,6 +17,11 @@ package struct FilePath: Hashable, Comparable, Sendable, CustomStringConvertible
 
   package init(bytes: some Sequence<UInt8>) {
     let bytes = Array(bytes)
+    // Nearly all are, and are known by it in a tenth of the time.
+    if bytes.allSatisfy({ $0 < 0x80 }) {
+      spelling = String(decoding: bytes, as: UTF8.self)
+      return
+    }
     var scalars = String.UnicodeScalarView()
     var decoder = Unicode.UTF8.ForwardParser()
     var (input, at) = (bytes.makeIterator(), 0)
@@ -46,7 +51,14 @@ package struct FilePath: Hashable, Comparable, Sendable, CustomStringConvertible
     (escapes + 128..<escapes + 256).contains(scalar.value) ? UInt8(scalar.value - escapes) : nil
   }
 
-  package var isUTF8: Bool { spelling.unicodeScalars.allSatisfy { Self.byte($0) == nil } }
+  /// Characters of the plane of the escapes begin with F4.
+  package var isUTF8: Bool { !(unsafe withUTF8 { unsafe $0.contains(0xf4) }) || spelling.unicodeScalars.allSatisfy { Self.byte($0) == nil } }
+
+  private func withUTF8<R>(_ body: (UnsafeBufferPointer<UInt8>) throws -> R) rethrows -> R {
+    if let result = unsafe try spelling.utf8.withContiguousStorageIfAvailable(body) { return result }
+    var text = spelling
+    return try text.withUTF8(body)
+  }
 
   package var bytes: [UInt8] {
     if isUTF8 { return Array(spelling.utf8) }
@@ -65,10 +77,19 @@ package struct FilePath: Hashable, Comparable, Sendable, CustomStringConvertible
     }.joined()
   }
 
-  package static func == (a: FilePath, b: FilePath) -> Bool { a.spelling.utf8.elementsEqual(b.spelling.utf8) }
-  package static func < (a: FilePath, b: FilePath) -> Bool { a.spelling.utf8.lexicographicallyPrecedes(b.spelling.utf8) }
-  package func hash(into hasher: inout Hasher) {
-    for byte in spelling.utf8 { hasher.combine(byte) }
+  package static func == (a: FilePath, b: FilePath) -> Bool { a.order(to: b) == 0 }
+  package static func < (a: FilePath, b: FilePath) -> Bool { a.order(to: b) < 0 }
+  package func hash(into hasher: inout Hasher) { unsafe withUTF8 { unsafe hasher.combine(bytes: UnsafeRawBufferPointer($0)) } }
+
+  /// By the bytes.
+  private func order(to other: FilePath) -> Int {
+    unsafe withUTF8 { a in
+      unsafe other.withUTF8 { b in
+        let count = min(a.count, b.count)
+        let order = unsafe count == 0 ? 0 : Int(memcmp(a.baseAddress!, b.baseAddress!, count))
+        return order == 0 ? a.count - b.count : order
+      }
+    }
   }
 
   package func appending(_ name: FilePath) -> FilePath {
@@ -103,6 +124,7 @@ package struct FilePath: Hashable, Comparable, Sendable, CustomStringConvertible
   }
 
   package func withCString<R>(_ body: (UnsafePointer<CChar>) throws -> R) rethrows -> R {
+    if isUTF8, !(unsafe withUTF8 { unsafe $0.contains(0) }) { return try unsafe spelling.withCString(body) }
     var terminated: [CChar] = bytes.compactMap { $0 == 0 ? nil : CChar(bitPattern: $0) }
     terminated.append(0)
     return try unsafe terminated.withUnsafeBufferPointer { try unsafe body($0.baseAddress!) }

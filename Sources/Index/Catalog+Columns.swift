@@ -109,7 +109,9 @@ extension Catalog {
 
     init(_ segment: Int64, _ db: Database) throws {
       (self.segment, self.db) = (segment, db)
-      if let stored = try StoredColumn(segment, itemsName, db), let count = try ItemColumn.count(stored.read(ItemColumn.idsAt, at: 0), of: stored.count) {
+      if let stored = try StoredColumn(segment, itemsName, db),
+        let count = try ItemColumn.count(stored.read(ItemColumn.idsAt, at: 0), of: stored.count)
+      {
         ids = try stored.read(count, at: ItemColumn.idsAt)
       } else {
         let columns = try Catalog.columns(of: segment, db)

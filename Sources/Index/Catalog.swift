@@ -183,19 +183,35 @@ package final class Catalog: Sendable {
   /// What stands in place of a failure where nothing failed: earlier versions leave such a file alone too.
   static let setAside = "it was taken out of the index"
 
-  /// All sources, whether indexed or known to be bad.
-  package func sources() throws -> [FilePath: Source] {
+  /// Sources, whether indexed or known to be bad.
+  ///
+  /// - Parameter places: files, and folders of which all below is meant; nil for everything.
+  package func sources(in places: Set<FilePath>? = nil) throws -> [FilePath: Source] {
     try read { db in
       var result: [FilePath: Source] = [:]
-      let rows = try Row.fetchCursor(db, sql: "SELECT path, size, modified, changed, failure, content, scene, done, properties FROM sources")
-      while let row = try rows.next() {
-        var source = try Source(
-          stamp: FileStamp(size: row.at(1), modified: row.at(2), changed: row.at(3)), failure: row.at(4), content: row.at(5), scene: row.at(6),
-          done: row.at(7), properties: row.at(8))
-        if source.failure == Self.setAside { (source.failure, source.isSetAside) = (nil, true) }
-        result[try FilePath(row.at(0))] = source
+      let all = "SELECT path, size, modified, changed, failure, content, scene, done, properties FROM sources"
+      guard let places else {
+        result.reserveCapacity(try Int.fetchOne(db, sql: "SELECT count(*) FROM sources")!)
+        try Self.read(Row.fetchCursor(db, sql: all), to: &result)
+        return result
+      }
+      for place in places {
+        // '0' comes behind '/'.
+        let (folder, end) = (place.spelling == "/" ? "/" : place.spelling + "/", place.spelling == "/" ? "0" : place.spelling + "0")
+        let rows = try Row.fetchCursor(db, sql: all + " WHERE path = ? OR path > ? AND path < ?", arguments: [place.spelling, folder, end])
+        try Self.read(rows, to: &result)
       }
       return result
+    }
+  }
+
+  private static func read(_ rows: RowCursor, to sources: inout [FilePath: Source]) throws {
+    while let row = try rows.next() {
+      var source = try Source(
+        stamp: FileStamp(size: row.at(1), modified: row.at(2), changed: row.at(3)), failure: row.at(4), content: row.at(5), scene: row.at(6),
+        done: row.at(7), properties: row.at(8))
+      if source.failure == setAside { (source.failure, source.isSetAside) = (nil, true) }
+      sources[try FilePath(row.at(0))] = source
     }
   }
 
