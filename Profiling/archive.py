@@ -2,6 +2,7 @@
 paths, attributes and footprints, as others publish them, asks what people ask, and writes times and peak memory as a table, and times against size as a
 chart. Needs numpy and pyarrow. The vectors are random: this says what things cost, nothing of what is found."""
 import colorsys
+import json
 import math
 import os
 import pathlib
@@ -57,6 +58,14 @@ def archive(items):
         for first in range(0, items, 50_000): writer.write_table(table(first, min(50_000, items - first), random))
 
 
+def said():
+    """Attributes of all, a line each, of what was exported, and one more."""
+    with open(work / "out" / "items.jsonl") as items, open(work / "attributes.jsonl", "w") as lines:
+        for number, line in enumerate(items):
+            item = json.loads(line)
+            lines.write(json.dumps({"filename": item["path"], **item["attributes"], "batch": number % 50}) + "\n")
+
+
 def run(*command):
     """Seconds, peak megabytes, and bytes that were read from the disk."""
     start = time.perf_counter()
@@ -95,6 +104,7 @@ for items in sizes:
     asked["filter: year = 2020 (a tenth)"] = min(run(*ask, "--filter", "year = 2020") for _ in range(2))
     asked["filter: platform and a span of time"] = min(
         run(*ask, "--filter", "platform = 'landsat-8' and datetime >= '2019-01-01' and datetime < '2020-01-01'") for _ in range(2))
+    asked["filter: path like '%region-4%7.tif'"] = min(run(*ask, "--filter", "path like '%region-4%7.tif'") for _ in range(2))
     asked["box that holds half"] = min(run(*ask, "--bbox=-179,-80,0,80") for _ in range(2))
     asked["intersects(box that holds half)"] = min(run(*ask, "--filter", "intersects(-179, -80, 0, 80)") for _ in range(2))
     asked["intersects(a polygon that holds a third)"] = min(
@@ -102,6 +112,8 @@ for items in sizes:
     asked["the best 10,000"] = min(run(*ask, "--top", 10_000) for _ in range(2))
     for kind in ("parquet", "jsonl"):
         asked[f"export, {kind}"] = run("index", "export", index, work / "out", "--format", kind)
+    makes(said)
+    asked["attributes of all"] = run("index", index, "--attributes", work / "attributes.jsonl")
     asked["verify"] = run("index", "verify", index)
     (work / "vectors.parquet").unlink()
 

@@ -27,7 +27,9 @@ struct Column {
   /// Of all; nil where each has its own.
   private let kind: Kind?
   private let kindsAt: Int
-  private let texts: [String]
+  private let textsCount: Int
+  private let offsetsAt: Int
+  private var textsAt: Int { offsetsAt + 4 * (textsCount + 1) }
 
   private static let valuesAt = 16
 
@@ -38,17 +40,33 @@ struct Column {
     func u32(_ at: Int) -> Int { (0..<4).reduce(0) { $0 | Int(bytes[at + $1]) << (8 * $1) } }
     guard bytes.count >= Self.valuesAt, bytes[0] == 1, [1, 2, 4, 8].contains(bytes[2]) else { return nil }
     let (n, t, hasKinds) = (u32(4), u32(8), bytes[1] == 255)
-    (self.bytes, count, width) = (bytes, n, Int(bytes[2]))
+    (self.bytes, count, textsCount, width) = (bytes, n, t, Int(bytes[2]))
     kindsAt = Self.valuesAt + n * width
-    let offsetsAt = kindsAt + (hasKinds ? n : 0)
-    let textsAt = offsetsAt + 4 * (t + 1)
-    guard textsAt <= bytes.count else { return nil }
+    offsetsAt = kindsAt + (hasKinds ? n : 0)
     kind = hasKinds ? nil : Kind(rawValue: bytes[1])
-    guard hasKinds ? bytes[kindsAt..<offsetsAt].allSatisfy({ Kind(rawValue: $0) != nil }) : kind != nil else { return nil }
-    let offsets = (0...t).map { textsAt + u32(offsetsAt + 4 * $0) }
-    guard offsets[0] == textsAt, offsets[t] == bytes.count, zip(offsets, offsets.dropFirst()).allSatisfy({ $0 <= $1 }) else { return nil }
-    texts = (0..<t).map { String(decoding: bytes[offsets[$0]..<offsets[$0 + 1]], as: UTF8.self) }
-    guard (0..<n).allSatisfy({ i in !isText(i) || (0..<Int64(t)).contains(value(i)) }) else { return nil }
+    guard textsAt <= bytes.count, hasKinds ? bytes[kindsAt..<offsetsAt].allSatisfy({ Kind(rawValue: $0) != nil }) : kind != nil else { return nil }
+    guard offset(0) == textsAt, offset(t) == bytes.count, (0..<t).allSatisfy({ offset($0) <= offset($0 + 1) }) else { return nil }
+    guard kind.map({ $0 != .text && $0 != .list }) ?? false || (0..<n).allSatisfy({ i in !isText(i) || (0..<Int64(t)).contains(value(i)) }) else {
+      return nil
+    }
+  }
+
+  /// Where text `k` begins.
+  private func offset(_ k: Int) -> Int {
+    precondition(k >= 0 && k <= textsCount)
+    return unsafe bytes.withUnsafeBytes { bytes in
+      unsafe textsAt + Int(UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: offsetsAt + 4 * k, as: UInt32.self)))
+    }
+  }
+
+  private func text(_ k: Int) -> String { String(decoding: bytes[offset(k)..<offset(k + 1)], as: UTF8.self) }
+
+  /// Of each text whether it meets a test; patterns look at the bytes where they can.
+  private func textsMeeting(_ test: Condition.Test) -> [Bool] {
+    (0..<textsCount).map { k in
+      if case .like(let pattern, let isNot) = test, let met = pattern.matches(bytes.span.extracting(offset(k)..<offset(k + 1))) { return met != isNot }
+      return test.holds(.text(text(k)))
+    }
   }
 
   /// What is stored for an item, whatever it means.
@@ -80,8 +98,8 @@ struct Column {
     case .bool: .bool(value(i) != 0)
     case .integer: .integer(value(i))
     case .number: .number(Double(bitPattern: UInt64(bitPattern: value(i))))
-    case .text: .text(texts[Int(value(i))])
-    case .list: .list(texts[Int(value(i))])
+    case .text: .text(text(Int(value(i))))
+    case .list: .list(text(Int(value(i))))
     case .object: .object
     }
   }
@@ -89,8 +107,11 @@ struct Column {
   /// Which of the items meet a test. What many have is looked at once.
   func meeting(_ test: Condition.Test) -> Bitmap {
     switch kind {
-    case .text?, .list?:
-      let met = texts.map { test.holds(kind == .text ? .text($0) : .list($0)) }
+    case .text?:
+      let met = textsMeeting(test)
+      return Bitmap(count: count) { met[Int(value($0))] }
+    case .list?:
+      let met = (0..<textsCount).map { test.holds(.list(text($0))) }
       return Bitmap(count: count) { met[Int(value($0))] }
     case .integer? where width <= 2:
       var known = [Bool?](repeating: nil, count: 1 << (8 * width))

@@ -52,7 +52,7 @@ indirect enum Condition: Sendable {
     case compared(Sign, Filter.Operand)
     /// A text that is a time, before, in or after a span.
     case timed(Sign, Span)
-    case like(pattern: [Character], isNot: Bool)
+    case like(Pattern, isNot: Bool)
     case between(Filter.Operand, Filter.Operand, isNot: Bool)
     case isIn(Values, isNot: Bool)
     case list(ListRelation, [Filter.Operand])
@@ -117,7 +117,7 @@ extension Condition.Test {
       return span.order(of: text).map(sign.holds) ?? false
     case .like(let pattern, let isNot):
       guard case .text(let text) = value else { return false }
-      return Filter.matches(pattern, Array(text.lowercased())) != isNot
+      return pattern.matches(text) != isNot
     case .between(let low, let high, let isNot):
       guard let low = value.order(to: low), let high = value.order(to: high) else { return false }
       return (low >= 0 && high <= 0) != isNot

@@ -64,27 +64,6 @@ package struct Filter: Sendable {
     guard parser.next == nil else { throw parser.refusal("expected and, or, or the end") }
     names = parser.names
   }
-
-  /// Whether a text is what a pattern says: characters are equal in any case and in any composition.
-  static func matches(_ pattern: [Character], _ text: [Character]) -> Bool {
-    var (p, t) = (0, 0)
-    // Where the last % stands, and what of the text it has taken.
-    var last: (pattern: Int, text: Int)?
-    while t < text.count {
-      if p < pattern.count, pattern[p] == "%" {
-        last = (p, t)
-        p += 1
-      } else if p < pattern.count, pattern[p] == "_" || pattern[p] == text[t] {
-        (p, t) = (p + 1, t + 1)
-      } else if let back = last {
-        last = (back.pattern, back.text + 1)
-        (p, t) = (back.pattern + 1, back.text + 1)
-      } else {
-        return false
-      }
-    }
-    return pattern[p...].allSatisfy { $0 == "%" }
-  }
 }
 
 private struct FilterParser {
@@ -384,7 +363,7 @@ private struct FilterParser {
       guard case .text(let pattern) = try value(after: "\(field.name) like") else {
         throw refusal("expected a quoted text after '\(field.name) like'")
       }
-      return .like(pattern: Array(pattern.lowercased()), isNot: isNot)
+      return .like(Pattern(pattern), isNot: isNot)
     }
     if takeWord("between") {
       let low = try value(after: "\(field.name) between")

@@ -89,6 +89,23 @@ import Testing
     #expect(!JSONMembers.read(String(repeating: #"{"a":["#, count: 100_000)) { _, _ in })
   }
 
+  /// Bytes and characters say the same.
+  @Test func aPatternMeansTheSameForBytesAsForCharacters() {
+    var random = SeededGenerator(seed: 8)
+    func text(_ letters: String, _ most: Int) -> String {
+      String((0..<Int.random(in: 0...most, using: &random)).map { _ in letters.randomElement(using: &random)! })
+    }
+    var met = 0
+    for _ in 0..<20_000 {
+      let (pattern, text) = (text("aB%_", 6), text("abA\r\n", 6))
+      let matches = Pattern(pattern).matches(text)
+      let bytes = Array(text.utf8)
+      #expect(Pattern(pattern).matches(bytes.span) == (bytes.contains(13) ? nil : matches), "\(pattern) \(text.debugDescription)")
+      met += matches ? 1 : 0
+    }
+    #expect((2000..<18_000).contains(met), "\(met)")
+  }
+
   private func entry(_ seed: UInt64, at west: Double? = nil) throws -> NewEntry {
     var random = SeededGenerator(seed: seed)
     return NewEntry(
