@@ -64,7 +64,9 @@ struct Column {
   /// Of each text whether it meets a test; patterns look at the bytes where they can.
   private func textsMeeting(_ test: Condition.Test) -> [Bool] {
     (0..<textsCount).map { k in
-      if case .like(let pattern, let isNot) = test, let met = pattern.matches(bytes.span.extracting(offset(k)..<offset(k + 1))) { return met != isNot }
+      if case .like(let pattern, let isNot) = test, let met = pattern.matches(bytes.span.extracting(offset(k)..<offset(k + 1))) {
+        return met != isNot
+      }
       return test.holds(.text(text(k)))
     }
   }
