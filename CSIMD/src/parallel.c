@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdalign.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <time.h>
@@ -33,18 +34,22 @@ int csimd_threads_asked(void) {
   return least;
 }
 
+enum { MOST_THREADS = 4096, SPIN_MICROSECONDS = 200, MOST_RUNS = 32 };
+
 // A loop that is being run; it lies on its caller's stack until nobody works on it.
 typedef struct loop {
   void (*body)(void *context, size_t index);
   void *context;
   size_t count;
-  atomic_size_t next;
+  int runs, joined;
   int wanted;      // threads that may still join
   atomic_int busy; // threads that joined and are not done
   struct loop *below, *above;
+  // Of each run what it has taken, a cache line each.
+  struct {
+    alignas(64) atomic_size_t next;
+  } taken[MOST_RUNS];
 } loop;
-
-enum { MOST_THREADS = 4096, SPIN_MICROSECONDS = 200 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t came = PTHREAD_COND_INITIALIZER, went = PTHREAD_COND_INITIALIZER;
@@ -68,8 +73,15 @@ static long long microseconds(void) {
   return now.tv_sec * 1000000ll + now.tv_nsec / 1000;
 }
 
-static void work(loop *l) {
-  for (size_t i; (i = atomic_fetch_add_explicit(&l->next, 1, memory_order_relaxed)) < l->count;) l->body(l->context, i);
+// The indices lie in runs, one a thread: what a thread wrote in one layer it reads in the next, out of its own cache. Whoever is done with its own
+// takes from the others'.
+static void work(loop *l, int own) {
+  for (int k = 0; k < l->runs; k++) {
+    const int run = (own + k) % l->runs;
+    const size_t end = l->count * (run + 1) / l->runs;
+    for (size_t i; (i = l->count * run / l->runs + atomic_fetch_add_explicit(&l->taken[run].next, 1, memory_order_relaxed)) < end;)
+      l->body(l->context, i);
+  }
 }
 
 static void leave(loop *l) {
@@ -81,7 +93,7 @@ static void leave(loop *l) {
 }
 
 // With the lock: a place in the loop that came first of those that want one.
-static loop *join(void) {
+static loop *join(int *run) {
   loop *l = newest;
   while (l && l->below) l = l->below;
   if (!l) return NULL;
@@ -90,13 +102,15 @@ static loop *join(void) {
   else
     l->wanted--, atomic_fetch_sub(&open, 1);
   atomic_fetch_add(&l->busy, 1);
+  *run = ++l->joined % l->runs;
   return l;
 }
 
 static void *serve(void *unused) {
   pthread_mutex_lock(&lock);
   for (;;) {
-    loop *l = join();
+    int run;
+    loop *l = join(&run);
     if (!l) {
       asleep++;
       pthread_cond_wait(&came, &lock);
@@ -104,7 +118,7 @@ static void *serve(void *unused) {
       continue;
     }
     pthread_mutex_unlock(&lock);
-    work(l);
+    work(l, run);
     pthread_mutex_lock(&lock);
     // After this the loop may be gone.
     if (atomic_fetch_sub(&l->busy, 1) == 1) pthread_cond_broadcast(&went);
@@ -149,11 +163,15 @@ static void make_threads(int wanted) {
 void csimd_parallel_for(size_t count, int team, void *context, void (*body)(void *context, size_t index)) {
   if (team > MOST_THREADS) team = MOST_THREADS;
   const int helpers = (count < (size_t)(team > 1 ? team : 1) ? (int)count : team) - 1;
-  loop l = {body, context, count, 0, helpers > 0 ? helpers : 0, 0, NULL, NULL};
   if (helpers < 1) {
-    work(&l);
+    for (size_t i = 0; i < count; i++) body(context, i);
     return;
   }
+  loop l;
+  l.body = body, l.context = context, l.count = count, l.wanted = helpers, l.joined = 0, l.below = l.above = NULL;
+  l.runs = helpers + 1 < MOST_RUNS ? helpers + 1 : MOST_RUNS;
+  atomic_init(&l.busy, 0);
+  for (int run = 0; run < l.runs; run++) atomic_init(&l.taken[run].next, 0);
   pthread_mutex_lock(&lock);
   make_threads(helpers);
   l.below = newest;
@@ -162,7 +180,7 @@ void csimd_parallel_for(size_t count, int team, void *context, void (*body)(void
   atomic_fetch_add(&open, helpers);
   for (int i = helpers < asleep ? helpers : asleep; i > 0; i--) pthread_cond_signal(&came);
   pthread_mutex_unlock(&lock);
-  work(&l);
+  work(&l, 0);
   // Those that are at it are done soon; those that have not come need not.
   pthread_mutex_lock(&lock);
   if (l.wanted > 0) leave(&l);

@@ -96,7 +96,10 @@ struct QuantizedImageNetwork: ImageNetwork {
     kernels.copyInside(pixels, side: side, channels: 3, padding: w.stemPadding, into: w.bordered)
     kernels.unroll(w.bordered, side: side, kernel: 3, stride: 2, columns: 28, into: w.unrolled)
     var rows = w.stemPadding.output * w.stemPadding.output
-    kernels.convolve(stem, w.unrolled, rows: rows, into: w.input)
+    // What the first block does not expand is written where its window goes over it.
+    let isInPlace = blocks.first.map { $0.expand == nil && !$0.shape.block.residual } ?? false
+    kernels.convolve(
+      stem, w.unrolled, rows: rows, starts: isInPlace ? blocks[0].starts : nil, into: isInPlace ? w.expanded : w.input)
     probe?.layer?("vision.stem", rows * stem.inputs * stem.outputs)
     for (i, block) in blocks.enumerated() {
       let (shape, padding) = (block.shape, block.shape.padding)
@@ -104,7 +107,7 @@ struct QuantizedImageNetwork: ImageNetwork {
       if let expand = block.expand {
         kernels.convolve(expand, w.input, rows: rows, starts: block.starts, into: w.expanded)
         probe?.layer?("vision.blocks.\(i).expand", rows * expand.inputs * expand.outputs)
-      } else {
+      } else if i > 0 || !isInPlace {
         kernels.copyInside(
           w.input, side: shape.side, channels: shape.inside, padding: padding, into: w.expanded)
       }

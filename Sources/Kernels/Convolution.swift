@@ -163,7 +163,7 @@ extension KernelSet {
       residual: residual.map { unsafe UnsafePointer($0.address) },
       residual_scale: layer.residualMultiplier ?? 0, c: y.address,
       c_row: starts.map { unsafe UnsafePointer($0.starts.address) })
-    forTiles(rows: rows, outputs: n, panel: table.panel_s8) { row, count, first, end in
+    forTiles(rows: rows, outputs: n, inputs: layer.matrix.inputs, panel: table.panel_s8) { row, count, first, end in
       var part = unsafe args
       unsafe part.product.m = count
       unsafe part.product.a += row * lda
@@ -214,7 +214,7 @@ extension KernelSet {
     nonisolated(unsafe) let args = unsafe csimd_depthwise_args(
       height: padding.output, width: padding.output, channels: c, kernel: layer.kernel, stride: layer.stride, x: x,
       row: bordered * c, w: w, scale: layer.folded.multiplier.address, bias: layer.folded.offset.address, y: y)
-    let block = threads == 1 ? padding.output : max(1, padding.output / (4 * threads))
+    let block = threads == 1 ? padding.output : max(1, padding.output / (8 * threads))
     parallelFor((padding.output + block - 1) / block) { task in
       unsafe withUnsafePointer(to: args) {
         unsafe kernel($0, task * block, min(padding.output, (task + 1) * block))
@@ -264,10 +264,10 @@ extension KernelSet {
     precondition(
       x.count >= bordered * bordered * 3 && columns >= kernel * kernel * 3
         && y.count >= padding.output * padding.output * columns, "unroll: shapes disagree")
-    let (from, to) = unsafe (UnsafeRawPointer(x.address), UnsafeMutableRawPointer(y.address))
+    nonisolated(unsafe) let (from, to) = unsafe (UnsafeRawPointer(x.address), UnsafeMutableRawPointer(y.address))
     let size = MemoryLayout<Element>.stride
     let bytes = kernel * 3 * size
-    for row in 0..<padding.output {
+    parallelFor(padding.output) { row in
       for i in 0..<kernel {
         var window = unsafe from + (row * stride + i) * bordered * 3 * size
         var out = unsafe to + row * padding.output * columns * size + i * bytes

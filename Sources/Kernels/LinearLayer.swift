@@ -151,7 +151,7 @@ extension KernelSet {
       nonisolated(unsafe) let args = unsafe csimd_gemm_f32_args(
         m: m, n: n, k: k, a: x.address, lda: k, w: layer.matrix.floats.address, bias: layer.bias.address,
         activation: activation.code, residual: adding ? UnsafePointer(c) : nil, ldr: n, c: c, ldc: n)
-      forTiles(rows: m, outputs: n, panel: table.panel_f32) { row, count, first, end in
+      forTiles(rows: m, outputs: n, inputs: layer.inputs, panel: table.panel_f32) { row, count, first, end in
         var part = unsafe args
         unsafe part.m = count
         unsafe part.a += row * k
@@ -193,7 +193,7 @@ extension KernelSet {
         w: layer.matrix.codes.address, w_sum: layer.matrix.sums.address),
       a_scale: scales, scale: layer.scales.address, bias: layer.bias.address, activation: activation.code,
       residual: adding ? UnsafePointer(c) : nil, ldr: n, c: c, ldc: n)
-    forTiles(rows: rows, outputs: n, panel: table.panel_s8) { row, count, first, end in
+    forTiles(rows: rows, outputs: n, inputs: layer.inputs, panel: table.panel_s8) { row, count, first, end in
       var part = unsafe args
       unsafe part.product.m = count
       unsafe part.product.a += row * stride
@@ -204,13 +204,15 @@ extension KernelSet {
     }
   }
 
-  /// `body(row, count, firstPanel, endPanel)` over a division of the product: by panels where there are enough for all
-  /// threads, else by rows.
-  func forTiles(rows: Int, outputs: Int, panel: Int, _ body: @Sendable (Int, Int, Int, Int) -> Void) {
+  /// `body(row, count, firstPanel, endPanel)` over a division of the product: by panels, so that each thread reads its own weights, where those are more
+  /// than what goes in and comes out; else by rows, which the next layer divides likewise and finds in its own cache.
+  func forTiles(rows: Int, outputs: Int, inputs: Int, panel: Int, _ body: @Sendable (Int, Int, Int, Int) -> Void) {
     let panels = (outputs + panel - 1) / panel
     if threads == 1 { return body(0, rows, 0, panels) }
-    if panels >= 2 * threads { return parallelFor(panels) { body(0, rows, $0, $0 + 1) } }
-    let block = max(24, (rows / (4 * threads) + 23) / 24 * 24)
+    // Few panels are not as much for each thread.
+    let isDivided = panels >= 4 * threads || panels >= 2 * threads && rows < 48
+    if isDivided, inputs * outputs > rows * (inputs + outputs) { return parallelFor(panels) { body(0, rows, $0, $0 + 1) } }
+    let block = max(24, rows / (8 * threads) / 24 * 24)
     parallelFor((rows + block - 1) / block) { body($0 * block, min(block, rows - $0 * block), 0, panels) }
   }
 }
