@@ -69,7 +69,7 @@ let package = Package(
     .target(name: "FTFParquet", dependencies: ["FTFFiles"], path: "Sources/Parquet", swiftSettings: settings),
     .target(name: "FTFImaging", dependencies: ["CFTFImage", "FTFFiles", "FTFKernels"], path: "Sources/Imaging", swiftSettings: settings),
     .target(
-      name: "FTFScenes", dependencies: ["CFTFGDAL", "CFTFImage", "FTFFiles", "FTFGeography", "FTFImaging", "FTFKernels", "FTFParquet"],
+      name: "FTFScenes", dependencies: ["CFTFGDAL", "CFTFImage", "FTFFiles", "FTFGeography", "FTFImaging", "FTFJSON", "FTFKernels", "FTFParquet"],
       path: "Sources/Scenes", swiftSettings: settings),
     .target(name: "FTFEncoders", dependencies: ["FTFKernels", "FTFWeights"], path: "Sources/Encoders", swiftSettings: settings),
     .target(name: "FTFRetrieval", dependencies: ["FTFKernels", "FTFWeights"], path: "Sources/Retrieval", swiftSettings: settings),

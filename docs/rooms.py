@@ -18,8 +18,8 @@ floors = [
     [("Retrieval", "recall, rerank"), ("Encoders", "the towers"), ("Index", "catalog, segments"), ("Scenes", "windows, places")],
     [("Weights", "model files, sources"), ("Imaging", "pictures, resampling")],
     [("Tokenization", "words to ids"), ("Kernels", "twins, levels, packing"), ("Parquet", "tables")],
-    [("Files", "paths, mapped memory"), ("JSON", "values, quickly"), ("Geography", "footprints")],
-    [("CSIMD", "C intrinsics"), ("CImage", "libjpeg, libpng"), ("CGDAL", "libgdal, at run time"), ("CPage", "the page's files"), ("CFastThenFine", "ftf.h")],
+    [("Files", "paths, mapped memory"), ("Geography", "footprints")],
+    [("JSON", "read and written"), ("CSIMD", "C intrinsics"), ("CImage", "libjpeg, libpng"), ("CGDAL", "libgdal, at run time"), ("CPage", "the page's files"), ("CFastThenFine", "ftf.h")],
 ]
 # Targets carry a prefix, so that whoever depends on the package may have an Index of their own; rooms and folders do not.
 targets = {f"FTF{room}": room for floor in floors for room, _ in floor} | {f"CFTF{name}": f"C{name}" for name in ("SIMD", "Image", "GDAL", "Page")}

@@ -3,6 +3,7 @@ import Foundation
 import FTFGeography
 import FTFImaging
 import FTFIndex
+import FTFJSON
 import FTFKernels
 import FTFScenes
 
@@ -149,7 +150,7 @@ extension IndexWriter {
     var changed: [(path: FilePath, json: String)] = []
     for (path, source) in scenes {
       guard let said = items.properties(of: path), JSONSerialization.isValidJSONObject(said) else { continue }
-      let stored = source.properties.flatMap { try? JSONSerialization.jsonObject(with: Data($0.utf8)) } as? [String: Any] ?? [:]
+      let stored = source.properties.flatMap { JSONValue($0)?.any } as? [String: Any] ?? [:]
       let merged = stored.merging(said) { $1 }
       let json = try JSONSerialization.data(withJSONObject: merged, options: [.sortedKeys, .withoutEscapingSlashes])
       let text = String(decoding: json, as: UTF8.self)

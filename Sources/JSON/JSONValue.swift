@@ -1,3 +1,5 @@
+import Foundation
+
 /// A value of JSON.
 package enum JSONValue: Sendable, Equatable, CustomStringConvertible {
   case null
@@ -74,6 +76,20 @@ package enum JSONValue: Sendable, Equatable, CustomStringConvertible {
     return json
   }
 
+  /// As Foundation has it: dictionaries, arrays, strings, numbers and `NSNull`. Its own reader rounds numbers, so that what was stored is not what is asked for.
+  package var any: Any {
+    switch self {
+    case .null: NSNull()
+    case .bool(let value): NSNumber(value: value)
+    case .whole(let value): NSNumber(value: value)
+    case .number(let value): NSNumber(value: value)
+    case .single(let value): NSNumber(value: value)
+    case .text(let text): text
+    case .list(let items): items.map(\.any)
+    case .object(let members): Dictionary(members.map { ($0.name, $0.value.any) }) { $1 }
+    }
+  }
+
   // MARK: Reading
 
   /// Lists and objects inside others, as deep as Foundation reads them.
@@ -86,6 +102,12 @@ package enum JSONValue: Sendable, Equatable, CustomStringConvertible {
     scanner.space()
     guard scanner.isAtEnd else { return nil }
     self = value
+  }
+
+  /// - Parameter bytes: UTF-8, also behind a mark of the order of bytes.
+  package init?(_ bytes: Data) {
+    guard let text = String(validating: bytes.starts(with: [0xef, 0xbb, 0xbf]) ? bytes.dropFirst(3) : bytes, as: UTF8.self) else { return nil }
+    self.init(text)
   }
 
   private init(_ scanner: inout JSONScanner, depth: Int) throws(JSONScanner.Failure) {

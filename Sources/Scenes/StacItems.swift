@@ -1,5 +1,6 @@
 import FTFFiles
 import Foundation
+import FTFJSON
 import FTFKernels
 import FTFParquet
 
@@ -41,7 +42,7 @@ package final class StacItems {
     for name in names.filter({ ["json", "geojson"].contains(FilePath($0).ending) }).prefix(Self.mostFiles) {
       let path = folder.appending(FilePath(name))
       guard let bytes = try? WholeFile.bytes(path, limit: Self.mostBytes),
-        let object = try? JSONSerialization.jsonObject(with: bytes) as? [String: Any]
+        let object = JSONValue(bytes)?.any as? [String: Any]
       else { continue }
       let features = object["type"] as? String == "FeatureCollection" ? object["features"] as? [[String: Any]] ?? [] : [object]
       for item in features where item["type"] as? String == "Feature" && item["stac_version"] is String {

@@ -3,6 +3,7 @@ import FastThenFine
 import Foundation
 import Hummingbird
 import FTFInterchange
+import FTFJSON
 import Synchronization
 
 /// What bodies may take, all of them together: who sends much waits for none of those who send little.
@@ -109,7 +110,7 @@ extension SearchService {
   func object(_ request: Request) async throws -> Fields {
     try await body(request) { data in
       guard JSON.isModest(data) else { throw Problem(.contentTooLarge, "too_large", "the body has too many values, or they lie too deep") }
-      guard let object = try? JSONSerialization.jsonObject(with: data) as? [String: Any] else {
+      guard let object = JSONValue(data)?.any as? [String: Any] else {
         throw Problem(.badRequest, "bad_json", "the body has to be a JSON object")
       }
       return Fields(object)

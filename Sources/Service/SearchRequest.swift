@@ -3,6 +3,7 @@ import FastThenFine
 import Foundation
 import Hummingbird
 import FTFInterchange
+import FTFJSON
 
 /// What `POST /v1/search` asks for.
 struct SearchRequest: Sendable {
@@ -103,7 +104,7 @@ struct SearchRequest: Sendable {
   /// A value that came as text, in a form or an address: what is no text by its name is JSON, or numbers with commas between them.
   static func value(_ text: String, of name: String) -> Any {
     if texts.contains(name) { return text }
-    if let value = try? JSONSerialization.jsonObject(with: Data(text.utf8), options: .fragmentsAllowed) { return value }
+    if let value = JSONValue(text) { return value.any }
     let numbers = text.split(separator: ",").map { Double($0.trimmingCharacters(in: .whitespaces)) }
     return numbers.count > 1 && numbers.allSatisfy { $0 != nil } ? numbers.map { NSNumber(value: $0!) } : text
   }

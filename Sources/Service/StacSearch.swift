@@ -4,6 +4,7 @@ import Foundation
 import FTFGeography
 import Hummingbird
 import FTFIndex
+import FTFJSON
 
 /// What an item search asks for, in an address or a body: what is not known, or is not what it has to be, is refused (400).
 struct StacSearch {
@@ -40,7 +41,7 @@ struct StacSearch {
         values[name] = number
       case "ids", "collections": values[name] = text.split(separator: ",").map(String.init)
       case "intersects":
-        guard let object = try? JSONSerialization.jsonObject(with: Data(text.utf8)) else { throw Self.refusal("intersects is a GeoJSON geometry") }
+        guard let object = JSONValue(text)?.any else { throw Self.refusal("intersects is a GeoJSON geometry") }
         values[name] = object
       case "sortby":
         values[name] = text.split(separator: ",").map { part -> [String: Any] in
@@ -55,7 +56,7 @@ struct StacSearch {
         ]
       case "filter":
         let isJSON = parameters["filter-lang"] == "cql2-json"
-        guard let object = isJSON ? try? JSONSerialization.jsonObject(with: Data(text.utf8)) : text as Any else {
+        guard let object = isJSON ? JSONValue(text)?.any : text as Any else {
           throw Self.refusal("filter is no JSON, which filter-lang says that it is")
         }
         values[name] = object

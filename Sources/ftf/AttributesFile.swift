@@ -18,7 +18,7 @@ struct AttributesFile {
 
   init(path: String) throws {
     try JSONLines.read(path, "attributes") { place, line in
-      var object = String(validating: line, as: UTF8.self).flatMap { JSONValue($0)?.members }
+      var object = JSONValue(line)?.members
       // A time that is none would never be met by a filter.
       for (key, value) in object ?? [:] where key == "datetime" || key.hasSuffix("_datetime") {
         guard let text = value.text, Instant(text) == nil else { continue }

@@ -2,6 +2,7 @@ import ArgumentParser
 import FastThenFine
 import Foundation
 import FTFInterchange
+import FTFJSON
 
 struct Rerank: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -45,7 +46,7 @@ struct Rerank: ParsableCommand {
     let lines = try self.lines()
     if let text { return try answer(text, try lines.map { try id($0.text, $0.place) }, searcher) }
     for line in lines {
-      guard let object = (try? JSONSerialization.jsonObject(with: Data(line.text.utf8))) as? [String: Any], let query = object["query"] as? String,
+      guard let object = JSONValue(line.text)?.any as? [String: Any], let query = object["query"] as? String,
         let found = object["candidates"] as? [Any]
       else { throw Failure("\(line.place): no query; expected {\"query\": ..., \"candidates\": [...]}, or candidates of one --text") }
       try answer(query, try found.map { try id($0, line.place) }, searcher)
@@ -66,7 +67,7 @@ struct Rerank: ParsableCommand {
   }
 
   private func id(_ line: String, _ place: String) throws -> Int64 {
-    if line.first(where: { !$0.isWhitespace }) == "{" { return try id((try? JSONSerialization.jsonObject(with: Data(line.utf8))) ?? NSNull(), place) }
+    if line.first(where: { !$0.isWhitespace }) == "{" { return try id(JSONValue(line)?.any ?? NSNull(), place) }
     let fields = line.split { $0.isWhitespace || $0 == "," }
     guard (1...2).contains(fields.count), let id = Int64(fields[0]), fields.count == 1 || Double(fields[1]) != nil else {
       throw Failure("\(place): no candidate; expected an id, alone or with a score")

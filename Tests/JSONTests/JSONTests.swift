@@ -82,6 +82,19 @@ import Testing
     }
   }
 
+  /// What Foundation's types hold is the number that was written, which its own reader does not always find.
+  @Test func numbersComeToFoundationAsTheyWere() throws {
+    var random = SystemRandomNumberGenerator()
+    for _ in 0..<1000 {
+      let (number, whole) = (Double.random(in: -1e6...1e6, using: &random), Int64.random(in: .min ... .max, using: &random))
+      let any = try #require(JSONValue(#"{"a":[\#(number),\#(whole),true],"b":null,"c":"x"}"#)?.any as? [String: Any])
+      let items = try #require(any["a"] as? [NSNumber])
+      #expect(items[0].doubleValue == number && items[1].int64Value == whole && "\(items[0])" == "\(number)" && "\(items[1])" == "\(whole)")
+      #expect(value(items[2]) == .bool(true) && any["b"] is NSNull && any["c"] as? String == "x")
+    }
+    #expect(JSONValue(Data([0xef, 0xbb, 0xbf]) + Data("[1]".utf8)) == .list([1]) && JSONValue(Data([0x22, 0xff, 0x22])) == nil)
+  }
+
   @Test func formsThatAreTold() throws {
     let value = try #require(JSONValue(#"{"b":1,"a":{"z":[1,"x"],"y":2.0},"n":null,"b":2}"#))
     #expect(value.json == #"{"a":{"y":2,"z":[1,"x"]},"b":2,"n":null}"#)
