@@ -185,12 +185,12 @@ package final class Catalog: Sendable {
 
   /// Sources, whether indexed or known to be bad.
   ///
-  /// - Parameter places: files, and folders of which all below is meant; nil for everything.
+  /// - Parameter places: files, and folders of which all below is meant; nil for everything, which many places mean too.
   package func sources(in places: Set<FilePath>? = nil) throws -> [FilePath: Source] {
     try read { db in
       var result: [FilePath: Source] = [:]
       let all = "SELECT path, size, modified, changed, failure, content, scene, done, properties FROM sources"
-      guard let places else {
+      guard let places, places.count <= Self.mostPlaces else {
         result.reserveCapacity(try Int.fetchOne(db, sql: "SELECT count(*) FROM sources")!)
         try Self.read(Row.fetchCursor(db, sql: all), to: &result)
         return result
@@ -204,6 +204,9 @@ package final class Catalog: Sendable {
       return result
     }
   }
+
+  /// More are looked up in no less time than everything is read in.
+  private static let mostPlaces = 1000
 
   private static func read(_ rows: RowCursor, to sources: inout [FilePath: Source]) throws {
     while let row = try rows.next() {
