@@ -9,7 +9,8 @@ size_t csimd_packed_bytes_s8(size_t n, size_t k, size_t panel) { return (n + pan
 size_t csimd_packed_bytes_depthwise(size_t channels, size_t kernel) { return kernel * 2 * ((kernel + 4) / 4) * csimd_round16(channels) * 8; }
 
 size_t csimd_attention_scratch(size_t tokens, size_t width) {
-  return width * csimd_round16(tokens) + tokens * csimd_round16(width) + CSIMD_ATTENTION_ROWS * csimd_round16(tokens);
+  // Panels of 64 columns are the widest that a level has.
+  return width * ((tokens + 63) / 64 * 64) + tokens * csimd_round16(width) + CSIMD_ATTENTION_ROWS * csimd_round16(tokens);
 }
 
 size_t csimd_gram_count(size_t n) {
