@@ -82,17 +82,18 @@ package final class Catalog: Sendable {
 
   /// Whether it sees the index as it was when it was opened, whatever is written since.
   let isSnapshot: Bool
+  private let opened: OpenedSegments
 
   /// Opens an index that is there; one that an earlier version made is brought forward first.
   package convenience init(path: String) throws { try self.init(opening: path) }
 
   /// The index as it is now, and as this will see it for as long as it lives.
-  package func snapshot() throws -> Catalog { try Catalog(opening: path, isSnapshot: true) }
+  package func snapshot() throws -> Catalog { try Catalog(opening: path, isSnapshot: true, opened: opened) }
 
   static func file(_ path: String) -> String { "\(path)/catalog.sqlite" }
 
-  init(opening path: String, isSnapshot: Bool = false) throws {
-    (self.path, self.isSnapshot) = (path, isSnapshot)
+  init(opening path: String, isSnapshot: Bool = false, opened: OpenedSegments = OpenedSegments()) throws {
+    (self.path, self.isSnapshot, self.opened) = (path, isSnapshot, opened)
     guard path.hasPrefix("/") || FilePath(path).absolute != nil else {
       throw IndexError.unreadable(path: path, reason: "the working directory is gone; give the whole path")
     }
@@ -438,7 +439,7 @@ package final class Catalog: Sendable {
       )
     }
     let segments = try numbers.map { number in
-      let segment = try Segment(path: file(number), number: number)
+      let segment = try opened.segment(file(number), number)
       guard segment.dimension == model.dimension else {
         throw IndexError.damaged(path: segment.path, reason: "its vectors have another length than the index's")
       }

@@ -139,6 +139,24 @@ import Testing
     #expect(try ids("year >= 2003") == [4, 5] && problems(writer.catalog).isEmpty)
   }
 
+  /// What one moment of an index has mapped the next takes over, unless another file has taken its place; it goes with the last that has it.
+  @Test func momentsShareTheirSegments() throws {
+    try make()
+    let catalog = try Catalog(path: path)
+    var first: Segment? = try catalog.snapshot().segments(.image).segments[0]
+    let file = try #require(first?.path)
+    #expect(try catalog.snapshot().segments(.image).segments[0] === first && Catalog(path: path).segments(.image).segments[0] !== first)
+    let bytes = try Data(contentsOf: URL(fileURLWithPath: file))
+    try bytes.write(to: URL(fileURLWithPath: file), options: .atomic)
+    let second = try catalog.snapshot().segments(.image).segments[0]
+    #expect(second !== first && second.ids == first?.ids)
+    weak let left = first
+    first = nil
+    #expect(left == nil)
+    try Data(bytes.dropLast()).write(to: URL(fileURLWithPath: file))
+    #expect(throws: IndexError.self) { try catalog.snapshot().segments(.image) }
+  }
+
   private func run(_ sql: String) throws { try Catalog.connection(path).write { try $0.execute(sql: sql) } }
 
   private func make() throws {
