@@ -129,7 +129,9 @@ let package = Package(
         "CFTFImage", "FTFDemo", "FastThenFine", "FTFFiles", "FTFGeography", "FTFInterchange", "FTFJSON", "FTFParquet", "FTFProfiling", "FTFService",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
-      swiftSettings: settings),
+      swiftSettings: settings,
+      // Nobody looks a name up in the command: the names of all of Swift's library would be read at every start.
+      linkerSettings: [.unsafeFlags(["-Xlinker", "--no-export-dynamic"], .when(platforms: [.linux]))]),
 
     .target(
       name: "FTFTestSupport", dependencies: ["FTFKernels", "FTFWeights"], path: "Tests/TestSupport", swiftSettings: settings),

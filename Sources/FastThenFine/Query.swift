@@ -83,6 +83,8 @@ public struct Query: Sendable, Equatable {
   /// Images of the index, by their ids, that the results should not be like; they are left out, and what is near to them gets lower
   /// scores: the query's vector less a tenth of their mean (Rocchio).
   public var unlike: [Int64]
+  /// Nothing is asked after it: what was read of the index for it does not stay in memory.
+  package var isLast = false
 
   public init(
     _ content: Content, top: Int = 10, interaction: Interaction = Interaction(), recallOnly: Bool = false,

@@ -363,7 +363,8 @@ public final class Searcher: Sendable {
     var clock = Stopwatch()
     let encoded = try encode(input, query, kernels)
     var answer = Answer(results: [], encodeMilliseconds: clock.lap(), recallMilliseconds: 0, rerankMilliseconds: 0)
-    let found = try pipeline.recall(encoded, limit: recalled(query, interaction), with: kernels, check: cancellation.check)
+    let found = try pipeline.recall(
+      encoded, limit: recalled(query, interaction), isLast: query.isLast, with: kernels, check: cancellation.check)
     answer.recallMilliseconds = clock.lap()
     return try finish(answer, found, encoded, query, interaction, cancellation, kernels)
   }

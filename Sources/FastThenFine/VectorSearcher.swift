@@ -51,6 +51,11 @@ public final class VectorSearcher: Sendable {
   ///   - top: at least 1; an index of fewer vectors answers with all.
   /// - Throws: `badInput`.
   public func nearest(_ vectors: [Float], top: Int) throws(FastThenFineError) -> [[Match]] {
+    try nearest(vectors, top: top, areLast: false)
+  }
+
+  /// - Parameter areLast: nothing is asked after them, so that what is read for them does not stay in memory.
+  package func nearest(_ vectors: [Float], top: Int, areLast: Bool) throws(FastThenFineError) -> [[Match]] {
     let d = dimension
     guard top >= 1, !vectors.isEmpty, vectors.count % d == 0, vectors.allSatisfy(\.isFinite) else {
       throw FastThenFineError(.badInput, "a vector of this index has \(d) finite numbers, and a query asks for at least 1 result")
@@ -61,7 +66,7 @@ public final class VectorSearcher: Sendable {
       let queries = rows.map { EncodedQuery(sentence: $0, words: [], precision: .int8, with: kernels.singleThreaded) }
       // Of pictures there is no more than codes.
       let reach = catalog.model.hasPatches ? top : 2 * top + Self.more
-      let found = pipeline.recall(queries, limits: queries.map { _ in reach }, with: kernels)
+      let found = pipeline.recall(queries, limits: queries.map { _ in reach }, isLast: areLast, with: kernels)
       return zip(rows, found).map { row, found in
         let best = catalog.model.hasPatches ? found : exact(found, row, kernels.singleThreaded)
         return best.prefix(top).map { candidate in

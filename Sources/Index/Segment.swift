@@ -149,6 +149,12 @@ package final class Segment: Sendable {
     file.use(start..<start + layout.size, .soon)
   }
 
+  /// Coarse vectors that this process does not need any more: the system keeps them in memory as long as it likes, for whoever asks next.
+  package func pass(_ rows: Range<Int>) {
+    let start = layout.start(of: .coarseCodes)
+    file.use(start + rows.lowerBound * dimension..<start + rows.upperBound * dimension, .over)
+  }
+
   /// To be called by whoever reads all records: then they are read ahead.
   private func readOn() {
     guard !isReadOn.exchange(true, ordering: .relaxed) else { return }

@@ -17,6 +17,8 @@ package protocol ItemSource: Sendable {
   func bytes(ofItem index: Int) -> RawSpan
   /// Begins to read them, where they may be on a disk.
   func bring(_ index: Int)
+  /// Coarse vectors that this process does not need any more; they can be read again all the same.
+  func pass(_ rows: Range<Int>)
 }
 
 /// Items in memory, in one representation.
@@ -51,6 +53,7 @@ package struct ItemSet: ItemSource {
 
   package var count: Int { starts.count - 1 }
   package func bring(_ index: Int) {}
+  package func pass(_ rows: Range<Int>) {}
 
   package var coarse: Rows {
     @_lifetime(borrow self)

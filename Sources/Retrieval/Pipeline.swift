@@ -32,11 +32,13 @@ package final class Pipeline<Source: ItemSource>: Sendable {
 
   /// Stage 1: the best by s_c, ties by the lower item.
   ///
-  /// - Parameter check: is called every so often; what it throws ends the search.
+  /// - Parameters:
+  ///   - isLast: nobody asks after it, so that what was read leaves this process's memory as the scan goes on.
+  ///   - check: is called every so often; what it throws ends the search.
   package func recall(
-    _ query: EncodedQuery, limit: Int, with kernels: KernelSet, check: () throws -> Void
+    _ query: EncodedQuery, limit: Int, isLast: Bool = false, with kernels: KernelSet, check: () throws -> Void
   ) rethrows -> [Candidate] {
-    try recall([query], limits: [limit], with: kernels, check: check)[0]
+    try recall([query], limits: [limit], isLast: isLast, with: kernels, check: check)[0]
   }
 
   package func recall(_ query: EncodedQuery, limit: Int, with kernels: KernelSet) -> [Candidate] {
@@ -61,17 +63,19 @@ package final class Pipeline<Source: ItemSource>: Sendable {
   private static var fewRows: Int { 32 }
   /// Blocks that a thread reads between two looks at whether to go on: some milliseconds.
   private static var stepBlocks: Int { 256 }
+  /// Blocks that stay in a thread's memory where the query is the last one: some megabytes.
+  private static var passedBlocks: Int { 8 }
 
   /// Stage 1 of several queries, each as if it came alone; the coarse vectors are read from memory once for all of them, and nothing is as long as there
   /// are items.
   ///
   /// - Parameter limits: of each query.
-  package func recall(_ queries: [EncodedQuery], limits: [Int], with kernels: KernelSet) -> [[Candidate]] {
-    recall(queries, limits: limits, with: kernels) {}
+  package func recall(_ queries: [EncodedQuery], limits: [Int], isLast: Bool = false, with kernels: KernelSet) -> [[Candidate]] {
+    recall(queries, limits: limits, isLast: isLast, with: kernels) {}
   }
 
   private func recall(
-    _ queries: [EncodedQuery], limits: [Int], with kernels: KernelSet, check: () throws -> Void
+    _ queries: [EncodedQuery], limits: [Int], isLast: Bool, with kernels: KernelSet, check: () throws -> Void
   ) rethrows -> [[Candidate]] {
     precondition(queries.count == limits.count && !queries.isEmpty, "recall: limits for \(limits.count) of \(queries.count) queries")
     let joined = VectorSet(joining: queries.map(\.coarse))
@@ -87,7 +91,13 @@ package final class Pipeline<Source: ItemSource>: Sendable {
       lists = kernels.parallelMap(kernels.threads) { [lists] thread in
         var own = lists[thread]
         let run = step.count * thread / kernels.threads..<step.count * (thread + 1) / kernels.threads
-        read(step[first + run.lowerBound..<first + run.upperBound], joined, kernels.singleThreaded, &own)
+        var rest = step[first + run.lowerBound..<first + run.upperBound]
+        while !rest.isEmpty {
+          let some = isLast ? rest.prefix(Self.passedBlocks) : rest
+          read(some, joined, kernels.singleThreaded, &own)
+          if isLast { for block in some { sources[block.source].pass(block.rows) } }
+          rest = rest.dropFirst(some.count)
+        }
         return own
       }
     }

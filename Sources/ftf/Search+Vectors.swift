@@ -15,7 +15,7 @@ extension Search {
     for first in stride(from: 0, to: queries.rows, by: batch) {
       let vectors = try queries[first..<min(first + batch, queries.rows)]
       let start = ContinuousClock.now
-      let found = try searcher.nearest(vectors, top: top)
+      let found = try searcher.nearest(vectors, top: top, areLast: queries.rows <= batch)
       let each = (ContinuousClock.now - start) / .milliseconds(1) / Double(found.count)
       for (i, matches) in found.enumerated() {
         milliseconds.append(each)

@@ -199,10 +199,11 @@ struct Search: ParsableCommand {
     var (number, missing) = (0, 0)
     func answer(_ content: Query.Content, _ name: String) throws {
       number += 1
-      let answer = try search(
-        Query(
-          content, top: top, interaction: rerank.settings, recallOnly: recallOnly, minimumProbability: minProbability,
-          allWindows: allWindows, unlike: unlike))
+      var query = Query(
+        content, top: top, interaction: rerank.settings, recallOnly: recallOnly, minimumProbability: minProbability, allWindows: allWindows,
+        unlike: unlike)
+      query.isLast = !stdin
+      let answer = try search(query)
       try show(name, answer)
       if let geojson { try writeOutput(Data(answer.geoJSON(name).utf8), to: geojson) }
       if let explain {

@@ -1,6 +1,7 @@
 import Foundation
 import FTFKernels
 import FTFTestSupport
+import Synchronization
 import Testing
 import FTFWeights
 
@@ -264,6 +265,48 @@ extension Pipelines {
         let (some, limits) = (Array(queries.prefix(count)), (0..<count).map { [10, 1, 0, 3000, 60][$0 % 5] })
         let together = pipeline.recall(some, limits: limits, with: kernels)
         for i in some.indices { #expect(together[i] == pipeline.recall(some[i], limit: limits[i], with: kernels), "\(count) \(i)") }
+      }
+    }
+  }
+}
+
+/// A set that notes what a scan let go.
+private struct NotedSet: ItemSource {
+  let items: ItemSet
+  let passed: PassedRows
+  var count: Int { items.count }
+  var coarse: Rows {
+    @_lifetime(borrow self)
+    get { items.coarse }
+  }
+  @_lifetime(borrow self)
+  func item(_ index: Int) -> Item { items.item(index) }
+  @_lifetime(borrow self)
+  func bytes(ofItem index: Int) -> RawSpan { items.bytes(ofItem: index) }
+  func bring(_ index: Int) {}
+  func pass(_ rows: Range<Int>) { passed.rows.withLock { $0 += rows } }
+}
+
+private final class PassedRows: Sendable {
+  let rows = Mutex<[Int]>([])
+}
+
+extension Pipelines {
+  @Test func theLastQueryLetsGoOfEveryRowItReadAndFindsTheSame() {
+    let sets = sources([20_000, 3, 700], .int8).map { NotedSet(items: $0, passed: PassedRows()) }
+    var random = SeededGenerator(seed: 7)
+    let query = EncodedQuery(sentence: random.floats(d), words: random.floats(2 * d), precision: .int8, with: kernels)
+    for live in [nil, Bitmap(count: 20_703) { $0 >= 2048 }] {
+      let pipeline = Pipeline(sets, live: live)
+      let found = pipeline.recall(query, limit: 50, with: kernels)
+      for set in sets { #expect(set.passed.rows.withLock { $0 }.isEmpty) }
+      #expect(pipeline.recall(query, limit: 50, isLast: true, with: kernels) {} == found)
+      for (set, first) in zip(sets, [live == nil ? 0 : 2048, 0, 0]) {
+        let rows = set.passed.rows.withLock { rows in
+          defer { rows = [] }
+          return rows
+        }
+        #expect(rows.sorted() == Array(first..<set.count))
       }
     }
   }
