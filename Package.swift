@@ -91,7 +91,9 @@ let package = Package(
     // What other programs read.
     .target(
       name: "FTFInterchange",
-      dependencies: ["FastThenFine", "FTFFiles", "FTFGeography", "FTFJSON", "FTFParquet", .product(name: "GRDB", package: "GRDB.swift")],
+      dependencies: [
+        "FastThenFine", "FTFFiles", "FTFGeography", "FTFJSON", "FTFKernels", "FTFParquet", .product(name: "GRDB", package: "GRDB.swift"),
+      ],
       path: "Sources/Interchange",
       swiftSettings: settings),
     // The files of the page, in C, which takes them as they are.
@@ -126,8 +128,8 @@ let package = Package(
     .executableTarget(
       name: "ftf",
       dependencies: [
-        "CFTFImage", "FTFDemo", "FastThenFine", "FTFFiles", "FTFGeography", "FTFInterchange", "FTFJSON", "FTFParquet", "FTFProfiling", "FTFService",
-        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "CFTFImage", "FTFDemo", "FastThenFine", "FTFFiles", "FTFGeography", "FTFInterchange", "FTFJSON", "FTFKernels", "FTFParquet", "FTFProfiling",
+        "FTFService", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: settings,
       // Nobody looks a name up in the command: the names of all of Swift's library would be read at every start.

@@ -160,30 +160,38 @@ extension ImageIndex {
   package func segmentCounts() throws -> (segments: Int, dead: Int) { try catalog.segmentCounts() }
 }
 
-/// The items of an index at one moment, piece by piece or by their ids, each with its coarse vector.
+/// The items of an index at one moment, piece by piece or by their ids, and their coarse vectors.
 package struct StoredItems {
   package let count: Int
   private let catalog: Catalog
   private let kind: ItemKind
-  private let vectors: @Sendable (Int64) -> [Float]?
-  private static let piece = 4096
+  private let find: @Sendable ([Int64]) -> (values: [Float], missing: Int64?)
 
   init(_ catalog: Catalog, _ kind: ItemKind) throws {
     (self.catalog, self.kind) = (catalog, kind)
     count = try catalog.count(kind)
-    vectors = try catalog.coarseVector(kind)
+    find = try catalog.coarseVectorFinder(kind)
   }
 
-  /// All of them, ascending by id.
-  package func forEach(_ body: (_ items: [IndexEntry]) throws -> Void) throws {
-    var last = Int64.min
-    while true {
-      let entries = try catalog.entries(kind, after: last, limit: Self.piece)
-      guard let end = entries.last?.id else { return }
-      try body(entries)
+  /// All of them, ascending by id, some at a time.
+  package struct Pages {
+    fileprivate let catalog: Catalog
+    fileprivate let kind: ItemKind
+    private var last = Int64.min
+    private static let length = 4096
+
+    fileprivate init(_ catalog: Catalog, _ kind: ItemKind) { (self.catalog, self.kind) = (catalog, kind) }
+
+    /// Nil behind the last.
+    package mutating func next() throws -> [IndexEntry]? {
+      let entries = try catalog.entries(kind, after: last, limit: Self.length)
+      guard let end = entries.last?.id else { return nil }
       last = end
+      return entries
     }
   }
+
+  package func pages() -> Pages { Pages(catalog, kind) }
 
   /// Some of them, in the order of their ids in `ids`.
   package func entries(_ ids: [Int64]) throws -> [IndexEntry] {
@@ -196,11 +204,15 @@ package struct StoredItems {
     }
   }
 
-  /// f32[dimension].
-  package func vector(_ id: Int64) throws -> [Float] {
-    guard let vector = vectors(id) else {
-      throw FastThenFineError(.damagedIndex, at: catalog.path, "its segments lack item \(id) of its catalog; it has to be repaired")
+  /// Finds vectors: f32[ids, dimension]. Several threads may at once.
+  package var vectors: @Sendable (_ ids: [Int64]) throws -> [Float] {
+    let (find, path) = (find, catalog.path)
+    return { ids in
+      let (values, missing) = find(ids)
+      if let missing {
+        throw FastThenFineError(.damagedIndex, at: path, "its segments lack item \(missing) of its catalog; it has to be repaired")
+      }
+      return values
     }
-    return vector
   }
 }

@@ -274,8 +274,7 @@ public final class Searcher: Sendable {
   public func vectors(of ids: Set<Int64>) -> [Int64: [Float]] {
     items(of: ids).mapValues { item in
       let (segment, index) = pipeline.place(item)
-      let row = segment.coarse.extracting(index..<index + 1)
-      return (0..<segment.dimension).map { row.scales[0] * Float(row.codes[$0]) }
+      return segment.coarseVector(index)
     }
   }
 

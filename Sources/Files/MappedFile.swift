@@ -133,5 +133,29 @@ import Darwin
     }
   }
 
-  private static func reason() -> String { unsafe String(cString: strerror(errno)) }
+  fileprivate static func reason() -> String { unsafe String(cString: strerror(errno)) }
+}
+
+/// A file of which pieces are copied that lie far from each other: a page that is touched through a mapping brings fifteen others with it.
+package final class ScatteredFile: Sendable {
+  private let descriptor: Int32
+
+  package init(path: String) throws(MappedFile.Failure) {
+    descriptor = unsafe FilePath(path).withCString { unsafe open($0, O_RDONLY | O_CLOEXEC | O_NONBLOCK) }
+    guard descriptor >= 0 else { throw .system(path: path, reason: "open: \(MappedFile.reason())") }
+  }
+
+  deinit { close(descriptor) }
+
+  /// Fills a buffer with what lies at an offset; false where the file ends before.
+  package func read(at offset: Int, into bytes: inout [UInt8]) -> Bool {
+    var done = 0
+    while done < bytes.count {
+      let count = unsafe bytes.withUnsafeMutableBytes { unsafe pread(descriptor, $0.baseAddress! + done, $0.count - done, offset + done) }
+      if count < 0, errno == EINTR { continue }
+      guard count > 0 else { return false }
+      done += count
+    }
+    return true
+  }
 }

@@ -34,4 +34,9 @@ extension BoundingBox {
     else { return nil }
     self.init(west: numbers[0], south: numbers[1], east: numbers[2], north: numbers[3])
   }
+
+  /// What holds both.
+  package func with(_ other: BoundingBox) -> BoundingBox {
+    BoundingBox(west: min(west, other.west), south: min(south, other.south), east: max(east, other.east), north: max(north, other.north))
+  }
 }

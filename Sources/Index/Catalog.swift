@@ -398,10 +398,14 @@ package final class Catalog: Sendable {
   package func entries(_ kind: ItemKind, _ ids: [Int64]) throws -> [Int64: Entry] {
     try read { db in
       let statement = try db.cachedStatement(
-        sql: Self.entries(kind) + " WHERE \(kind == .image ? "entries" : "captions").id = ?")
-      return try ids.reduce(into: [:]) { result, id in
-        result[id] = try Row.fetchOne(statement, arguments: [id]).map(Self.entry)
+        sql: Self.entries(kind) + " WHERE \(kind == .image ? "entries" : "captions").id IN (SELECT value FROM json_each(?))")
+      let rows = try Row.fetchCursor(statement, arguments: ["[\(ids.sorted().map(String.init).joined(separator: ","))]"])
+      var found = [Int64: Entry](minimumCapacity: ids.count)
+      while let row = try rows.next() {
+        let entry = try Self.entry(row)
+        found[entry.id] = entry
       }
+      return found
     }
   }
 
@@ -495,15 +499,14 @@ package final class Catalog: Sendable {
     for segment in segments {
       for i in 0..<segment.count where !dead.contains(segment.id(i)) {
         ids.append(segment.id(i))
-        let row = segment.coarse.extracting(i..<i + 1)
-        for j in 0..<segment.dimension { values.append(row.scales[0] * Float(row.codes[j])) }
+        values += segment.coarseVector(i)
       }
     }
     return (ids, values)
   }
 
-  /// The coarse vector of an item by its id, f32[dimension]; nil for what no live segment has.
-  package func coarseVector(_ kind: ItemKind) throws -> @Sendable (Int64) -> [Float]? {
+  /// Finds coarse vectors by the ids of their items: f32[ids, dimension], or an id that no live segment has. What is read does not stay in memory.
+  package func coarseVectorFinder(_ kind: ItemKind) throws -> @Sendable (_ ids: [Int64]) -> (values: [Float], missing: Int64?) {
     let (segments, dead) = try segments(kind)
     var places: [(id: Int64, segment: Int32, index: Int32)] = []
     places.reserveCapacity(segments.reduce(0) { $0 + $1.count })
@@ -511,19 +514,21 @@ package final class Catalog: Sendable {
       for i in 0..<segment.count where !dead.contains(segment.id(i)) { places.append((segment.id(i), Int32(number), Int32(i))) }
     }
     places.sort { $0.id < $1.id }
-    return { [places] id in
-      var found = 0..<places.count
-      while found.count > 1 {
-        let middle = found.lowerBound + found.count / 2
-        found = places[middle].id <= id ? middle..<found.upperBound : found.lowerBound..<middle
+    let readers = try segments.map { try $0.coarseReader() }
+    return { [places] ids in
+      var (room, values) = ([UInt8](), [Float]())
+      values.reserveCapacity(ids.count * (segments.first?.dimension ?? 0))
+      for id in ids {
+        var found = 0..<places.count
+        while found.count > 1 {
+          let middle = found.lowerBound + found.count / 2
+          found = places[middle].id <= id ? middle..<found.upperBound : found.lowerBound..<middle
+        }
+        guard let place = places[found].first, place.id == id, readers[Int(place.segment)](Int(place.index), &room, &values) else {
+          return (values, id)
+        }
       }
-      guard let place = places[found].first, place.id == id else { return nil }
-      let (segment, index) = (segments[Int(place.segment)], Int(place.index))
-      let row = segment.coarse.extracting(index..<index + 1)
-      var vector: [Float] = []
-      vector.reserveCapacity(segment.dimension)
-      for i in 0..<segment.dimension { vector.append(row.scales[0] * Float(row.codes[i])) }
-      return vector
+      return (values, nil)
     }
   }
 
@@ -535,8 +540,7 @@ package final class Catalog: Sendable {
     var (found, place) = ([[Float]](), 0)
     for segment in segments {
       for i in stride(from: (step - place % step) % step, to: segment.count, by: step) where !dead.contains(segment.id(i)) {
-        let row = segment.coarse.extracting(i..<i + 1)
-        found.append((0..<segment.dimension).map { row.scales[0] * Float(row.codes[$0]) })
+        found.append(segment.coarseVector(i))
       }
       place += segment.count
     }

@@ -320,10 +320,6 @@ struct ItemColumn {
 }
 
 extension BoundingBox {
-  func with(_ other: BoundingBox) -> BoundingBox {
-    BoundingBox(west: min(west, other.west), south: min(south, other.south), east: max(east, other.east), north: max(north, other.north))
-  }
-
   fileprivate var corners: [Place] {
     [Place(lon: west, lat: south), Place(lon: east, lat: south), Place(lon: east, lat: north), Place(lon: west, lat: north)]
   }

@@ -122,6 +122,31 @@ package final class Segment: Sendable {
     }
   }
 
+  /// One item's coarse vector as its codes have it, f32[dimension].
+  package func coarseVector(_ i: Int) -> [Float] {
+    let row = coarse.extracting(i..<i + 1)
+    return (0..<dimension).map { row.scales[0] * Float(row.codes[$0]) }
+  }
+
+  /// The same for whoever wants some of them, here and there: appends an item's vector, or is false where the file has become shorter.
+  ///
+  /// - Returns: takes room for its use, whatever was in it.
+  func coarseReader() throws(IndexError) -> @Sendable (_ i: Int, _ room: inout [UInt8], _ values: inout [Float]) -> Bool {
+    let file: ScatteredFile
+    do {
+      file = try ScatteredFile(path: path)
+    } catch {
+      throw .unreadable(path: path, reason: "\(error)")
+    }
+    return { [self] i, room, values in
+      if room.count != dimension { room = [UInt8](repeating: 0, count: dimension) }
+      guard file.read(at: layout.start(of: .coarseCodes) + i * dimension, into: &room) else { return false }
+      let scale = coarse.scales[i]
+      for code in room { values.append(scale * Float(Int8(bitPattern: code))) }
+      return true
+    }
+  }
+
   /// One item's vectors, in place in the file.
   @_lifetime(borrow self)
   package func item(_ i: Int) -> Item {

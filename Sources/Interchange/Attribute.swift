@@ -2,8 +2,8 @@ import FTFJSON
 import FTFParquet
 
 /// A column of what is known of images, of one type.
-struct Attribute {
-  enum Kind { case integer, number, text, bool }
+struct Attribute: Sendable {
+  enum Kind: Sendable { case integer, number, text, bool }
   var key: String
   var column: String
   var kind: Kind
@@ -14,28 +14,32 @@ struct Attribute {
   ///   - own: columns that there are beside.
   ///   - named: attributes that are in these already.
   static func all(in items: [Item], beside own: Set<String>, named: Set<String> = []) -> [Attribute] {
-    var kinds = Kinds(beside: own, named: named)
-    for item in items { kinds.add(item) }
-    return kinds.attributes
+    Kinds(items, beside: own, named: named).attributes
   }
 
-  /// The same, item by item.
-  struct Kinds {
+  /// The same, some items after others.
+  struct Kinds: Sendable {
     private let own: Set<String>
     private let named: Set<String>
     private var kinds: [String: Kind] = [:]
 
-    init(beside own: Set<String>, named: Set<String>) { (self.own, self.named) = (own, named) }
-
-    mutating func add(_ item: Item) {
-      for (key, value) in item.attributes where !own.contains(key) || !named.contains(key) {
-        let kind = Attribute.kind(value)
-        switch kinds[key] {
-        case nil, kind: kinds[key] = kind
-        case .integer where kind == .number, .number where kind == .integer: kinds[key] = .number
-        default: kinds[key] = .text
-        }
+    init(_ items: [Item] = [], beside own: Set<String>, named: Set<String>) {
+      (self.own, self.named) = (own, named)
+      for item in items {
+        for (key, value) in item.attributes where !own.contains(key) || !named.contains(key) { add(key, Attribute.kind(value)) }
       }
+    }
+
+    private mutating func add(_ key: String, _ kind: Kind) {
+      switch kinds[key] {
+      case nil, kind: kinds[key] = kind
+      case .integer where kind == .number, .number where kind == .integer: kinds[key] = .number
+      default: kinds[key] = .text
+      }
+    }
+
+    mutating func add(_ others: Kinds) {
+      for (key, kind) in others.kinds { add(key, kind) }
     }
 
     var attributes: [Attribute] { kinds.keys.sorted().map { Attribute(key: $0, column: Item.column($0, beside: own), kind: kinds[$0]!) } }

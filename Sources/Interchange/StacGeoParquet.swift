@@ -1,6 +1,7 @@
 import FastThenFine
 import Foundation
 import FTFGeography
+import FTFKernels
 import FTFParquet
 
 /// Images with their vectors as the field's programs read them: the columns of stac-geoparquet 1.1, and beside them the vector, its time
@@ -11,37 +12,45 @@ package enum StacGeoParquet {
     "id", "type", "stac_version", "collection", "path", "bytes", "geometry", "bbox", "datetime", "links", "assets", "window", "embedding",
     "timestamp", "centre_lat", "centre_lon",
   ]
+  /// Attributes that are in these.
+  private static let named: Set<String> = ["datetime", "collection"]
 
-  /// Rows come along a Hilbert curve. Memory holds a group of them, and of each image its place on the curve: images are gone through twice.
+  /// Rows come along a Hilbert curve. Memory holds a group of them for each thread, and of each image its place on the curve: images are gone through twice.
   ///
   /// - Parameter items: images.
   package static func write(_ items: StoredItems, to file: FileHandle, collection: String, model: String, dimension: Int) throws {
-    var (places, kinds, known) = ([(place: UInt64, id: Int64)](), Attribute.Kinds(beside: own, named: ["datetime", "collection"]), Known())
+    var (places, kinds, known) = ([(place: UInt64, id: Int64)](), Attribute.Kinds(beside: own, named: named), Known())
     places.reserveCapacity(items.count)
-    try items.forEach { entries in
-      for entry in entries {
-        let item = Item(entry, isImage: true)
-        places.append((item.hilbert, item.id))
-        kinds.add(item)
-        known.add(item)
-      }
+    var pages = items.pages()
+    try Conveyor.run {
+      try pages.next()
+    } made: { page in
+      let items = page.map { Item($0, isImage: true) }
+      return (items.map { (place: $0.hilbert, id: $0.id) }, Attribute.Kinds(items, beside: own, named: named), Known(items))
+    } take: { some in
+      places += some.0
+      kinds.add(some.1)
+      known.add(some.2)
     }
     places.sort { $0 < $1 }
     let attributes = kinds.attributes
     var writer = try ParquetWriter(file, fields(attributes, dimension))
-    for start in stride(from: 0, to: places.count, by: groupRows) {
-      let ids = places[start..<min(start + groupRows, places.count)].map(\.id)
-      let part = try items.entries(ids).map { Item($0, isImage: true) }
-      var vectors: [Float] = []
-      vectors.reserveCapacity(ids.count * dimension)
-      for id in ids { vectors += try items.vector(id) }
-      try writer.add(rows: part.count, columns(part, attributes, collection, vectors))
+    var rest = places[...]
+    try Conveyor.run { () throws -> [IndexEntry]? in
+      guard !rest.isEmpty else { return nil }
+      defer { rest = rest.dropFirst(groupRows) }
+      return try items.entries(rest.prefix(groupRows).map(\.id))
+    } made: { [leaves = writer.leaves, vectors = items.vectors] entries throws -> ParquetWriter.Group in
+      let part = entries.map { Item($0, isImage: true) }
+      return try ParquetWriter.group(rows: part.count, columns(part, attributes, collection, vectors(part.map(\.id))), leaves)
+    } take: { group in
+      try writer.add(group)
     }
     try writer.finish(metadata(known, model, dimension))
   }
 
   /// What is said of all images at the end.
-  private struct Known {
+  private struct Known: Sendable {
     var types: Set<String> = []
     var box: BoundingBox?
     var gsd: Double?
@@ -49,24 +58,33 @@ package enum StacGeoParquet {
     /// The left sides of the windows of the first image that has any.
     var lefts: (name: String, sides: Set<Int>)?
 
-    mutating func add(_ item: Item) {
+    init(_ items: [Item] = []) {
+      for item in items { add(item) }
+    }
+
+    private mutating func add(_ item: Item) {
       if let footprint = item.footprint {
         types.insert(footprint.polygons.count == 1 ? "Polygon" : "MultiPolygon")
       } else if item.point != nil {
         types.insert("Point")
       }
-      for part in item.box?.parts ?? [] {
-        box =
-          box.map {
-            BoundingBox(
-              west: min($0.west, part.west), south: min($0.south, part.south), east: max($0.east, part.east), north: max($0.north, part.north))
-          } ?? part
-      }
+      for part in item.box?.parts ?? [] { box = box?.with(part) ?? part }
       if let own = item.attributes["gsd"]?.double { gsd = min(gsd ?? own, own) }
       guard let window = item.window else { return }
       chip = chip ?? window
       if lefts == nil { lefts = (item.name, []) }
       if lefts?.name == item.name { lefts?.sides.insert(window.x) }
+    }
+
+    /// What is known of those that come after.
+    mutating func add(_ others: Known) {
+      types.formUnion(others.types)
+      if let other = others.box { box = box?.with(other) ?? other }
+      if let other = others.gsd { gsd = min(gsd ?? other, other) }
+      chip = chip ?? others.chip
+      guard let other = others.lefts else { return }
+      if lefts == nil { lefts = other }
+      if lefts?.name == other.name { lefts?.sides.formUnion(other.sides) }
     }
   }
 
@@ -91,7 +109,7 @@ package enum StacGeoParquet {
     let boxes = items.map(\.box)
     let windows = items.map(\.window)
     let times = items.map(\.time)
-    let hrefs = items.map { URL(fileURLWithPath: $0.name).absoluteString }
+    let hrefs = items.map { URL(fileURLWithPath: $0.name, isDirectory: false).absoluteString }
     var columns: [ParquetWriter.Values] = []
     func texts(_ value: (Item) -> String) { columns.append(.strings(items.map(value))) }
     texts { "\($0.id)" }

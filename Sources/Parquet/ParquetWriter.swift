@@ -34,16 +34,24 @@ package struct ParquetWriter {
     case nothing
   }
 
-  private struct Leaf {
-    var path: [String]
+  /// A leaf of the fields, as a column of the file.
+  package struct Leaf: Sendable {
+    fileprivate var path: [String]
     /// Parquet's number of the physical type.
-    var type: Int
+    fileprivate var type: Int
     /// Of the definition levels.
-    var most: UInt8
-    var isRepeated = false
+    fileprivate var most: UInt8
+    fileprivate var isRepeated = false
   }
 
-  private struct Chunk {
+  /// A group of rows as it is written.
+  package struct Group: Sendable {
+    fileprivate let rows: Int
+    fileprivate let columns: [(header: [UInt8], page: [UInt8], chunk: Chunk)]
+  }
+
+  fileprivate struct Chunk: Sendable {
+    /// From the group's beginning; in a file from the file's.
     var offset: Int
     var values: Int
     var size: Int
@@ -52,7 +60,7 @@ package struct ParquetWriter {
   }
 
   private let fields: [Field]
-  private let leaves: [Leaf]
+  package let leaves: [Leaf]
   private let file: FileHandle
   private var offset = 4
   private var groups: [(rows: Int, chunks: [Chunk])] = []
@@ -83,12 +91,12 @@ package struct ParquetWriter {
 
   // MARK: Rows
 
-  /// Writes rows as a group of their own: for each leaf its values.
-  package mutating func add(rows: Int, _ columns: [Values]) throws {
+  /// Rows as a group of their own, compressed: for each leaf its values. Several threads may make groups at once.
+  package static func group(rows: Int, _ columns: [Values], _ leaves: [Leaf]) -> Group {
     precondition(columns.count == leaves.count, "Parquet: values for \(columns.count) of \(leaves.count) columns")
-    var chunks: [Chunk] = []
-    for (leaf, values) in zip(leaves, columns) {
-      let page = Self.page(values, leaf, rows)
+    var offset = 0
+    let pages = zip(leaves, columns).map { leaf, values in
+      let page = page(values, leaf, rows)
       let packed = Zstandard.compressed(page.bytes) ?? page.bytes
       var header = ThriftWriter()
       header.inside { header in
@@ -100,16 +108,34 @@ package struct ParquetWriter {
           for (id, encoding) in [(2, 0), (3, 3), (4, 3)] { $0.i32(id, encoding) }
         }
       }
-      try file.write(contentsOf: header.bytes)
-      try file.write(contentsOf: packed)
-      chunks.append(
-        Chunk(
-          offset: offset, values: page.count, size: header.bytes.count + page.bytes.count, packed: header.bytes.count + packed.count,
-          range: Self.range(values)))
-      offset += header.bytes.count + packed.count
+      let chunk = Chunk(
+        offset: offset, values: page.count, size: header.bytes.count + page.bytes.count, packed: header.bytes.count + packed.count,
+        range: range(values))
+      offset += chunk.packed
+      return (header: header.bytes, page: packed, chunk: chunk)
     }
-    groups.append((rows, chunks))
+    return Group(rows: rows, columns: pages)
   }
+
+  /// Writes a group behind those before it.
+  package mutating func add(_ group: Group) throws {
+    for column in group.columns {
+      try file.write(contentsOf: column.header)
+      try file.write(contentsOf: column.page)
+    }
+    groups.append(
+      (
+        group.rows,
+        group.columns.map {
+          var chunk = $0.chunk
+          chunk.offset += offset
+          return chunk
+        }
+      ))
+    offset += group.columns.reduce(0) { $0 + $1.chunk.packed }
+  }
+
+  package mutating func add(rows: Int, _ columns: [Values]) throws { try add(Self.group(rows: rows, columns, leaves)) }
 
   /// Levels and plain values, and how many there are with what is missing.
   private static func page(_ values: Values, _ leaf: Leaf, _ rows: Int) -> (bytes: [UInt8], count: Int) {
@@ -145,8 +171,8 @@ package struct ParquetWriter {
     case .vectors(let items):
       let length = rows > 0 ? items.count / rows : 0
       var bytes = runs([(0, 1), (1, length - 1)], times: rows) + runs([(1, items.count)])
-      bytes.reserveCapacity(bytes.count + 4 * items.count)
-      for item in items { bytes.append(little: item.bitPattern) }
+      // As they lie in memory: every machine that Swift runs on has the least byte first.
+      unsafe items.withUnsafeBytes { unsafe bytes.append(contentsOf: $0) }
       return (bytes, items.count)
     case .nothing: return (runs([(0, rows)]) + runs([(0, rows)]), rows)
     }

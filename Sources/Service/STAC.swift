@@ -192,7 +192,7 @@ extension SearchService {
 
   /// By the ending of a name: what the file holds is looked at when it is sent.
   private static func mediaType(_ name: String, isScene: Bool) -> String {
-    switch URL(fileURLWithPath: name).pathExtension.lowercased() {
+    switch URL(fileURLWithPath: name, isDirectory: false).pathExtension.lowercased() {
     case "jpg", "jpeg", "jpe", "jfif": "image/jpeg"
     case "png": "image/png"
     case "tif", "tiff", "btf", "gtiff": isScene ? "image/tiff; application=geotiff" : "image/tiff"

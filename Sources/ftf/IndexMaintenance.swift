@@ -3,6 +3,7 @@ import FastThenFine
 import FTFFiles
 import Foundation
 import FTFInterchange
+import FTFKernels
 
 struct IndexCompact: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -186,10 +187,16 @@ struct IndexExport: ParsableCommand {
     let rows = try OutputFile(vectors)
     let (text, numbers) = (try Self.file(lines.partial, list), try Self.file(rows.partial, vectors))
     try numbers.write(contentsOf: NPY.header("<f4", [items.count, dimension]))
-    try items.forEach { entries in
-      try text.write(
-        contentsOf: Data(entries.map { ListFormat.jsonLine(Item($0, isImage: over == .images), isImage: over == .images) }.joined().utf8))
-      try unsafe numbers.write(contentsOf: entries.flatMap { try items.vector($0.id) }.withUnsafeBytes { unsafe Data($0) })
+    var pages = items.pages()
+    try Conveyor.run {
+      try pages.next()
+    } made: { [areImages = over == .images, vectors = items.vectors] entries in
+      let lines = entries.map { ListFormat.jsonLine(Item($0, isImage: areImages), isImage: areImages) }
+      let vectors = try vectors(entries.map(\.id))
+      return unsafe (Data(lines.joined().utf8), vectors.withUnsafeBytes { unsafe Data($0) })
+    } take: { lines, vectors in
+      try text.write(contentsOf: lines)
+      try numbers.write(contentsOf: vectors)
     }
     try text.close()
     try numbers.close()

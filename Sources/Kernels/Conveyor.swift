@@ -1,0 +1,47 @@
+import Dispatch
+import Synchronization
+
+/// Work that comes and goes in order, and that several threads do in between.
+package enum Conveyor {
+  /// Every piece, in order: one that `next` fetches, what `made` makes of it, and what `take` does with that. The first and the last are called by the
+  /// calling thread alone, as a catalog or a file wants it; what lies between is done by as many threads as there are processors, and no more pieces than
+  /// those are in memory.
+  ///
+  /// - Parameters:
+  ///   - next: nil at the end.
+  ///   - threads: 1 for the calling thread alone.
+  package static func run<Piece: Sendable, Made: Sendable>(
+    threads: Int = Processors.usable, _ next: () throws -> Piece?, made: @escaping @Sendable (Piece) throws -> Made, take: (Made) throws -> Void
+  ) throws {
+    guard threads > 1 else {
+      while let piece = try next() { try take(made(piece)) }
+      return
+    }
+    var underWay: [Promise<Made>] = []
+    while let piece = try next() {
+      if underWay.count == threads { try take(underWay.removeFirst().value()) }
+      underWay.append(Promise { try made(piece) })
+    }
+    for promise in underWay { try take(promise.value()) }
+  }
+}
+
+/// What another thread is making.
+private final class Promise<Value: Sendable>: Sendable {
+  private let result = Mutex<Result<Value, any Error>?>(nil)
+  private let done = DispatchSemaphore(value: 0)
+
+  init(_ make: @escaping @Sendable () throws -> Value) {
+    DispatchQueue.global().async { [self] in
+      let made = Result { try make() }
+      result.withLock { $0 = made }
+      done.signal()
+    }
+  }
+
+  /// To be asked for once.
+  func value() throws -> Value {
+    done.wait()
+    return try result.withLock { $0 }!.get()
+  }
+}
