@@ -532,19 +532,23 @@ public enum IndexUpkeep {
   fileprivate static func set(
     attributes: [(name: String, json: String)], _ writer: borrowing CatalogWriter
   ) throws -> [(place: Int, images: Int)] {
-    for (name, json) in attributes where JSONValue(json)?.members == nil {
-      throw FastThenFineError(.badInput, "what is said of \(FilePath(name).description) is no JSON object: \(json.prefix(80))")
-    }
-    var paths: [FilePath: [FilePath]] = [:]
-    for path in try writer.catalog.sources().filter({ !$0.value.isSetAside }).keys { paths[FilePath(path.name), default: []].append(path) }
-    var found: [(path: FilePath, json: String)] = []
-    var unused: [(place: Int, images: Int)] = []
-    for (place, (name, json)) in attributes.enumerated() {
-      let name = FilePath(name)
-      let end = Array("/\(name.spelling)".utf8)
-      let candidates = paths[FilePath(name.name)] ?? []
-      let matching = candidates.filter { $0 == name || $0.spelling.utf8.suffix(end.count).elementsEqual(end) }
-      if matching.count == 1 { found.append((matching[0], json)) } else { unused.append((place, matching.count)) }
+    let paths = NamedPaths(try writer.catalog.paths())
+    var (rest, found, unused) = (attributes[...], [(path: FilePath, json: String)](), [(place: Int, images: Int)]())
+    try Conveyor.run { () throws -> ArraySlice<(name: String, json: String)>? in
+      defer { rest = rest.dropFirst(4096) }
+      return rest.isEmpty ? nil : rest.prefix(4096)
+    } made: { some throws -> [(place: Int, meant: [FilePath], json: String)] in
+      try some.indices.map { place in
+        let (name, json) = some[place]
+        guard JSONValue(json)?.members != nil else {
+          throw FastThenFineError(.badInput, "what is said of \(FilePath(name).description) is no JSON object: \(json.prefix(80))")
+        }
+        return (place, paths.ending(in: FilePath(name)), json)
+      }
+    } take: { some in
+      for (place, meant, json) in some {
+        if meant.count == 1 { found.append((meant[0], json)) } else { unused.append((place, meant.count)) }
+      }
     }
     try writer.set(attributes: found)
     writer.save()
@@ -552,7 +556,7 @@ public enum IndexUpkeep {
   }
 
   fileprivate static func remove(_ paths: [String], _ writer: borrowing CatalogWriter) throws -> Int {
-    let stored = try writer.catalog.sources().filter { !$0.value.isSetAside }.keys
+    let stored = try writer.catalog.paths()
     let gone = Set(
       paths.flatMap { path in
         let whole = FilePath(path).absolute ?? FilePath(path)
@@ -628,5 +632,33 @@ public enum IndexUpkeep {
     _ index: String, progress: @Sendable (Int) -> Void = { _ in }
   ) throws(FastThenFineError) -> (before: Int, after: Int) {
     try FastThenFineError.wrapping { try CatalogWriter(path: index).compact(progress: progress) }
+  }
+}
+
+/// Paths by the names of their files.
+private struct NamedPaths: Sendable {
+  private let paths: [FilePath]
+  /// The first path of a name, and of each path the next that has its name: most names are met once, and an array for each would be half of the memory.
+  private var first: [FilePath: Int32]
+  private var next: [Int32]
+
+  init(_ paths: [FilePath]) {
+    self.paths = paths
+    first = Dictionary(minimumCapacity: paths.count)
+    next = []
+    next.reserveCapacity(paths.count)
+    for (i, path) in paths.enumerated() { next.append(first.updateValue(Int32(i), forKey: FilePath(path.name)) ?? -1) }
+  }
+
+  /// Those that are a path, or end in it.
+  func ending(in path: FilePath) -> [FilePath] {
+    let end = Array("/\(path.spelling)".utf8)
+    var (found, i) = ([FilePath](), first[FilePath(path.name)] ?? -1)
+    while i >= 0 {
+      let own = paths[Int(i)]
+      if own == path || own.spelling.utf8.suffix(end.count).elementsEqual(end) { found.append(own) }
+      i = next[Int(i)]
+    }
+    return found
   }
 }

@@ -20,34 +20,77 @@ extension Catalog {
 
   // MARK: Writing
 
-  /// The columns of a segment, by their names.
+  /// What the columns of a segment are made of.
+  private struct ItemRow: Sendable {
+    var id: Int64
+    var path: String
+    var json: String?
+    var footprint: String?
+  }
+
+  /// The columns of some items that follow each other in a segment.
+  private struct Columns: Sendable {
+    var items = ItemColumn()
+    var paths = ColumnBuilder()
+    var others: [String: ColumnBuilder] = [:]
+
+    init() {}
+
+    init(_ rows: [ItemRow]) throws(IndexError) {
+      for (i, row) in rows.enumerated() {
+        items.append(row.id, row.footprint.flatMap { Geometry(geoJSON: $0) })
+        paths.set(.text(row.path), of: i)
+        guard let json = row.json else { continue }
+        // The view makes no object of what is none.
+        guard JSONMembers.read(json, { path, value in others[Column.name(of: path), default: ColumnBuilder()].set(value, of: i) }) else {
+          throw IndexError.damaged(path: "catalog", reason: "what is said of \(FilePath(row.path).description) is no JSON object")
+        }
+      }
+    }
+
+    mutating func append(_ more: Columns) {
+      for (name, column) in more.others { others[name, default: ColumnBuilder()].append(column, at: items.ids.count) }
+      paths.append(more.paths, at: items.ids.count)
+      items.append(more.items)
+    }
+
+    /// By their names.
+    var data: [String: Data] {
+      var columns = others.mapValues { column in
+        var column = column
+        return column.data(items: items.ids.count)
+      }
+      var paths = paths
+      columns[pathsName] = paths.data(items: items.ids.count)
+      columns[itemsName] = items.data
+      return columns
+    }
+  }
+
+  /// Rows that are read at once.
+  private static let rowsAtOnce = 8192
+
+  /// The columns of a segment, by their names: rows are read in this thread, and understood in others.
   private static func columns(of segment: Int64, _ db: Database) throws -> [String: Data] {
-    var (items, paths, others, count) = (ItemColumn(), ColumnBuilder(), [String: ColumnBuilder](), 0)
     let rows = try Row.fetchCursor(
       db.cachedStatement(
         sql: """
           SELECT entries.id, known.path, known.json, entries.footprint FROM entries JOIN known ON known.source = entries.source
           WHERE entries.segment = ? ORDER BY entries.id
           """), arguments: [segment])
-    while let row = try rows.next() {
-      let (path, json, footprint): (String, String?, String?) = try (row.at(1), row.at(2), row.at(3))
-      items.append(try row.at(0), footprint.flatMap { Geometry(geoJSON: $0) })
-      paths.set(.text(path), of: count)
-      if let json {
-        // The view makes no object of what is none.
-        guard JSONMembers.read(json, { path, value in others[Column.name(of: path), default: ColumnBuilder()].set(value, of: count) }) else {
-          throw IndexError.damaged(path: "catalog", reason: "what is said of \(FilePath(path).description) is no JSON object")
-        }
+    var columns = Columns()
+    try Conveyor.run { () throws -> [ItemRow]? in
+      var some: [ItemRow] = []
+      while some.count < rowsAtOnce, let row = try rows.next() {
+        some.append(try ItemRow(id: row.at(0), path: row.at(1), json: row.at(2), footprint: row.at(3)))
       }
-      count += 1
+      return some.isEmpty ? nil : some
+    } made: { some in
+      try Columns(some)
+    } take: { some in
+      columns.append(some)
     }
-    var columns = others.mapValues { column in
-      var column = column
-      return column.data(items: count)
-    }
-    columns[pathsName] = paths.data(items: count)
-    columns[itemsName] = items.data
-    return columns
+    return columns.data
   }
 
   /// Makes the columns of some segments anew; of those that hold sentences none.
@@ -60,11 +103,19 @@ extension Catalog {
     }
   }
 
-  /// The segments that have items of some sources.
-  static func segments(of paths: some Sequence<FilePath>, _ db: Database) throws -> Set<Int64> {
+  /// The segments that have items of some sources. They are looked up here and there among the paths, so that the search soon ends where every segment
+  /// has some.
+  static func segments(of paths: [FilePath], _ db: Database) throws -> Set<Int64> {
     let statement = try db.cachedStatement(
       sql: "SELECT DISTINCT segment FROM entries WHERE source = (SELECT id FROM sources WHERE path = ?)")
-    return try paths.reduce(into: []) { found, path in try found.formUnion(Int64.fetchAll(statement, arguments: [path.spelling])) }
+    let all = try Int.fetchOne(db, sql: "SELECT count(*) FROM segments WHERE kind = ?", arguments: [ItemKind.image.rawValue])!
+    // No number of paths has this prime, so that its multiples come to each of them once.
+    let step = 4_294_967_291
+    var found: Set<Int64> = []
+    for i in paths.indices where found.count < all {
+      found.formUnion(try Int64.fetchAll(statement, arguments: [paths[i * step % paths.count].spelling]))
+    }
+    return found
   }
 
   /// The segments of images that have no columns.

@@ -206,6 +206,11 @@ package final class Catalog: Sendable {
     }
   }
 
+  /// Of all sources but those that were taken out.
+  package func paths() throws -> [FilePath] {
+    try read { try String.fetchAll($0, sql: "SELECT path FROM sources WHERE failure IS NOT ?", arguments: [Self.setAside]).map { FilePath($0) } }
+  }
+
   /// More are looked up in no less time than everything is read in.
   private static let mostPlaces = 1000
 

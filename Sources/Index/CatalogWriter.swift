@@ -93,7 +93,9 @@ package struct CatalogWriter: ~Copyable {
     let catalog = try Catalog(path: path)
     let lock = try IndexLock(path)
     let next = try catalog.read { db in
-      try String.fetchOne(db, sql: "SELECT value FROM meta WHERE key = 'next_id'").flatMap { Int64($0) }
+      // Of its pages, 32 MB: a transaction of many rows writes and reads what does not fit over and over.
+      try db.execute(sql: "PRAGMA cache_size = -32768")
+      return try String.fetchOne(db, sql: "SELECT value FROM meta WHERE key = 'next_id'").flatMap { Int64($0) }
     }
     try Catalog.removeLeftovers(catalog.database, path)
     try Catalog.completeColumns(catalog.database)

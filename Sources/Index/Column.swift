@@ -143,7 +143,7 @@ struct Column {
 }
 
 /// A column, as it is made.
-struct ColumnBuilder {
+struct ColumnBuilder: Sendable {
   private var kinds: [Column.Kind] = []
   private var values: [Int64] = []
   private var texts: [String.Bytes: Int64] = [:]
@@ -178,6 +178,14 @@ struct ColumnBuilder {
     return number
   }
 
+  /// Adds the values of items that follow from `item` on.
+  mutating func append(_ other: ColumnBuilder, at item: Int) {
+    fill(to: item)
+    let numbers = other.order.map { number(of: $0) }
+    kinds += other.kinds
+    for (kind, value) in zip(other.kinds, other.values) { values.append(kind == .text || kind == .list ? numbers[Int(value)] : value) }
+  }
+
   private mutating func fill(to count: Int) { while kinds.count < count { append(.absent, 0) } }
 
   mutating func data(items: Int) -> Data {
@@ -189,22 +197,18 @@ struct ColumnBuilder {
         let limit = Int64(1) << Int64(bits - 1)
         return least >= -limit && most < limit
       }.map { $0 / 8 } ?? 8
-    var data = Data()
-    func u32(_ value: Int) { data.append(littleEndian: UInt32(value), 4) }
-    data.append(contentsOf: [1, isOne ? kinds.first?.rawValue ?? 0 : 255, UInt8(width), 0])
-    u32(items)
-    u32(order.count)
-    u32(0)
-    for value in values { data.append(littleEndian: value, width) }
-    if !isOne { data.append(contentsOf: kinds.map(\.rawValue)) }
-    var end = 0
-    u32(0)
-    for text in order {
-      end += text.utf8.count
-      u32(end)
+    var data: [UInt8] = [1, isOne ? kinds.first?.rawValue ?? 0 : 255, UInt8(width), 0]
+    for number in [items, order.count, 0] { data.append(littleEndian: UInt32(number), 4) }
+    switch width {
+    case 1: data.append(littleEndian: values.map { Int8($0) })
+    case 2: data.append(littleEndian: values.map { Int16($0) })
+    case 4: data.append(littleEndian: values.map { Int32($0) })
+    default: data.append(littleEndian: values)
     }
-    for text in order { data.append(contentsOf: text.utf8) }
-    return data
+    if !isOne { data += kinds.map(\.rawValue) }
+    data.append(littleEndian: order.reduce(into: [0 as UInt32]) { $0.append($0.last! + UInt32($1.utf8.count)) })
+    for text in order { data += text.utf8 }
+    return Data(data)
   }
 }
 
@@ -272,6 +276,13 @@ struct ItemColumn {
     for box in own { boxes.append(box) }
   }
 
+  /// Adds items that come after all of these.
+  mutating func append(_ other: ItemColumn) {
+    ids += other.ids
+    parts += other.parts
+    boxes.bytes += other.boxes.bytes[other.boxes.start...]
+  }
+
   var data: Data {
     var data: [UInt8] = []
     data.append(littleEndian: UInt32(ids.count), 4)
@@ -325,9 +336,13 @@ extension BoundingBox {
   }
 }
 
-extension RangeReplaceableCollection<UInt8> {
+extension [UInt8] {
   /// The lowest bytes of a number, the least first.
   fileprivate mutating func append(littleEndian value: some FixedWidthInteger, _ bytes: Int) {
     for i in 0..<bytes { append(UInt8(truncatingIfNeeded: value >> (8 * i))) }
+  }
+
+  fileprivate mutating func append(littleEndian values: [some FixedWidthInteger & BitwiseCopyable]) {
+    unsafe values.map(\.littleEndian).withUnsafeBytes { unsafe append(contentsOf: $0) }
   }
 }

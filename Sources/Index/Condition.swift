@@ -184,7 +184,13 @@ extension String {
   /// Its UTF-8, by which texts are compared: strings that look alike are equal to Swift whatever their bytes.
   struct Bytes: Hashable, Comparable, Sendable {
     fileprivate let text: String
-    static func == (a: Bytes, b: Bytes) -> Bool { a.text.utf8.elementsEqual(b.text.utf8) }
+    static func == (a: Bytes, b: Bytes) -> Bool {
+      guard a.text.utf8.count == b.text.utf8.count else { return false }
+      let same = unsafe a.text.utf8.withContiguousStorageIfAvailable { a in
+        unsafe b.text.utf8.withContiguousStorageIfAvailable { b in unsafe a.count == 0 || memcmp(a.baseAddress!, b.baseAddress!, a.count) == 0 }
+      }
+      return (same ?? nil) ?? a.text.utf8.elementsEqual(b.text.utf8)
+    }
     static func < (a: Bytes, b: Bytes) -> Bool { a.text.utf8.lexicographicallyPrecedes(b.text.utf8) }
     func hash(into hasher: inout Hasher) {
       var text = text

@@ -21,14 +21,10 @@ struct CaptionsFile {
   var problems: [String] = []
 
   init(path: String) throws {
-    let decoder = JSONDecoder()
-    try JSONLines.read(path, "captions") { place, line in
-      do {
-        lines.append(try decoder.decode(Line.self, from: line))
-      } catch {
-        problems.append(
-          "\(place): not a caption line; expected {\"filename\": ..., \"split\": ..., \"captions\": [...]}")
-      }
+    let read = try JSONLines.read(path, "captions") { place, line in (place, line: try? JSONDecoder().decode(Line.self, from: line)) }
+    lines = read.compactMap(\.line)
+    problems = read.filter { $0.line == nil }.map {
+      "\($0.0): not a caption line; expected {\"filename\": ..., \"split\": ..., \"captions\": [...]}"
     }
   }
 }
