@@ -14,7 +14,7 @@ package enum ImageFiles {
     let walk = FolderWalk(paths)
     if let problem = walk.problems.first { throw FastThenFineError(.unusableFile, problem) }
     guard !walk.files.isEmpty else { throw FastThenFineError(.unusableFile, walk.nothing(in: paths)) }
-    return walk.files.map(\.spelling)
+    return walk.files.map(\.path.spelling)
   }
 
   /// Throws where there is nothing to index, and says why.
@@ -24,9 +24,11 @@ package enum ImageFiles {
   }
 
   /// A file that is not there gets a stamp of its own; reading it then says why.
-  static func stamp(of path: FilePath) -> FileStamp {
+  ///
+  /// - Parameter folder: an open one that the path begins in; where the process works otherwise.
+  static func stamp(of path: FilePath, in folder: Int32 = AT_FDCWD) -> FileStamp {
     var status = stat()
-    guard unsafe path.withCString({ unsafe stat($0, &status) }) == 0 else { return FileStamp(size: -1, modified: 0) }
+    guard unsafe path.withCString({ unsafe fstatat(folder, $0, &status, 0) }) == 0 else { return FileStamp(size: -1, modified: 0) }
     return stamp(status)
   }
 

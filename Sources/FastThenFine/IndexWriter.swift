@@ -161,7 +161,10 @@ public struct IndexWriter: ~Copyable {
   ) throws(FastThenFineError) -> Summary {
     do {
       let cutting = try cutting.checked()
-      let walk = FolderWalk(paths)
+      let named = Set(paths.compactMap { FilePath($0).absolute })
+      // The catalog is read while folders are.
+      let sources = Promise { [catalog = catalog.catalog] in try catalog.sources(in: named) }
+      let (walk, known) = (FolderWalk(paths), try sources.value())
       var summary = Summary()
       summary.leftOut = walk.leftOut
       func warn(_ line: String) {
@@ -169,9 +172,11 @@ public struct IndexWriter: ~Copyable {
         progress(.warned(line))
       }
       for problem in walk.problems { warn(problem) }
-      let named = Set(paths.compactMap { FilePath($0).absolute })
-      let known = try catalog.catalog.sources(in: named)
-      var gone = known.keys.filter { !walk.seen.contains($0) && walk.isGone($0) }
+      let files = shard.map { shard in walk.files.filter { shard.has($0.path, below: named) } } ?? walk.files
+      let look = try look(at: files, known, named: named, rereading, cutting)
+      // Where all that is known was met nothing is gone.
+      let seen = look.known == known.count ? nil : Set(walk.files.map(\.path))
+      var gone = seen.map { seen in known.keys.filter { !seen.contains($0) && walk.isGone($0) } } ?? []
       for root in walk.empty {
         let below = known.keys.count { $0.isBelow(root) }
         warn(
@@ -182,14 +187,19 @@ public struct IndexWriter: ~Copyable {
       }
       if walk.scenesLeftOut > 0, let absence = GDAL.absence { warn("\(walk.scenesLeftOut) scenes are left out: \(absence)") }
       if !walk.leftOut.isEmpty { progress(.warned("left out by what they are: \(walk.counts)")) }
-      let files = shard.map { shard in walk.files.filter { shard.has($0, below: named) } } ?? walk.files
-      var todo = try changed(files, known, named: named, rereading, cutting, &summary)
+      (summary.setAside, summary.knownBad, summary.unchanged) = (look.setAside, look.knownBad, look.unchanged)
+      if !look.unstamped.isEmpty { try catalog.set(stamps: look.unstamped) }
+      var todo = look.todo
       // It may have come from anywhere.
       if rereading != .all, !todo.isEmpty { try move(&todo, from: &gone, catalog.catalog.sources(), &summary) }
       if !gone.isEmpty { try catalog.remove(sources: gone) }
       summary.removed = gone.count { known[$0]?.isSetAside == false }
       let fresh = Set(todo.map(\.path))
-      try readItems(of: known.filter { $0.value.scene != nil && walk.seen.contains($0.key) && !fresh.contains($0.key) }, progress)
+      let scenes = known.filter { $0.value.scene != nil && !fresh.contains($0.key) }
+      if !scenes.isEmpty {
+        let seen = Set(walk.files.map(\.path))
+        try readItems(of: scenes.filter { seen.contains($0.key) }, progress)
+      }
       try add(todo, known, cutting, &summary, cancellation, progress)
       if summary.indexed + summary.windows + summary.moved + summary.removed > 0 { catalog.save() }
       return summary
@@ -198,30 +208,54 @@ public struct IndexWriter: ~Copyable {
     }
   }
 
-  typealias Stamped = (path: FilePath, stamp: FileStamp)
+  typealias Stamped = FolderWalk.Stamped
 
-  private func changed(
-    _ files: [FilePath], _ known: [FilePath: Catalog.Source], named: Set<FilePath>, _ rereading: Rereading, _ cutting: Cutting,
-    _ summary: inout Summary
-  ) throws -> [Stamped] {
+  /// What files are to what is known of them.
+  private struct Look: Sendable {
+    /// To be read; unchanged, but without a time that nobody can set.
     var (todo, unstamped): ([Stamped], [Stamped]) = ([], [])
-    let stamps = engine.kernels.parallelMap(files.count) { ImageFiles.stamp(of: files[$0]) }
-    for (path, stamp) in zip(files, stamps) {
-      if known[path]?.isSetAside == true, rereading == .changed, !named.contains(path) {
-        summary.setAside += 1
-        continue
-      }
-      guard let old = known[path], old.stamp.agrees(with: stamp), rereading != .all, rereading != .failed || old.failure == nil,
-        old.done == nil, !old.isSetAside, !Self.isCutOtherwise(old, path, cutting)
-      else {
-        todo.append((path, stamp))
-        continue
-      }
-      if old.failure != nil { summary.knownBad += 1 } else { summary.unchanged += 1 }
-      if old.stamp.changed == nil { unstamped.append((path, stamp)) }
+    /// Known in whatever way.
+    var known = 0
+    var (setAside, knownBad, unchanged) = (0, 0, 0)
+  }
+
+  private func look(
+    at files: [Stamped], _ known: [FilePath: Catalog.Source], named: Set<FilePath>, _ rereading: Rereading, _ cutting: Cutting
+  ) throws -> Look {
+    var (all, rest) = (Look(), files[...])
+    try Conveyor.run { () -> ArraySlice<Stamped>? in
+      defer { rest = rest.dropFirst(8192) }
+      return rest.isEmpty ? nil : rest.prefix(8192)
+    } made: { some in
+      var look = Look()
+      for file in some { Self.look(at: file, known[file.path], isNamed: named.contains(file.path), rereading, cutting, &look) }
+      return look
+    } take: { some in
+      all.todo += some.todo
+      all.unstamped += some.unstamped
+      all.known += some.known
+      all.setAside += some.setAside
+      all.knownBad += some.knownBad
+      all.unchanged += some.unchanged
     }
-    if !unstamped.isEmpty { try catalog.set(stamps: unstamped) }
-    return todo
+    return all
+  }
+
+  private static func look(
+    at file: Stamped, _ old: Catalog.Source?, isNamed: Bool, _ rereading: Rereading, _ cutting: Cutting, _ look: inout Look
+  ) {
+    guard let old else { return look.todo.append(file) }
+    look.known += 1
+    if old.isSetAside, rereading == .changed, !isNamed {
+      look.setAside += 1
+    } else if !old.stamp.agrees(with: file.stamp) || rereading == .all || rereading == .failed && old.failure != nil || old.done != nil
+      || old.isSetAside || isCutOtherwise(old, file.path, cutting)
+    {
+      look.todo.append(file)
+    } else {
+      if old.failure != nil { look.knownBad += 1 } else { look.unchanged += 1 }
+      if old.stamp.changed == nil { look.unstamped.append(file) }
+    }
   }
 
   /// Gives what left its path the one at which its bytes are found again, and takes both off the lists. A file of which nothing but

@@ -24,7 +24,7 @@ package struct ScenePreview: Sendable {
   ) throws(FastThenFineError) -> [Result<ScenePreview, FastThenFineError>] {
     let (cutting, walk) = (try cutting.checked(), FolderWalk(paths))
     if let problem = walk.problems.first { throw FastThenFineError(.unusableFile, problem) }
-    let scenes = walk.files.filter { IndexWriter.isScene($0, cutting) }
+    let scenes = walk.files.map(\.path).filter { IndexWriter.isScene($0, cutting) }
     guard !scenes.isEmpty else {
       throw FastThenFineError(.unusableFile, paths.joined(separator: ", ") + ": holds no scene to look at" + (GDAL.absence.map { "; \($0)" } ?? ""))
     }

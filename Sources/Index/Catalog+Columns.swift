@@ -72,17 +72,17 @@ extension Catalog {
 
   /// The columns of a segment, by their names: rows are read in this thread, and understood in others.
   private static func columns(of segment: Int64, _ db: Database) throws -> [String: Data] {
-    let rows = try Row.fetchCursor(
-      db.cachedStatement(
-        sql: """
-          SELECT entries.id, known.path, known.json, entries.footprint FROM entries JOIN known ON known.source = entries.source
-          WHERE entries.segment = ? ORDER BY entries.id
-          """), arguments: [segment])
+    let rows = try RowReader(
+      db,
+      sql: """
+        SELECT entries.id, known.path, known.json, entries.footprint FROM entries JOIN known ON known.source = entries.source
+        WHERE entries.segment = ? ORDER BY entries.id
+        """, arguments: [segment])
     var columns = Columns()
     try Conveyor.run { () throws -> [ItemRow]? in
       var some: [ItemRow] = []
       while some.count < rowsAtOnce, let row = try rows.next() {
-        some.append(try ItemRow(id: row.at(0), path: row.at(1), json: row.at(2), footprint: row.at(3)))
+        some.append(try ItemRow(id: row.integer(at: 0), path: row.text(at: 1), json: row.text(orNullAt: 2), footprint: row.text(orNullAt: 3)))
       }
       return some.isEmpty ? nil : some
     } made: { some in

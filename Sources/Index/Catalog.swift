@@ -193,14 +193,14 @@ package final class Catalog: Sendable {
       let all = "SELECT path, size, modified, changed, failure, content, scene, done, properties FROM sources"
       guard let places, places.count <= Self.mostPlaces else {
         result.reserveCapacity(try Int.fetchOne(db, sql: "SELECT count(*) FROM sources")!)
-        try Self.read(Row.fetchCursor(db, sql: all), to: &result)
+        try Self.read(RowReader(db, sql: all), to: &result)
         return result
       }
       for place in places {
         // '0' comes behind '/'.
         let (folder, end) = (place.spelling == "/" ? "/" : place.spelling + "/", place.spelling == "/" ? "0" : place.spelling + "0")
-        let rows = try Row.fetchCursor(db, sql: all + " WHERE path = ? OR path > ? AND path < ?", arguments: [place.spelling, folder, end])
-        try Self.read(rows, to: &result)
+        let some = all + " WHERE path = ? OR path > ? AND path < ?"
+        try Self.read(RowReader(db, sql: some, arguments: [place.spelling, folder, end]), to: &result)
       }
       return result
     }
@@ -214,13 +214,14 @@ package final class Catalog: Sendable {
   /// More are looked up in no less time than everything is read in.
   private static let mostPlaces = 1000
 
-  private static func read(_ rows: RowCursor, to sources: inout [FilePath: Source]) throws {
+  private static func read(_ rows: RowReader, to sources: inout [FilePath: Source]) throws {
     while let row = try rows.next() {
       var source = try Source(
-        stamp: FileStamp(size: row.at(1), modified: row.at(2), changed: row.at(3)), failure: row.at(4), content: row.at(5), scene: row.at(6),
-        done: row.at(7), properties: row.at(8))
+        stamp: FileStamp(size: row.integer(at: 1), modified: row.integer(at: 2), changed: row.integer(orNullAt: 3)), failure: row.text(orNullAt: 4),
+        content: row.integer(orNullAt: 5), scene: row.text(orNullAt: 6), done: row.integer(orNullAt: 7).map { Int($0) },
+        properties: row.text(orNullAt: 8))
       if source.failure == setAside { (source.failure, source.isSetAside) = (nil, true) }
-      sources[try FilePath(row.at(0))] = source
+      sources[FilePath(try row.text(at: 0))] = source
     }
   }
 
@@ -282,9 +283,12 @@ package final class Catalog: Sendable {
       """ : "SELECT id, text, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM captions"
   }
 
-  private static func entry(_ row: Row) throws -> Entry {
-    try Entry(
-      id: row.at(0), name: row.at(1), size: row.at(2), window: window(row, at: 3), footprint: row.at(7), attributes: row.at(8), scene: row.at(9))
+  private static func entry(_ row: CurrentRow) throws -> Entry {
+    func side(_ column: Int32) throws -> Int { Int(try row.integer(at: column)) }
+    let window = try row.integer(orNullAt: 3).map { x in try Window(x: Int(x), y: side(4), width: side(5), height: side(6)) }
+    return try Entry(
+      id: row.integer(at: 0), name: row.text(at: 1), size: row.integer(orNullAt: 2), window: window, footprint: row.text(orNullAt: 7),
+      attributes: row.text(orNullAt: 8), scene: row.text(orNullAt: 9))
   }
 
   /// x, y, width and height; nil where the first is null.
@@ -301,22 +305,21 @@ package final class Catalog: Sendable {
   /// Entries that are results: pictures, and windows of scenes.
   package func pictures() throws -> Int {
     try read { db in
-      let parts = "SELECT count(*) FROM entries WHERE x IS NOT NULL AND source IN (SELECT id FROM sources WHERE scene IS NULL)"
+      let parts = "SELECT count(*) FROM entries JOIN sources ON sources.id = source WHERE x IS NOT NULL AND sources.scene IS NULL"
       return try Int.fetchOne(db, sql: "SELECT count(*) FROM entries")! - Int.fetchOne(db, sql: parts)!
     }
   }
 
   /// All items of a kind, by id.
   package func entries(_ kind: ItemKind) throws -> [Entry] {
-    try read { try Row.fetchAll($0, sql: Self.entries(kind) + " ORDER BY 1").map(Self.entry) }
+    try read { try RowReader($0, sql: Self.entries(kind) + " ORDER BY 1").map(Self.entry) }
   }
 
   /// Items of a kind by id, those after one, as many as are asked for.
   package func entries(_ kind: ItemKind, after id: Int64, limit: Int) throws -> [Entry] {
     let table = kind == .image ? "entries" : "captions"
     return try read { db in
-      try Row.fetchAll(db.cachedStatement(sql: Self.entries(kind) + " WHERE \(table).id > ? ORDER BY 1 LIMIT ?"), arguments: [id, limit]).map(
-        Self.entry)
+      try RowReader(db, sql: Self.entries(kind) + " WHERE \(table).id > ? ORDER BY 1 LIMIT ?", arguments: [id, limit]).map(Self.entry)
     }
   }
 
@@ -335,7 +338,7 @@ package final class Catalog: Sendable {
       return Array(found.prefix(limit))
     }
     return try read { db in
-      try Row.fetchAll(
+      try RowReader(
         db, sql: Self.entries(.image) + " WHERE entries.id > ? AND (x IS NULL OR known.scene IS NOT NULL) ORDER BY 1 LIMIT ?", arguments: [id, limit]
       ).map(Self.entry)
     }
@@ -402,9 +405,9 @@ package final class Catalog: Sendable {
   /// Items of a kind by their ids; those that the index does not have are left out.
   package func entries(_ kind: ItemKind, _ ids: [Int64]) throws -> [Int64: Entry] {
     try read { db in
-      let statement = try db.cachedStatement(
-        sql: Self.entries(kind) + " WHERE \(kind == .image ? "entries" : "captions").id IN (SELECT value FROM json_each(?))")
-      let rows = try Row.fetchCursor(statement, arguments: ["[\(ids.sorted().map(String.init).joined(separator: ","))]"])
+      let rows = try RowReader(
+        db, sql: Self.entries(kind) + " WHERE \(kind == .image ? "entries" : "captions").id IN (SELECT value FROM json_each(?))",
+        arguments: ["[\(ids.sorted().map(String.init).joined(separator: ","))]"])
       var found = [Int64: Entry](minimumCapacity: ids.count)
       while let row = try rows.next() {
         let entry = try Self.entry(row)

@@ -27,11 +27,11 @@ package enum Conveyor {
 }
 
 /// What another thread is making.
-private final class Promise<Value: Sendable>: Sendable {
+package final class Promise<Value: Sendable>: Sendable {
   private let result = Mutex<Result<Value, any Error>?>(nil)
   private let done = DispatchSemaphore(value: 0)
 
-  init(_ make: @escaping @Sendable () throws -> Value) {
+  package init(_ make: @escaping @Sendable () throws -> Value) {
     DispatchQueue.global().async { [self] in
       let made = Result { try make() }
       result.withLock { $0 = made }
@@ -40,7 +40,7 @@ private final class Promise<Value: Sendable>: Sendable {
   }
 
   /// To be asked for once.
-  func value() throws -> Value {
+  package func value() throws -> Value {
     done.wait()
     return try result.withLock { $0 }!.get()
   }

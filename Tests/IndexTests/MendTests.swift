@@ -53,6 +53,24 @@ import Testing
     try catalog.entries(.image).reduce(into: [:]) { $0[$1.name, default: 0] += 1 }
   }
 
+  /// SQLite would make a number of any text, and a text of any number.
+  @Test(arguments: [
+    "UPDATE sources SET size = 'large' WHERE id = 3", "UPDATE sources SET modified = 1.5 WHERE id = 3",
+    "UPDATE sources SET scene = x'ff' WHERE id = 6", "UPDATE sources SET path = x'2f61' WHERE id = 3", "UPDATE entries SET y = 'top' WHERE id = 7",
+    "UPDATE entries SET y = NULL WHERE id = 7", "UPDATE entries SET footprint = x'07' WHERE id = 8",
+  ]) func aValueOfAnotherTypeIsRefusedAndNotReadAsSomethingElse(sql: String) throws {
+    try make(saved: false)
+    let before = try Catalog(path: path)
+    #expect(try before.sources().count == 6 && before.entries(.image).count == 8)
+    try damage(sql)
+    let catalog = try Catalog(path: path)
+    let error = #expect(throws: IndexError.self) {
+      _ = try catalog.sources()
+      _ = try catalog.entries(.image)
+    }
+    guard case .damaged? = error else { return #expect(Bool(false), "\(String(describing: error))") }
+  }
+
   /// As a disk would: the hashes stay what they were.
   private func damage(_ sql: String) throws {
     let queue = try Catalog.connection(path)
