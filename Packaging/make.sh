@@ -89,7 +89,8 @@ chmod -R u=rwX,go=rX "$deb"
 chmod 755 "$deb"/DEBIAN/p*
 (cd "$deb" && find etc usr -type f | sort | xargs -d '\n' md5sum) > "$deb/DEBIAN/md5sums"
 find "$deb" -newermt "@$SOURCE_DATE_EPOCH" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
-dpkg-deb --root-owner-group -Zxz -z3 --build "$deb" "$out/fastthenfine_${version}_$machine.deb" > /dev/null
+# A third of the time of -z3, for 3 % more bytes.
+dpkg-deb --root-owner-group -Zxz -z1 --build "$deb" "$out/fastthenfine_${version}_$machine.deb" > /dev/null
 wait "$packing"
 rm -rf "$deb" "$tree"
 du -h "$out"/*
