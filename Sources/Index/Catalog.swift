@@ -522,7 +522,7 @@ package final class Catalog: Sendable {
       for i in 0..<segment.count where !dead.contains(segment.id(i)) { places.append((segment.id(i), Int32(number), Int32(i))) }
     }
     places.sort { $0.id < $1.id }
-    let readers = try segments.map { try $0.coarseReader() }
+    let readers = segments.enumerated().map { $1.coarseReader(opening: $0 < Self.mostReaders) }
     return { [places] ids in
       var (room, values) = ([UInt8](), [Float]())
       values.reserveCapacity(ids.count * (segments.first?.dimension ?? 0))
@@ -539,6 +539,9 @@ package final class Catalog: Sendable {
       return (values, nil)
     }
   }
+
+  /// Segments that are opened as files, of which a process may have a thousand; the others are read as they are mapped.
+  private static let mostReaders = 128
 
   /// The coarse vectors of some items, spread evenly over all.
   package func someCoarse(_ kind: ItemKind, most: Int) throws -> [[Float]] {

@@ -130,13 +130,14 @@ package final class Segment: Sendable {
 
   /// The same for whoever wants some of them, here and there: appends an item's vector, or is false where the file has become shorter.
   ///
+  /// - Parameter opening: reads from the file, so that nothing of it stays in memory; it is mapped all the same, and read so where it cannot be opened.
   /// - Returns: takes room for its use, whatever was in it.
-  func coarseReader() throws(IndexError) -> @Sendable (_ i: Int, _ room: inout [UInt8], _ values: inout [Float]) -> Bool {
-    let file: ScatteredFile
-    do {
-      file = try ScatteredFile(path: path)
-    } catch {
-      throw .unreadable(path: path, reason: "\(error)")
+  func coarseReader(opening: Bool) -> @Sendable (_ i: Int, _ room: inout [UInt8], _ values: inout [Float]) -> Bool {
+    guard opening, let file = try? ScatteredFile(path: path) else {
+      return { [self] i, _, values in
+        values += coarseVector(i)
+        return true
+      }
     }
     return { [self] i, room, values in
       if room.count != dimension { room = [UInt8](repeating: 0, count: dimension) }

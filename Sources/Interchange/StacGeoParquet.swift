@@ -8,6 +8,8 @@ import FTFParquet
 /// and its middle, so that DuckDB, GeoPandas, TorchGeo and QGIS need no glue.
 package enum StacGeoParquet {
   private static let groupRows = 8192
+  /// Groups that are made at once: each takes some fifty megabytes.
+  private static let mostGroups = 3
   private static let own: Set<String> = [
     "id", "type", "stac_version", "collection", "path", "bytes", "geometry", "bbox", "datetime", "links", "assets", "window", "embedding",
     "timestamp", "centre_lat", "centre_lon",
@@ -15,7 +17,7 @@ package enum StacGeoParquet {
   /// Attributes that are in these.
   private static let named: Set<String> = ["datetime", "collection"]
 
-  /// Rows come along a Hilbert curve. Memory holds a group of them for each thread, and of each image its place on the curve: images are gone through twice.
+  /// Rows come along a Hilbert curve. Memory holds a few groups of them, and of each image its place on the curve: images are gone through twice.
   ///
   /// - Parameter items: images.
   package static func write(_ items: StoredItems, to file: FileHandle, collection: String, model: String, dimension: Int) throws {
@@ -36,7 +38,7 @@ package enum StacGeoParquet {
     let attributes = kinds.attributes
     var writer = try ParquetWriter(file, fields(attributes, dimension))
     var rest = places[...]
-    try Conveyor.run { () throws -> [IndexEntry]? in
+    try Conveyor.run(threads: min(Processors.usable, mostGroups)) { () throws -> [IndexEntry]? in
       guard !rest.isEmpty else { return nil }
       defer { rest = rest.dropFirst(groupRows) }
       return try items.entries(rest.prefix(groupRows).map(\.id))

@@ -3,15 +3,19 @@ import Synchronization
 
 /// Work that comes and goes in order, and that several threads do in between.
 package enum Conveyor {
+  /// More have nothing to do: pieces come and go through one thread.
+  package static let most = 8
+
   /// Every piece, in order: one that `next` fetches, what `made` makes of it, and what `take` does with that. The first and the last are called by the
-  /// calling thread alone, as a catalog or a file wants it; what lies between is done by as many threads as there are processors, and no more pieces than
-  /// those are in memory.
+  /// calling thread alone, as a catalog or a file wants it; what lies between is done by as many threads as there are processors, up to `most`, and no
+  /// more pieces than those are in memory.
   ///
   /// - Parameters:
   ///   - next: nil at the end.
   ///   - threads: 1 for the calling thread alone.
   package static func run<Piece: Sendable, Made: Sendable>(
-    threads: Int = Processors.usable, _ next: () throws -> Piece?, made: @escaping @Sendable (Piece) throws -> Made, take: (Made) throws -> Void
+    threads: Int = min(Processors.usable, most), _ next: () throws -> Piece?, made: @escaping @Sendable (Piece) throws -> Made,
+    take: (Made) throws -> Void
   ) throws {
     guard threads > 1 else {
       while let piece = try next() { try take(made(piece)) }

@@ -327,6 +327,28 @@ private func rows(_ segment: Segment, _ i: Int) -> [[Float]] {
     #expect(try catalog.problems { _ in }.contains { $0.contains("lacks 1") })
   }
 
+  @Test func vectorsAreReadFromTheFileAsTheyAreMapped() throws {
+    let catalog = try used().catalog
+    let (segments, _) = try catalog.segments(.image)
+    for segment in segments {
+      for opening in [true, false] {
+        let read = segment.coarseReader(opening: opening)
+        var (room, values) = ([UInt8](), [Float]())
+        for i in (0..<segment.count).reversed() { #expect(read(i, &room, &values)) }
+        #expect(values == (0..<segment.count).reversed().flatMap { segment.coarseVector($0) })
+      }
+    }
+    let all = try catalog.coarseVectors(.image)
+    let find = try catalog.coarseVectorFinder(.image)
+    let d = catalog.model.dimension
+    for (i, id) in all.ids.enumerated() {
+      let (values, missing) = find([id])
+      #expect(values == Array(all.values[i * d..<(i + 1) * d]) && missing == nil)
+    }
+    #expect(find(all.ids.reversed()).values.count == all.values.count)
+    #expect(find([all.ids[0], 1 << 40]).missing == 1 << 40)
+  }
+
   @Test func onlyOneWriterAtATime() throws {
     do {
       let writer = try used()
