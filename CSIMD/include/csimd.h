@@ -80,7 +80,7 @@ typedef struct csimd_gemm_u8_f32_args {
   size_t ldc;
 } csimd_gemm_u8_f32_args;
 
-/// C[m,n] = clamp(round-half-even(scale[n] S[m,n] + bias[n] + residual_scale R[m,n]), 0, 255).
+/// C[m,n] = clamp(round-half-even(scale[n] S[m,n] + bias[n] + residual_scale R[m,n]), 0, 255), of which what is clamped lies within i32.
 /// The caller folds the output's scale and zero into scale, bias and residual_scale: ReLU6 is then the clamp itself.
 typedef struct csimd_gemm_u8_u8_args {
   csimd_product_u8 product;
@@ -105,7 +105,7 @@ typedef struct csimd_gemm_f32_args {
   size_t ldc;
 } csimd_gemm_f32_args;
 
-/// Y[y,x,c] = sum_ij X[y s + i, x s + j, c] W[i,j,c] and what follows, over an image whose border is there already.
+/// Y[y,x,c] = sum_ij X[y s + i, x s + j, c] W[i,j,c] and what follows, over an image whose border is there already; of u8 within i32, as above.
 typedef struct csimd_depthwise_args {
   size_t height, width, channels; // of the output
   size_t kernel, stride;          // kernel 3 or 5, stride 1 or 2

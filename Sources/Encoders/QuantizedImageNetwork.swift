@@ -30,9 +30,11 @@ struct QuantizedImageNetwork: ImageNetwork {
     ) throws -> QuantizedConvolution {
       let (codes, scales) = try model.int8Matrix(name, shape: [outputs, inputs])
       let bias = try model.vector("\(name).bias", count: outputs)
-      return QuantizedConvolution(
+      let layer = QuantizedConvolution(
         codes: codes.span, scales: scales.span, bias: bias.span,
         inputs: inputs, input: input, output: output, residual: residual, for: kernels)
+      try Self.require(layer.isBounded, of: name, model)
+      return layer
     }
     let (kernel, kernelScales) = try model.int8Matrix("vision.stem", shape: [vision.stem, 3, 3, 3])
     let unrolled = Model.unrolledOrder(kernel, outputs: vision.stem)
@@ -40,6 +42,7 @@ struct QuantizedImageNetwork: ImageNetwork {
     stem = QuantizedConvolution(
       codes: unrolled.span, scales: kernelScales.span, bias: stemBias.span, inputs: 27, input: pixel, output: .relu6,
       residual: nil, for: kernels)
+    try Self.require(stem.isBounded, of: "vision.stem", model)
     var scale = ActivationScale.relu6
     var blocks: [Block] = []
     for (i, shape) in BlockShape.all(vision).enumerated() {
@@ -53,6 +56,7 @@ struct QuantizedImageNetwork: ImageNetwork {
       let depthwise = DepthwiseConvolution(
         codes: codes.span, scales: scales.span, bias: bias.span, kernel: block.kernel, stride: block.stride,
         for: kernels)
+      try Self.require(depthwise.isBounded, of: "\(name).depthwise", model)
       let project = try convolution(
         "\(name).project", block.output, inside, from: .relu6, to: output, adding: block.residual ? scale : nil)
       let starts = RowStarts(side: shape.side, channels: inside, padding: shape.padding)
@@ -62,6 +66,13 @@ struct QuantizedImageNetwork: ImageNetwork {
     }
     self.blocks = blocks
     head = try convolution("vision.head", vision.head, vision.blocks.last!.output, from: scale, to: .relu6)
+  }
+
+  private static func require(_ isBounded: Bool, of layer: String, _ model: Model) throws {
+    guard isBounded else {
+      throw WeightsError.badValue(
+        path: model.path, tensor: "\(layer).weight_scale", reason: "leads to numbers that no activation has, with the scales of what goes in and out")
+    }
   }
 
   /// The scale at which a pixel is its own code: 1 / (255 std), zero point 255 mean.

@@ -30,6 +30,8 @@ package final class QuantizedConvolution: Sendable {
 
   package var inputs: Int { matrix.inputs }
   package var outputs: Int { matrix.outputs }
+  /// Whether no input leads to numbers beyond what a kernel can round: scales of a damaged or a made-up model may.
+  package var isBounded: Bool { folded.isBounded(inputs: inputs, added: 255 * abs(residualMultiplier ?? 0)) }
 
   /// - Parameters:
   ///   - codes: s8[outputs, inputs] with `scales` f32[outputs]; `bias` f32[outputs].
@@ -59,6 +61,8 @@ package final class DepthwiseConvolution: Sendable {
   let floats: AlignedBuffer<Float>
   let level: Level?
   let folded: FoldedScales
+  /// As a ``QuantizedConvolution``'s.
+  package var isBounded: Bool { folded.isBounded(inputs: kernel * kernel) }
 
   /// - Parameters:
   ///   - codes: s8[channels, kernel, kernel] with `scales` f32[channels]; `bias` f32[channels].
@@ -112,6 +116,12 @@ struct FoldedScales: Sendable {
     self.offset = offset
   }
 
+  /// Whether no sum over so many inputs, with what is added to it, leads beyond what a kernel can round: half of 32 bits. What is no number does.
+  func isBounded(inputs: Int, added: Float = 0) -> Bool {
+    let sum = Float(inputs) * 255 * 127
+    return (0..<multiplier.count).allSatisfy { abs(multiplier[$0]) * sum + abs(offset[$0]) + added < 0x1p30 }
+  }
+
   /// The bias alone, for a layer in f32.
   init(bias: Span<Float>) {
     multiplier = AlignedBuffer(count: 0, repeating: 0)
@@ -150,6 +160,7 @@ extension KernelSet {
     precondition(x.count >= rows * lda && (residual?.count ?? rows * n) >= rows * n, "convolve: shapes disagree")
     precondition((residual == nil) == (layer.residualMultiplier == nil), "convolve: a residual too many or too few")
     precondition(layer.matrix.isInt8, "the layer is not int8")
+    assert(layer.isBounded, "the layer's numbers are beyond 32 bits")
     if let starts {
       precondition(starts.rows == rows && starts.width == n && y.count >= starts.end, "convolve: shapes disagree")
     } else {

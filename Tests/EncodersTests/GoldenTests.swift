@@ -80,6 +80,18 @@ import FTFWeights
       .map { try $0.get() }
   }
 
+  /// Kernels round what fits into 32 bits.
+  @Test(arguments: [("vision.blocks.3", Float(1e-20)), ("vision.blocks.0", 1e-30), ("vision.blocks.20", 1e-9)])
+  func scalesThatNoActivationHasAreRefusedByTheLayersName(block: String, scale: Float) throws {
+    let (folder, model) = (try TemporaryFolder(), try Model(path: Goldens.defaultModel))
+    var config = model.config
+    config.activations?[block]?.scale = scale
+    let path = "\(folder.path)/other.ftf"
+    try model.write(config, to: path)
+    let error = #expect(throws: FastThenFineError.self) { try Engine(path: path) }
+    #expect(error?.description.contains(block) == true && error?.description.contains("no activation has") == true, "\(String(describing: error))")
+  }
+
   @Test func everyLevelGivesTheSameBits() throws {
     var expected: (image: EncodedImage, text: EncodedText)?
     for level in Level.available {

@@ -172,6 +172,27 @@ let windows = [(3, 1), (3, 2), (5, 1), (5, 2)].flatMap { kernel, stride in
   }
 }
 
+@Test func whatMayLeave32BitsIsNotBounded() throws {
+  let kernels = try KernelSet()
+  let codes = [Int8](repeating: 1, count: 16)
+  // 4 inputs, 255 each, by 127: 129,540 times the scale.
+  for (scale, bias, isBounded) in [(8000, 0, true), (9000, 0, false), (1, 1e9, true), (1, -1.1e9, false), (.nan, 0, false), (1, .infinity, false)]
+    as [(Float, Float, Bool)]
+  {
+    var (scales, biases) = ([Float](repeating: 1, count: 4), [Float](repeating: 0, count: 4))
+    (scales[2], biases[2]) = (scale, bias)
+    let one = ActivationScale(scale: 1, zero: 0)
+    let layer = QuantizedConvolution(
+      codes: codes.span, scales: scales.span, bias: biases.span, inputs: 4, input: one, output: one, residual: nil, for: kernels)
+    #expect(layer.isBounded == isBounded, "\(scale), \(bias)")
+  }
+  let taps = [Int8](repeating: 1, count: 9)
+  for (bias, isBounded) in [(1e6, true), (1e8, false)] as [(Float, Bool)] {
+    let layer = DepthwiseConvolution(codes: taps.span, scales: [Float(1)].span, bias: [bias].span, kernel: 3, stride: 1, for: kernels)
+    #expect(layer.isBounded == isBounded)
+  }
+}
+
 @Suite struct Depthwise {
   @Test(arguments: windows) func int8IsExactOnEveryLevel(window: Window) throws {
     var random = SeededGenerator(seed: UInt64(window.side * 1000 + window.channels * 10 + window.kernel))

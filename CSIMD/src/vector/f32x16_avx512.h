@@ -29,17 +29,16 @@ static inline void store_s8(uint8_t *p, f32x16 v, uint8_t flip) {
   const __m128i q = _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(v));
   _mm_storeu_si128((__m128i *)p, _mm_xor_si128(q, _mm_set1_epi8((char)flip)));
 }
-// Sixteen values clamped to [0, 255], rounded half to even and stored as u8. What is beyond i32 becomes 2^31, which narrowing clamps too.
+// Sixteen values within i32, clamped to [0, 255], rounded half to even and stored as u8.
 static inline __m128i to_u8(f32x16 v) { return _mm512_cvtusepi32_epi8(_mm512_cvtps_epi32(larger(v, splat(0)))); }
 static inline void store_u8(uint8_t *p, f32x16 v) { _mm_storeu_si128((__m128i *)p, to_u8(v)); }
 static inline void store_u8_n(uint8_t *p, f32x16 v, size_t n) { _mm_mask_storeu_epi8(p, mask_of(n), to_u8(v)); }
 static inline f32x16 from_u8_n(const uint8_t *p, size_t n) { return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(mask_of(n), p))); }
 
-// Clamped to [0, 255], rounded half to even and packed in the order of 128 bits; the first vectors of four. Packing clamps, but for what is
-// beyond i32.
+// Clamped to [0, 255] by packing, rounded half to even, in the order of 128 bits; the first vectors of four.
 static inline __attribute__((always_inline)) __m512i packed_64(const f32x16 q[4], size_t vectors) {
   __m512i code[4];
-  for (size_t i = 0; i < 4; i++) code[i] = i < vectors ? _mm512_cvtps_epi32(smaller(q[i], splat(255))) : _mm512_setzero_si512();
+  for (size_t i = 0; i < 4; i++) code[i] = i < vectors ? _mm512_cvtps_epi32(q[i]) : _mm512_setzero_si512();
   return _mm512_packus_epi16(_mm512_packs_epi32(code[0], code[1]), _mm512_packs_epi32(code[2], code[3]));
 }
 // Sixteen values a vector clamped to [0, 255], rounded half to even and stored as u8.

@@ -35,9 +35,9 @@ static inline void store_s8(uint8_t *p, f32x16 v, uint8_t flip) {
       vcombine_s8(vqmovn_s16(vcombine_s16(vqmovn_s32(q.v[0]), vqmovn_s32(q.v[1]))), vqmovn_s16(vcombine_s16(vqmovn_s32(q.v[2]), vqmovn_s32(q.v[3]))));
   vst1q_u8(p, veorq_u8(vreinterpretq_u8_s8(bytes), vdupq_n_u8(flip)));
 }
-// Sixteen values clamped to [0, 255], rounded half to even and stored as u8.
+// Sixteen values within i32, rounded half to even, clamped to [0, 255] by packing and stored as u8.
 static inline void store_u8(uint8_t *p, f32x16 v) {
-  const i32x16 q = rounded_i32(smaller(larger(v, splat(0)), splat(255)));
+  const i32x16 q = rounded_i32(v);
   vst1q_u8(p, vcombine_u8(vqmovun_s16(vcombine_s16(vqmovn_s32(q.v[0]), vqmovn_s32(q.v[1]))),
                           vqmovun_s16(vcombine_s16(vqmovn_s32(q.v[2]), vqmovn_s32(q.v[3])))));
 }

