@@ -18,7 +18,6 @@ public final class ComputePool: Sendable {
     var first = 0
   }
   private let state: Mutex<State>
-  private let queue = DispatchQueue(label: "FastThenFine.ComputePool", attributes: .concurrent)
 
   /// - Parameter threads: at least 1; nil takes all cores that this process may use.
   public init(threads: Int? = nil) {
@@ -41,8 +40,8 @@ public final class ComputePool: Sendable {
   /// `body(n)` in a thread of its own once there are threads for it, n of them.
   package func run<R: Sendable>(_ body: @escaping @Sendable (Int) throws -> R) async throws -> R {
     try await withCheckedThrowingContinuation { continuation in
-      acquire { [queue] count in
-        queue.async {
+      acquire { count in
+        OwnThread.run {
           let result = Result { try body(count) }
           self.release(count)
           continuation.resume(with: result)
@@ -52,9 +51,9 @@ public final class ComputePool: Sendable {
   }
 
   /// `body(n)` in a thread of its own once there are threads for it, n of them; nobody waits for it.
-  func submit(_ body: @escaping @Sendable (Int) -> Void) {
-    acquire { [queue] count in
-      queue.async {
+  package func submit(_ body: @escaping @Sendable (Int) -> Void) {
+    acquire { count in
+      OwnThread.run {
         body(count)
         self.release(count)
       }

@@ -515,7 +515,7 @@ public enum IndexUpkeep {
     do {
       return try await withTaskCancellationHandler {
         try await withCheckedThrowingContinuation { continuation in
-          queue.async {
+          OwnThread.run {
             continuation.resume(
               with: Result {
                 try add(
@@ -547,8 +547,6 @@ public enum IndexUpkeep {
         paths, rereading: rereading, cutting: cutting, shard: shard, cancellation: cancellation, progress: progress)
     }
   }
-
-  static let queue = DispatchQueue(label: "FastThenFine.IndexUpkeep", attributes: .concurrent)
 
   /// Stores what is known of images, as ``IndexWriter/set(attributes:)`` does, also of vectors that were made elsewhere.
   ///

@@ -1,3 +1,4 @@
+import FTFKernels
 import Foundation
 import Synchronization
 
@@ -52,7 +53,7 @@ public struct Indexing: AsyncSequence, Sendable {
       let (stream, signal) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
       signal.onTermination = { _ in cancellation.cancel() }
       signals = stream.makeAsyncIterator()
-      IndexUpkeep.queue.async { [progress] in
+      OwnThread.run { [progress] in
         let result = work(cancellation) { event in
           progress.state.withLock { $0.take(event) }
           signal.yield()

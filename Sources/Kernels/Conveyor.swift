@@ -30,21 +30,28 @@ package enum Conveyor {
   }
 }
 
-/// What another thread is making.
+/// What another thread is making, or whoever asks for it first.
 package final class Promise<Value: Sendable>: Sendable {
+  private let make: @Sendable () throws -> Value
+  private let isBegun = Atomic(false)
   private let result = Mutex<Result<Value, any Error>?>(nil)
   private let done = DispatchSemaphore(value: 0)
 
   package init(_ make: @escaping @Sendable () throws -> Value) {
-    DispatchQueue.global().async { [self] in
-      let made = Result { try make() }
-      result.withLock { $0 = made }
-      done.signal()
-    }
+    self.make = make
+    OwnThread.run { self.begin() }
   }
 
-  /// To be asked for once.
+  private func begin() {
+    guard !isBegun.exchange(true, ordering: .relaxed) else { return }
+    let made = Result { try make() }
+    result.withLock { $0 = made }
+    done.signal()
+  }
+
+  /// To be asked for once. Nobody waits for a thread that has not come: what is not begun is made here.
   package func value() throws -> Value {
+    begin()
     done.wait()
     return try result.withLock { $0 }!.get()
   }

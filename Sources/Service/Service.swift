@@ -3,6 +3,7 @@ import Dispatch
 import CoreMetrics
 import FastThenFine
 import FTFFiles
+import FTFKernels
 import Foundation
 import Hummingbird
 import HummingbirdCore
@@ -134,7 +135,7 @@ private struct Follower: ServiceLifecycle.Service {
       while !cancellation.isDue {
         let (began, before) = (ContinuousClock.now, said)
         said = await withCheckedContinuation { done in
-          DispatchQueue.global(qos: .utility).async { done.resume(returning: follow(before, cancellation)) }
+          OwnThread.run(qos: .utility) { done.resume(returning: follow(before, cancellation)) }
         }
         let seconds = max(Self.pause, (ContinuousClock.now - began) / .seconds(1) * 10)
         let until = ContinuousClock.now + .seconds(seconds)

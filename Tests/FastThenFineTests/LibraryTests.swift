@@ -2,6 +2,7 @@ import FastThenFine
 import Foundation
 import FTFImaging
 import FTFIndex
+import FTFKernels
 import Synchronization
 import FTFTestSupport
 import Testing
@@ -92,6 +93,17 @@ import FTFWeights
     #expect(try await pool.run { $0 } == 3, "what was lent has come back")
     await #expect(throws: CancellationError.self) { try await pool.run { _ in throw CancellationError() } }
     #expect(try await pool.run { $0 } == 3)
+  }
+
+  /// Where all threads that tasks share compute, as a caller's closure may, the pool's work has a thread all the same.
+  @Test func thePoolNeedsNoThreadThatTasksShare() {
+    final class Flag: Sendable { let value = Atomic(false) }
+    let isOver = Flag()
+    for _ in 0..<Processors.usable { DispatchQueue.global().async { while !isOver.value.load(ordering: .relaxed) {} } }
+    let (pool, done) = (ComputePool(threads: 1), DispatchSemaphore(value: 0))
+    for _ in 0..<3 { pool.submit { _ in done.signal() } }
+    for _ in 0..<3 { #expect(done.wait(timeout: .now() + 60) == .success) }
+    isOver.value.store(true, ordering: .relaxed)
   }
 
   @Test func deadlinesAndCancellationsEndWork() async throws {

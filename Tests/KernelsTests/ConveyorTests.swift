@@ -1,3 +1,4 @@
+import Dispatch
 import FTFKernels
 import Synchronization
 import Testing
@@ -66,4 +67,30 @@ import Testing
       }
     }
   }
+
+  /// All threads that tasks and Dispatch's queues share compute, as a progress closure may: what comes and goes needs none of them.
+  @Test func threadsThatAllTasksShareAreNotWaitedFor() {
+    let isOver = Flag()
+    for _ in 0..<Processors.usable { DispatchQueue.global().async { while !isOver.value.load(ordering: .relaxed) {} } }
+    let done = DispatchSemaphore(value: 0)
+    let sum = Mutex(0)
+    OwnThread.run {
+      var left = 20
+      try? Conveyor.run(threads: 3) { () -> Int? in
+        left -= 1
+        return left > 0 ? left : nil
+      } made: { piece in
+        Promise { piece }
+      } take: { promise in
+        let piece = try promise.value()
+        sum.withLock { $0 += piece }
+      }
+      done.signal()
+    }
+    #expect(done.wait(timeout: .now() + 60) == .success)
+    isOver.value.store(true, ordering: .relaxed)
+    #expect(sum.withLock { $0 } == 190)
+  }
+
+  private final class Flag: Sendable { let value = Atomic(false) }
 }
