@@ -95,7 +95,7 @@ struct FloatImageNetwork: ImageNetwork {
     probe?.input?("vision.head", w.inputFloat, rows)
     kernels.linear(head, w.inputFloat, rows: rows, activation: .relu6, quantized: w.quantized, into: w.features)
     probe?.layer?("vision.head", rows * head.inputs * head.outputs)
-    kernels.columnMeans(w.features, rows: rows, columns: head.outputs, into: w.mean)
+    kernels.columnMeans(w.features, rows: 0..<rows, columns: head.outputs, into: w.mean)
     probe?.input?("vision.projection", w.mean, 1)
     probe?.input?("vision.patch_projection", w.features, rows)
     kernels.linear(patches.head, w.features, rows: rows, quantized: w.quantized, into: w.projected)

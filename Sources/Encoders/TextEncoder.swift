@@ -56,18 +56,14 @@ package struct TextEmbedding: Sendable {
   package func embed(_ ids: [[Int32]], with kernels: KernelSet) -> (AlignedBuffer<Float>, starts: [Int]) {
     let width = config.width
     let starts = ids.reduce(into: [0]) { $0.append($0.last! + $1.count) }
-    let x = AlignedBuffer<Float>(count: starts.last! * width, repeating: 0)
+    let x = AlignedBuffer<Float>(uninitialised: starts.last! * width)
     var row = 0
     for sentence in ids {
       for (position, id) in sentence.enumerated() {
-        let from = Int(id) * width
-        for i in 0..<width {
-          let token: Float
-          switch table {
-          case .fp32(let floats): token = floats[from + i]
-          case .int8(let codes, let scales): token = scales[Int(id)] * Float(codes[from + i])
-          }
-          x[row * width + i] = token + positions[position * width + i]
+        let (from, place) = (Int(id) * width..<(Int(id) + 1) * width, positions.span.extracting(position * width..<(position + 1) * width))
+        switch table {
+        case .fp32(let floats): x.set(row, to: floats.span.extracting(from), plus: place)
+        case .int8(let codes, let scales): x.set(row, to: codes.span.extracting(from), times: scales[Int(id)], plus: place)
         }
         row += 1
       }
@@ -128,7 +124,7 @@ struct TextHead: Sendable {
     if let norm {
       kernels.layerNorm(x, rows: rows, weight: norm.weight, bias: norm.bias, epsilon: config.normEpsilon, into: x)
     }
-    var pooled = pooled(x, starts: starts)
+    var pooled = pooled(x, starts: starts, with: kernels)
     if let pooler { pooled = kernels.pool(pooled, rows: count, by: pooler, "text.pooler", room: room, probe: probe) }
     let sentences = projected(pooled, by: projection, "text.projection", rows: count)
     let words = projected(
@@ -141,9 +137,9 @@ struct TextHead: Sendable {
   }
 
   /// One row a sentence: the mean of its tokens, its first, or its last.
-  private func pooled(_ x: AlignedBuffer<Float>, starts: [Int]) -> AlignedBuffer<Float> {
+  private func pooled(_ x: AlignedBuffer<Float>, starts: [Int], with kernels: KernelSet) -> AlignedBuffer<Float> {
     let (count, width) = (starts.count - 1, config.width)
-    let pooled = AlignedBuffer<Float>(count: count * width, repeating: 0)
+    let pooled = AlignedBuffer<Float>(uninitialised: count * width)
     for s in 0..<count {
       let tokens =
         switch config.pooling {
@@ -151,12 +147,7 @@ struct TextHead: Sendable {
         case "class", "pooler": starts[s]..<starts[s] + 1
         default: starts[s]..<starts[s + 1]
         }
-      let length = Float(tokens.count)
-      for i in 0..<width {
-        var sum: Float = 0
-        for row in tokens { sum += x[row * width + i] }
-        pooled[s * width + i] = sum / length
-      }
+      kernels.columnMeans(x, rows: tokens, columns: width, into: pooled, row: s)
     }
     return pooled
   }

@@ -211,12 +211,11 @@ final class TransformerMemory: Sendable {
   ///   - inputs: the widest input of a layer outside of the blocks.
   init(_ shape: TransformerShape, rows: Int, longest: Int, inputs: Int = 0, for kernels: KernelSet) {
     self.rows = rows
-    qkv = AlignedBuffer(count: rows * 3 * shape.width, repeating: 0)
-    attended = AlignedBuffer(count: rows * shape.width, repeating: 0)
-    hidden = AlignedBuffer(count: rows * max(shape.hidden, inputs), repeating: 0)
-    normed = AlignedBuffer(count: shape.isPreNorm ? rows * shape.width : 0, repeating: 0)
-    scratch = AlignedBuffer(
-      count: kernels.attentionScratch(tokens: longest, headWidth: shape.width / shape.heads), repeating: 0)
+    qkv = AlignedBuffer(uninitialised: rows * 3 * shape.width)
+    attended = AlignedBuffer(uninitialised: rows * shape.width)
+    hidden = AlignedBuffer(uninitialised: rows * max(shape.hidden, inputs))
+    normed = AlignedBuffer(uninitialised: shape.isPreNorm ? rows * shape.width : 0)
+    scratch = AlignedBuffer(uninitialised: kernels.attentionScratch(tokens: longest, headWidth: shape.width / shape.heads))
     quantized = QuantizedRows(rows: rows, columns: max(shape.hidden, shape.width, inputs))
   }
 }

@@ -64,15 +64,39 @@ extension KernelSet {
     }
   }
 
-  /// Y[c] = (sum_i X[i,c]) / rows for f32[rows, columns].
-  package func columnMeans(_ x: AlignedBuffer<Float>, rows: Int, columns: Int, into y: AlignedBuffer<Float>) {
-    precondition(rows > 0 && x.count >= rows * columns && y.count >= columns, "columnMeans: shapes disagree")
-    let (x, y) = unsafe (x.address, y.address)
+  /// Y[row,c] = (sum_i X[i,c]) / (how many) for f32[rows, columns], over the rows i of `rows`.
+  package func columnMeans(
+    _ x: AlignedBuffer<Float>, rows: Range<Int>, columns: Int, into y: AlignedBuffer<Float>, row: Int = 0
+  ) {
+    precondition(
+      !rows.isEmpty && rows.lowerBound >= 0 && row >= 0 && x.count >= rows.upperBound * columns && y.count >= (row + 1) * columns,
+      "columnMeans: shapes disagree")
+    let (x, y) = unsafe (x.address, y.address + row * columns)
     for first in stride(from: 0, to: columns, by: 16) {
       let count = min(16, columns - first)
       var sum = F32x16()
-      for row in 0..<rows { unsafe sum += .load(x + row * columns + first, count: count) }
-      unsafe (sum / Float(rows)).store(y + first, count: count)
+      for i in rows { unsafe sum += .load(x + i * columns + first, count: count) }
+      unsafe (sum / Float(rows.count)).store(y + first, count: count)
     }
+  }
+}
+
+extension AlignedBuffer<Float> {
+  /// Row `row` of as many columns as `addend` has: values + addend.
+  package func set(_ row: Int, to values: Span<Float>, plus addend: Span<Float>) {
+    let columns = addend.count
+    precondition(values.count == columns && row >= 0 && (row + 1) * columns <= count, "set: shapes disagree")
+    guard columns > 0 else { return }
+    let (y, x, plus) = unsafe (address + row * columns, values.address!, addend.address!)
+    for i in 0..<columns { unsafe y[i] = x[i] + plus[i] }
+  }
+
+  /// Row `row` of as many columns as `addend` has: scale * codes + addend.
+  package func set(_ row: Int, to codes: Span<Int8>, times scale: Float, plus addend: Span<Float>) {
+    let columns = addend.count
+    precondition(codes.count == columns && row >= 0 && (row + 1) * columns <= count, "set: shapes disagree")
+    guard columns > 0 else { return }
+    let (y, x, plus) = unsafe (address + row * columns, codes.address!, addend.address!)
+    for i in 0..<columns { unsafe y[i] = scale * Float(x[i]) + plus[i] }
   }
 }

@@ -176,7 +176,7 @@ int main(int count, char **arguments) {
         for (size_t stride = 1; stride < 3; stride++) depthwise(kernels, sides[i], channels[j], kernel, stride);
   for (size_t m = 1; m < 4; m++)
     for (size_t k = 1; k < 70; k += 3) rows(kernels, m, k);
-  for (size_t tokens = 1; tokens < 40; tokens += 5)
+  for (size_t tokens = 1; tokens < 80; tokens += 5)
     for (size_t width = 8; width < 70; width += 8) attention(kernels, tokens, width);
   const size_t ds[] = {1, 15, 16, 31, 33, 64, 100, 384};
   for (size_t n = 1; n < 11; n += 3)

@@ -78,9 +78,6 @@ static float exponentials_below(float most, size_t k, float *x) {
   return sum_of(total);
 }
 
-// exp(x - max) in place; returns the sum. The caller divides, or folds the division into what follows.
-static float exponentials(size_t k, float *x) { return exponentials_below(largest(k, x), k, x); }
-
 static void scale_row(size_t k, float *x, float by) {
   size_t j = 0;
   for (; j + 16 <= k; j += 16) store(x + j, mul(load(x + j), splat(by)));
