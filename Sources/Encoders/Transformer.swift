@@ -185,12 +185,14 @@ extension Transformer {
     feed(1)
     let classToken = x.array(0..<width)
     if source == .value {
-      for i in 0..<rows * width { memory.attended[i] = memory.qkv[i / width * 3 * width + 2 * width + i % width] }
+      for row in 0..<rows { memory.attended.copy((3 * row + 2) * width..<3 * (row + 1) * width, of: memory.qkv, at: row * width) }
       leave(rows, adding: true)
       feed(rows)
     } else {
       // Queries in the place of keys.
-      for row in 0..<rows { for i in 0..<width { memory.qkv[(3 * row + 1) * width + i] = memory.qkv[3 * row * width + i] } }
+      for row in stride(from: 0, to: 3 * rows, by: 3) {
+        memory.qkv.copy(row * width..<(row + 1) * width, of: memory.qkv, at: (row + 1) * width)
+      }
       attend()
       leave(rows, adding: false)
     }

@@ -18,7 +18,7 @@ final class VisionTransformer: ImageTower {
     let memory: TransformerMemory
 
     init(_ config: ViTConfig, for kernels: KernelSet) {
-      tokens = AlignedBuffer(count: config.tokens * config.width, repeating: 0)
+      tokens = AlignedBuffer(uninitialised: config.tokens * config.width)
       memory = PatchEmbedding.memory(config, for: kernels)
     }
   }
@@ -88,8 +88,12 @@ struct PatchEmbedding: Sendable {
     unroll(pixels, into: memory.hidden)
     probe?("vision.patch_embedding", memory.hidden, n)
     kernels.linear(projection, memory.hidden, rows: n, quantized: memory.quantized, into: memory.attended)
-    for i in 0..<width { tokens[i] = classEmbedding[i] + positions[i] }
-    for i in 0..<n * width { tokens[width + i] = memory.attended[i] + positions[width + i] }
+    tokens.set(0, to: classEmbedding.span, plus: positions.span.extracting(0..<width))
+    let patches = memory.attended
+    for row in 1...n {
+      tokens.set(
+        row, to: patches.span.extracting((row - 1) * width..<row * width), plus: positions.span.extracting(row * width..<(row + 1) * width))
+    }
     guard let norm else { return }
     kernels.layerNorm(
       tokens, rows: n + 1, weight: norm.weight, bias: norm.bias, epsilon: config.normEpsilon, into: tokens)
@@ -98,16 +102,14 @@ struct PatchEmbedding: Sendable {
   /// Patches as rows in the order channel, y, x: (value / 255 - mean) / std.
   private func unroll(_ pixels: AlignedBuffer<UInt8>, into rows: AlignedBuffer<Float>) {
     let (side, p, grid) = (config.imageSize, config.patchSize, config.grid)
-    let pixels = pixels.span
     for c in 0..<3 {
-      let (mean, std) = (preprocessing.mean[c], preprocessing.std[c])
-      for row in 0..<grid {
-        for column in 0..<grid {
-          let start = (row * grid + column) * 3 * p * p + c * p * p
-          for y in 0..<p {
-            let from = ((row * p + y) * side + column * p) * 3 + c
-            for x in 0..<p { rows[start + y * p + x] = (Float(pixels[from + 3 * x]) / 255 - mean) / std }
-          }
+      // There are 256 values, and a division takes longer than a look.
+      let values = (0..<256).map { (Float($0) / 255 - preprocessing.mean[c]) / preprocessing.std[c] }
+      for patch in 0..<grid * grid {
+        let (row, column) = (patch / grid, patch % grid)
+        for y in 0..<p {
+          rows.set(
+            (3 * patch + c) * p * p + y * p, count: p, to: values.span, of: pixels.span, from: ((row * p + y) * side + column * p) * 3 + c, step: 3)
         }
       }
     }
@@ -145,7 +147,7 @@ struct PatchHead: Sendable {
       for i in 0..<config.width { tokens[i] = pooled[i] }
     }
     probe?("vision.projection", tokens, rows)
-    let projected = AlignedBuffer<Float>(count: rows * d, repeating: 0)
+    let projected = AlignedBuffer<Float>(uninitialised: rows * d)
     kernels.linear(projection, tokens, rows: rows, quantized: memory.quantized, into: projected)
     kernels.l2Normalize(projected, rows: rows, columns: d)
     return EncodedImage(global: projected.array(0..<d), patches: projected.array(d..<rows * d))

@@ -64,6 +64,13 @@
     }
   }
 
+  /// Copies elements of `other`, which may be this buffer, to element `index` and behind it.
+  package func copy(_ range: Range<Int>, of other: AlignedBuffer, at index: Int) {
+    precondition(
+      range.lowerBound >= 0 && range.upperBound <= other.count && index >= 0 && index + range.count <= count, "copy: \(range), room for \(count)")
+    unsafe (address + index).update(from: other.address + range.lowerBound, count: range.count)
+  }
+
   package var span: Span<Element> {
     @_lifetime(borrow self)
     get { unsafe _overrideLifetime(base.span, borrowing: self) }

@@ -99,4 +99,17 @@ extension AlignedBuffer<Float> {
     let (y, x, plus) = unsafe (address + row * columns, codes.address!, addend.address!)
     for i in 0..<columns { unsafe y[i] = scale * Float(x[i]) + plus[i] }
   }
+
+  /// Elements from `first` on: of each code what `values` has for it.
+  ///
+  /// - Parameters:
+  ///   - values: f32[256].
+  ///   - codes: `count` of them are looked at, from `from` on, `step` apart.
+  package func set(_ first: Int, count: Int, to values: Span<Float>, of codes: Span<UInt8>, from: Int, step: Int) {
+    precondition(
+      values.count == 256 && count > 0 && step > 0 && first >= 0 && first + count <= self.count && from >= 0
+        && from + (count - 1) * step < codes.count, "set: shapes disagree")
+    let (y, values, codes) = unsafe (address + first, values.address!, codes.address! + from)
+    for i in 0..<count { unsafe y[i] = values[Int(codes[i * step])] }
+  }
 }
