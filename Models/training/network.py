@@ -8,6 +8,8 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
+from transformer import Transformer
+
 # kernel, stride of the first, expand, input, output, repeats
 STAGES = [(3, 1, 1, 32, 16, 1), (3, 2, 6, 16, 24, 3), (5, 2, 6, 24, 48, 3), (3, 2, 6, 48, 88, 4), (5, 1, 6, 88, 120, 4),
           (5, 2, 6, 120, 208, 5), (3, 1, 6, 208, 352, 1)]
@@ -153,10 +155,19 @@ class Model(nn.Module):
     def __init__(self, recipe, scenes=0):
         super().__init__()
         d = recipe["dimension"]
-        self.vision = Vision(d, recipe["image_dropout"], recipe["frozen_blocks"], recipe["frozen_norms"])
+        dropout, frozen = recipe["image_dropout"], recipe["frozen_blocks"]
+        self.vision = Transformer(d, dropout, frozen) if recipe.get("tower") == "transformer" else Vision(d, dropout, frozen, recipe["frozen_norms"])
         self.text = Text(d, dropout=recipe["text_dropout"])
         self.scenes = nn.Parameter(torch.randn(scenes, d) / math.sqrt(d))
         self.log_tau = nn.Parameter(torch.full((3,), math.log(0.07)))
+
+    def start_from(self, other):
+        """Copies another model; of one whose image tower is of another kind everything else."""
+        state = other.state_dict()
+        if type(self.vision) is not type(other.vision): state = {k: v for k, v in state.items() if not k.startswith("vision.")} | self.vision_state()
+        self.load_state_dict(state)
+
+    def vision_state(self): return {k: v for k, v in self.state_dict().items() if k.startswith("vision.")}
 
     def start(self, image_weights, text_weights):
         """Copies the towers' starts: EfficientNet-Lite2's state_dict and MiniLM's tensors, every one of them or an error."""
@@ -165,6 +176,10 @@ class Model(nn.Module):
 
         def copy(name, tensor):
             own[name].copy_(tensor); used.add(name)
+
+        for name in own:
+            if name.startswith(("text.embeddings", "text.encoder")): copy(name, text_weights[name.removeprefix("text.")])
+        if isinstance(self.vision, Transformer): return self.vision.start()
 
         norm = ("weight", "bias", "running_mean", "running_var")
         for i, b in enumerate(BLOCKS):
@@ -177,8 +192,6 @@ class Model(nn.Module):
         for part, conv, bn in (("stem", "_conv_stem", "_bn0"), ("head", "_conv_head", "_bn1")):
             copy(f"vision.{part}.conv.weight", image_weights[f"{conv}.weight"])
             for n in norm: copy(f"vision.{part}.norm.{n}", image_weights[f"{bn}.{n}"])
-        for name in own:
-            if name.startswith(("text.embeddings", "text.encoder")): copy(name, text_weights[name.removeprefix("text.")])
         new = ("projection", "detail_norm", "scenes", "log_tau", "num_batches_tracked")
         missing = [n for n in own if n not in used and not any(part in n for part in new)]
         assert not missing, f"no start for {missing}"

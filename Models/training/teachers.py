@@ -47,17 +47,28 @@ def joint_basis(G, T, d):
     return basis @ (U @ V)
 
 
+def mean_basis(k, d):
+    """[K d, d]: brings vectors side by side to their mean. Teachers that share a text tower share its space."""
+    return torch.eye(d).repeat(k, 1) / k**0.5
+
+
+def same(one, other): return all(torch.equal(a, b) for a, b in zip(one.state_dict().values(), other.state_dict().values(), strict=True))
+
+
 class Teachers:
     """taught_t f32[captions, d], and of any views the vectors that the teachers give them together."""
 
     def __init__(self, folders, train, captions, scenes, device):
         self.device = device
         self.models = [load(folder, scenes, captions.tokenizer).to(device, memory_format=torch.channels_last) for folder in folders]
+        self.one_text = all(same(self.models[0].text, model.text) for model in self.models[1:])
         with torch.no_grad():
-            G = torch.cat([self.side_by_side(train.pixels[i : i + 64].float()) for i in range(0, len(train), 64)])
             owned = sorted({c for own in train.all_captions for c in own}, key=lambda c: len(captions.ids[c]))
             T = torch.cat([self._texts(captions, owned[i : i + 256]) for i in range(0, len(owned), 256)])
-        self.basis = joint_basis(G, T, G.shape[1] // len(self.models))
+            if self.one_text: self.basis = mean_basis(len(self.models), T.shape[1] // len(self.models)).to(device)
+            else:
+                G = torch.cat([self.side_by_side(train.pixels[i : i + 64].float()) for i in range(0, len(train), 64)])
+                self.basis = joint_basis(G, T, G.shape[1] // len(self.models))
         taught = F.normalize(T @ self.basis, dim=-1)
         self.taught_t = torch.zeros(len(captions.ids), taught.shape[1], device=device)
         self.taught_t[torch.tensor(owned, device=device)] = taught
@@ -75,14 +86,16 @@ class Teachers:
 
     @torch.no_grad()
     def taught(self, pixels, turn):
-        """g [V, d] of all teachers and P [V, N, d] of the last, of views that are turned for them, the patches turned back.
+        """g [V, d] of all teachers and P [V, N, d] of the last, of all where they share a text tower, of views that are turned for
+        them, the patches turned back.
 
         Whoever learns to be near what a random symmetry gives learns the mean over all of them, at the cost of one.
         """
         pixels = data.turned(pixels.to(self.device), turn).contiguous(memory_format=torch.channels_last)
         with torch.autocast(self.device.type, torch.bfloat16): seen = [m.vision(pixels) for m in self.models]
         g = F.normalize(self._joined([g for g, _ in seen]) @ self.basis, dim=-1)
-        return g, data.turned_back(seen[-1][1], turn)
+        P = F.normalize(sum(P for _, P in seen), dim=-1) if self.one_text else seen[-1][1]
+        return g, data.turned_back(P, turn)
 
     def score(self, split, captions):
         """mR by recall on a split: of each teacher, and of all together."""

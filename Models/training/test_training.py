@@ -151,6 +151,14 @@ class TeachersTest(unittest.TestCase):
         self.assertTrue(torch.allclose((G @ basis) @ (T @ basis).T, g @ t.T))
         self.assertTrue(torch.allclose(G @ basis, g))
 
+    def test_teachers_that_share_a_text_tower_say_the_mean(self):
+        from teachers import mean_basis
+        random = torch.Generator().manual_seed(4)
+        g, h, t = (torch.randn(5, 8, generator=random) for _ in range(3))
+        side_by_side = lambda a, b: torch.cat([a, b], 1) / 2**0.5
+        self.assertTrue(torch.allclose(side_by_side(g, h) @ mean_basis(2, 8), (g + h) / 2, atol=1e-6))
+        self.assertTrue(torch.allclose(side_by_side(t, t) @ mean_basis(2, 8), t, atol=1e-6))
+
     def test_a_folder_without_a_model_is_named(self):
         from teachers import load
         with tempfile.TemporaryDirectory() as folder:
@@ -158,6 +166,46 @@ class TeachersTest(unittest.TestCase):
                 if content is not None: pathlib.Path(folder, "model.safetensors").write_bytes(content)
                 with self.assertRaises(SystemExit) as stopped: load(folder, 1)
                 self.assertIn(folder, str(stopped.exception))
+
+
+class TransformerTest(unittest.TestCase):
+    def test_it_computes_what_the_packages_graph_computes(self):
+        import onnx
+        from onnx.reference import ReferenceEvaluator
+        from transformer import Transformer, graph
+        source = graph()
+        last = next(n.output[0] for n in reversed(source.graph.node) if "layernorm" in n.name and n.op_type == "Add")
+        del source.graph.output[:]
+        source.graph.output.append(onnx.ValueInfoProto(name=last))
+        tower = Transformer(384)
+        tower.start()
+        pixels = 255 * torch.rand(1, 3, 224, 224, generator=torch.Generator().manual_seed(6))
+        with torch.no_grad():
+            x = tower.embed(pixels)
+            for block in tower.blocks: x = block(x)
+            x = tower.norm(x)
+        expected = ReferenceEvaluator(source).run(None, {"input_image": ((pixels - tower.mean) / tower.deviation).numpy()})[0]
+        self.assertLess((x - torch.from_numpy(expected)).abs().max().item(), 1e-3)
+
+    def test_frozen_blocks_learn_nothing_and_the_others_do(self):
+        from transformer import Transformer
+        torch.manual_seed(1)
+        tower = Transformer(16, frozen=10)
+        g, P = tower(torch.rand(2, 3, 224, 224) * 255)
+        self.assertEqual((g.shape, P.shape), ((2, 16), (2, 49, 16)))
+        (g.sum() + P.sum()).backward()
+        learns = {name for name, p in tower.named_parameters() if p.grad is not None and p.grad.abs().max() > 0}
+        self.assertTrue({"blocks.10.qkv.weight", "blocks.11.mlp_out.weight", "norm.weight", "patch_projection.weight"} <= learns)
+        self.assertFalse([n for n in learns if n.startswith(("blocks.9.", "blocks.0.", "patch_embedding"))])
+
+    def test_another_tower_takes_over_all_but_the_image_tower(self):
+        from network import Model
+        recipe = dict(dimension=8, image_dropout=0, text_dropout=0, frozen_blocks=0, frozen_norms=0)
+        one, other = Model(recipe, 3), Model(recipe | {"tower": "transformer"}, 3)
+        own = other.vision.projection[0].weight.clone()
+        other.start_from(one)
+        self.assertTrue((other.text.projection.weight == one.text.projection.weight).all())
+        self.assertTrue((other.scenes == one.scenes).all() and (other.vision.projection[0].weight == own).all())
 
 
 class SpritesTest(unittest.TestCase):

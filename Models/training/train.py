@@ -85,7 +85,7 @@ class Training:
         if bool(teachers) != ("taught_tau" in recipe): raise SystemExit("a recipe that learns from teachers needs --teachers, and no other takes them")
         if teachers:
             self.teachers = Teachers(teachers, self.train, self.captions, len(self.scene_names), self.device)
-            self.model.load_state_dict(self.teachers.models[-1].state_dict())
+            self.model.start_from(self.teachers.models[-1])
         if bool(others) != bool(recipe.get("others")): raise SystemExit("a recipe that has pictures without captions needs --others, and no other takes them")
         self.others = data.pictures(others, recipe.get("limit")) if others else None
         if others and not len(self.others): raise SystemExit(f"{others} holds no pictures")
@@ -151,7 +151,7 @@ class Training:
         tau = self.model.log_tau.exp().clamp(0.01, 1)
         classes = torch.nn.functional.normalize(self.model.scenes, dim=-1)
         out = dict(g=g[:named], P=P[:named], t=t, W=W, weights=to(weights), classes=classes, tau_c=tau[0], tau_f=tau[1], tau_w=tau[2])
-        if self.teachers:
+        if self.teachers and any(recipe["weights"].get(name) for name in ("imitation", "patches", "ranking")):
             turn = torch.randint(0, 8 if recipe.get("turned_teachers") else 1, (len(pixels),), generator=random)
             taught_g, taught_P = self.teachers.taught(pixels, turn)
             out |= dict(all_g=g, all_P=P, taught_g=taught_g, taught_P=taught_P, taught_t=self.teachers.taught_t[which])
@@ -232,6 +232,8 @@ class Training:
             with open(log, "a") as lines: lines.write(json.dumps(row) + "\n")
             self.save(); curve.draw(log, os.path.join(self.out, "curve.svg"))
         self.model.load_state_dict(self.average.state)
+        # A teacher of another kind stays a checkpoint: no engine of ours reads it.
+        if self.recipe.get("tower"): return
         export.write(self.model, self.recipe, self.text_folder, os.path.join(self.out, "model"),
                      {i for own in self.train.all_captions for c in own for i in self.captions.ids[c]})
 
