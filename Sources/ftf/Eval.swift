@@ -99,7 +99,6 @@ struct Eval: ParsableCommand {
   }
 }
 
-/// How candidates are reranked; what is not given comes from the model.
 /// How candidates are reranked, and how many.
 struct RerankOptions: ParsableArguments {
   @Option(help: "How many candidates recall hands to the rerank.")
@@ -118,7 +117,7 @@ struct RerankOptions: ParsableArguments {
   }
 }
 
-/// How candidates are reranked.
+/// How candidates are reranked; what is not given comes from the model.
 struct InteractionOptions: ParsableArguments {
   @Option(help: "The share of the pooled patches against the global vector, 0 to 1.")
   var beta: Float?
