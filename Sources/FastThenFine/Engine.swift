@@ -77,14 +77,14 @@ public final class Engine: Sendable {
     _ model: Model, _ precision: Precision, with kernels: KernelSet
   ) throws -> (images: Hubness, captions: Hubness)? {
     guard let config = model.config.hubness else { return nil }
-    func hubness(_ bank: String, _ rows: Int, _ level: Float) throws -> Hubness {
+    func hubness(_ bank: String, _ rows: Int, _ range: Hubness.Range) throws -> Hubness {
       Hubness(
-        bank: try model.bank(bank, rows: rows), temperature: config.temperature, level: level,
+        bank: try model.bank(bank, rows: rows), temperature: config.temperature, range: range,
         dimension: model.config.dimension, precision: precision, with: kernels)
     }
     return (
-      try hubness("bank.sentences", config.sentences, config.imageLevel),
-      try hubness("bank.images", config.images, config.captionLevel)
+      try hubness("bank.sentences", config.sentences, config.ofImages),
+      try hubness("bank.images", config.images, config.ofCaptions)
     )
   }
 

@@ -197,16 +197,16 @@ struct Tuner {
 
   private func trials(_ config: HubnessConfig, _ texts: [EncodedText], _ owner: [Int]) -> RerankTrials {
     let (d, precision, kernels) = (engine.dimension, engine.precision, engine.kernels)
-    func hubness(_ bank: [Float], _ level: Float) -> Hubness {
+    func hubness(_ bank: [Float], _ range: Hubness.Range) -> Hubness {
       Hubness(
-        bank: bank, temperature: config.temperature, level: level, dimension: d, precision: precision,
+        bank: bank, temperature: config.temperature, range: range, dimension: d, precision: precision,
         with: kernels.singleThreaded)
     }
     // As an index of these images would: by its own, where they are enough.
     let images = encoded.images.everyFew(Engine.mostOwnBank).flatMap(\.global)
     let captions =
       images.count < Engine.leastOwnBank * d
-      ? hubness(imageBank, config.captionLevel)
+      ? hubness(imageBank, config.ofCaptions)
       : Hubness(
         bank: images, temperature: config.temperature, items: encoded.texts.map(\.sentence), dimension: d, precision: precision,
         with: kernels.singleThreaded)
@@ -214,24 +214,29 @@ struct Tuner {
       globals: encoded.images.map(\.global), patches: encoded.images.map(\.patches),
       sentences: texts.map(\.sentence), words: texts.map(\.words),
       owner: owner, dimension: d, precision: precision,
-      hubness: (hubness(sentenceBank, config.imageLevel), captions), with: kernels)
+      hubness: (hubness(sentenceBank, config.ofImages), captions), with: kernels)
     return RerankTrials(evaluation, limit: Self.candidates.last!)
   }
 
-  /// The levels of images and captions at a temperature.
+  /// The ranges of images and captions at a temperature.
   private func level(_ temperature: Float) -> HubnessConfig {
     let (d, single) = (engine.dimension, engine.kernels.singleThreaded)
-    func mean(_ vectors: [[Float]], _ bank: [Float]) -> Float {
-      let hubness = Hubness(bank: bank, temperature: temperature, level: 0, dimension: d, precision: .int8, with: single)
+    func range(_ vectors: [[Float]], _ bank: [Float]) -> Hubness.Range {
+      let hubness = Hubness(bank: bank, temperature: temperature, dimension: d, precision: .int8, with: single)
       let some = vectors.everyFew(256)
-      let values = engine.kernels.parallelMap(some.count) { i in
-        hubness.value(of: VectorSet(some[i], .int8, dimension: d, with: single).view, with: single)
-      }
-      return values.reduce(0, +) / Float(max(values.count, 1))
+      return Hubness.Range(
+        engine.kernels.parallelMap(some.count) { i in
+          hubness.value(of: VectorSet(some[i], .int8, dimension: d, with: single).view, with: single)
+        })
     }
+    let (images, captions) = (range(encoded.images.map(\.global), sentenceBank), range(encoded.texts.map(\.sentence), imageBank))
     return HubnessConfig(
       sentences: sentenceBank.count / d, images: imageBank.count / d, temperature: temperature,
-      imageLevel: mean(encoded.images.map(\.global), sentenceBank),
-      captionLevel: mean(encoded.texts.map(\.sentence), imageBank))
+      imageLevel: images.level, captionLevel: captions.level, imageFloor: images.floor, captionFloor: captions.floor)
   }
+}
+
+extension HubnessConfig {
+  var ofImages: Hubness.Range { Hubness.Range(level: imageLevel, floor: imageFloor ?? -.infinity) }
+  var ofCaptions: Hubness.Range { Hubness.Range(level: captionLevel, floor: captionFloor ?? -.infinity) }
 }

@@ -271,15 +271,21 @@ package struct HubnessConfig: Codable, Sendable, Equatable {
   /// The mean hubness of images and of captions.
   package var imageLevel: Float
   package var captionLevel: Float
+  /// What a tenth of them lie below; nil in earlier files, which take it as it is.
+  package var imageFloor: Float?
+  package var captionFloor: Float?
 
-  package init(sentences: Int, images: Int, temperature: Float, imageLevel: Float, captionLevel: Float) {
+  package init(
+    sentences: Int, images: Int, temperature: Float, imageLevel: Float, captionLevel: Float, imageFloor: Float?, captionFloor: Float?
+  ) {
     (self.sentences, self.images, self.temperature) = (sentences, images, temperature)
     (self.imageLevel, self.captionLevel) = (imageLevel, captionLevel)
+    (self.imageFloor, self.captionFloor) = (imageFloor, captionFloor)
   }
 
   package var isUsable: Bool {
     (1...1 << 20).contains(sentences) && (1...1 << 20).contains(images) && temperature > 0 && temperature.isFinite
-      && imageLevel.isFinite && captionLevel.isFinite
+      && [imageLevel, captionLevel, imageFloor ?? 0, captionFloor ?? 0].allSatisfy(\.isFinite)
   }
 }
 

@@ -416,12 +416,41 @@ extension Pipelines {
     let rows = (0..<50).map { _ in unit(random.floats(d)) }
     let item = unit(random.floats(d))
     let hubness = Hubness(
-      bank: rows.flatMap { $0 }, temperature: 0.1, level: 0.2, dimension: d, precision: precision, with: kernels)
+      bank: rows.flatMap { $0 }, temperature: 0.1, range: Hubness.Range(level: 0.2, floor: -.infinity), dimension: d, precision: precision,
+      with: kernels)
     let mean = rows.reduce(0.0) { sum, row in
       sum + exp(zip(row, item).reduce(0.0) { $0 + Double($1.0) * Double($1.1) } / 0.1) / 50
     }
     let value = hubness.value(of: VectorSet(item, precision, dimension: d, with: kernels).view, with: kernels)
     #expect(abs(Double(value) - (0.1 * log(mean) - 0.2)) < (precision == .fp32 ? 1e-5 : 0.01))
+  }
+
+  /// What is like nothing that is asked is no better an answer for that: it has what a tenth of the items lie below.
+  @Test func whatIsLikeNothingGetsNoMoreThanMostItems() throws {
+    var random = SeededGenerator(seed: 14)
+    let kernels = try KernelSet(threads: 1)
+    let sentences = (0..<40).map { _ in unit([1] + random.floats(d - 1).map { 0.5 * $0 }) }
+    let items = (0..<30).map { _ in unit([1] + random.floats(d - 1).map { 0.5 * $0 }) }
+    let bank = sentences.flatMap { $0 }
+    func value(_ hubness: Hubness, _ item: [Float]) -> Float {
+      hubness.value(of: VectorSet(item, .fp32, dimension: d, with: kernels).view, with: kernels)
+    }
+    let plain = Hubness(bank: bank, temperature: 0.1, dimension: d, precision: .fp32, with: kernels)
+    let values = items.map { value(plain, $0) }
+    let range = Hubness.Range(values)
+    #expect(values.filter { $0 < range.floor }.count == 3)
+    #expect(abs(range.level - values.reduce(0, +) / 30) < 1e-6)
+    let away = unit([-1] + [Float](repeating: 0, count: d - 1))
+    for hubness in [
+      Hubness(bank: bank, temperature: 0.1, range: range, dimension: d, precision: .fp32, with: kernels),
+      Hubness(bank: bank, temperature: 0.1, items: items, dimension: d, precision: .fp32, with: kernels),
+    ] {
+      #expect(value(plain, away) < range.floor)
+      #expect(abs(value(hubness, away) - (range.floor - range.level)) < 1e-6)
+      for (item, plainly) in zip(items, values) where plainly >= range.floor {
+        #expect(abs(value(hubness, item) - (plainly - range.level)) < 1e-6)
+      }
+    }
   }
 
   /// One image lies where all sentences are: it comes first for every sentence until its hubness is taken off.
@@ -440,9 +469,9 @@ extension Pipelines {
         precision: precision,
         hubness: (
           Hubness(
-            bank: topics.flatMap { $0 }, temperature: 0.05, level: 0, dimension: d, precision: precision, with: kernels),
+            bank: topics.flatMap { $0 }, temperature: 0.05, dimension: d, precision: precision, with: kernels),
           Hubness(
-            bank: topics.flatMap { $0 }, temperature: 0.05, level: 0, dimension: d, precision: precision, with: kernels)
+            bank: topics.flatMap { $0 }, temperature: 0.05, dimension: d, precision: precision, with: kernels)
         ), with: kernels)
       let setting = InteractionConfig(
         mode: .balanced, candidates: n + 1, tau: 0.1, beta: 0.5, lambda: 0, fusion: .raw, hubness: share)
