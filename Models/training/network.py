@@ -162,12 +162,10 @@ class Model(nn.Module):
         self.log_tau = nn.Parameter(torch.full((3,), math.log(0.07)))
 
     def start_from(self, other):
-        """Copies another model; of one whose image tower is of another kind everything else."""
-        state = other.state_dict()
-        if type(self.vision) is not type(other.vision): state = {k: v for k, v in state.items() if not k.startswith("vision.")} | self.vision_state()
-        self.load_state_dict(state)
-
-    def vision_state(self): return {k: v for k, v in self.state_dict().items() if k.startswith("vision.")}
+        """Copies another model; where its image tower is of another kind, all but that."""
+        kept = () if type(self.vision) is type(other.vision) else ("vision.",)
+        copied = {name: value for name, value in other.state_dict().items() if not name.startswith(kept)}
+        self.load_state_dict(self.state_dict() | copied)
 
     def start(self, image_weights, text_weights):
         """Copies the towers' starts: EfficientNet-Lite2's state_dict and MiniLM's tensors, every one of them or an error."""
