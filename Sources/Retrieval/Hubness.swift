@@ -30,17 +30,17 @@ package struct Hubness: Sendable {
 
   private let bank: VectorSet
   private let temperature: Float
-  private var range = Range(level: 0, floor: -.infinity)
+  private var range: Range
 
   /// - Parameters:
   ///   - bank: f32[rows, dimension], rows of unit norm.
-  ///   - range: nil for values as they are.
+  ///   - range: by default values are as they are.
   package init(
-    bank: [Float], temperature: Float, range: Range? = nil, dimension: Int, precision: Precision, with kernels: KernelSet
+    bank: [Float], temperature: Float, range: Range = Range(level: 0, floor: -.infinity), dimension: Int, precision: Precision,
+    with kernels: KernelSet
   ) {
     self.bank = VectorSet(bank, precision, dimension: dimension, with: kernels)
-    self.temperature = temperature
-    if let range { self.range = range }
+    (self.temperature, self.range) = (temperature, range)
   }
 
   /// With a range of its own: that of some of the items, f32[d] each, that will be searched.
