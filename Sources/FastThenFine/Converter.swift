@@ -117,7 +117,7 @@ public enum Converter {
 
 /// One conversion on its way.
 private struct Conversion {
-  let output: String
+  var output: String
   let options: Converter.Options
   let level: String?
   let threads: Int?
@@ -136,20 +136,29 @@ private struct Conversion {
     if options.expected != nil { try ReferenceVectors(options).check(&model, level, threads) { progress(.report($0)) } }
     for decision in model.decisions { progress(.report(decision)) }
     if !options.origin.isEmpty { model.origin = options.origin }
-    var card: AccuracyCard?
-    if options.precision == .fp32 { try model.write(fp32: output) } else { card = try quantize(model) }
-    if !options.tuning.isEmpty { try tune() }
+    let card = try options.tuning.isEmpty ? write(model) : tune(model)
     let bytes = try FileManager.default.attributesOfItem(atPath: output)[.size] as? Int ?? 0
     return Converter.Outcome(
       name: model.config.name, bytes: bytes, decisions: model.decisions, card: try card?.json(), accuracy: card)
   }
 
-  /// Of the file that was written, in its own precision.
-  private func tune() throws {
-    let engine = try Engine(Model(path: output), for: Engine.kernels(level: level, threads: threads))
+  private func write(_ model: SourceModel) throws -> AccuracyCard? {
+    guard options.precision == .fp32 else { return try quantize(model) }
+    try model.write(fp32: output)
+    return nil
+  }
+
+  /// Tunes the file as it would be without, in its own precision: where that fails, nothing is written.
+  private func tune(_ model: SourceModel) throws -> AccuracyCard? {
+    var plain = self
+    plain.output = Converter.untuned(of: output)
+    defer { try? FileManager.default.removeItem(atPath: plain.output) }
+    let card = try plain.write(model)
+    let engine = try Engine(Model(path: plain.output), for: Engine.kernels(level: level, threads: threads))
     let tuner = try Tuner(engine, options.tuning, others: options.tuningBank, progress: progress)
     let (config, banks) = try tuner.tuned { progress(.report($0)) }
     try engine.model.write(config, adding: banks, to: output)
+    return card
   }
 
   /// A CLIP's tokens point at the background. The likeness of queries in the last block (ClearCLIP) finds things better than its values
@@ -243,8 +252,11 @@ private struct Conversion {
 extension Converter {
   fileprivate static func trial(of output: String) -> String { OutputFile.partial(of: output) + ".trial" }
 
+  fileprivate static func untuned(of output: String) -> String { OutputFile.partial(of: output) + ".untuned" }
+
   /// Files that are there while a model is converted: what is left of them when the conversion is interrupted.
   package static func unfinished(of output: String) -> [String] {
-    [OutputFile.partial(of: output), trial(of: output), OutputFile.partial(of: trial(of: output))]
+    [untuned(of: output)]
+      + [output, untuned(of: output)].flatMap { [OutputFile.partial(of: $0), trial(of: $0), OutputFile.partial(of: trial(of: $0))] }
   }
 }

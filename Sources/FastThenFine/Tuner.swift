@@ -69,7 +69,9 @@ struct Tuner {
     }
     encoded.texts = engine.encode(texts: encoded.captions)
     self.encoded = encoded
-    let sentences = Set((others.isEmpty ? images : others).flatMap(\.captions)).sorted().everyFew(Self.bank)
+    // A bank of no sentences tells nothing: pictures without captions leave that to those that are tuned on.
+    let said = others.flatMap(\.captions)
+    let sentences = Set(said.isEmpty ? encoded.captions : said).sorted().everyFew(Self.bank)
     sentenceBank = engine.encode(texts: sentences).flatMap(\.sentence)
     guard !others.isEmpty else {
       imageBank = encoded.images.everyFew(Self.bank).flatMap(\.global)

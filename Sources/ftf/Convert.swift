@@ -182,6 +182,7 @@ struct Convert: ParsableCommand {
   private func captioned(_ path: String, _ folder: String) throws -> (val: [CaptionedImage], train: [CaptionedImage]) {
     let file = try CaptionsFile(path: path)
     if let problem = file.problems.first { throw Failure(problem) }
+    guard !file.lines.isEmpty else { throw Failure("\(path): holds no captions") }
     func images(_ lines: [CaptionsFile.Line]) -> [CaptionedImage] {
       lines.map { CaptionedImage(path: "\(folder)/\($0.filename)", captions: $0.captions, kind: $0.kind) }
     }

@@ -286,6 +286,27 @@ enum TinyModel {
     #expect(try ftf("convert", tiny, "-o", out, "--precision", "fp32", "--tune", captions).code == 2)
   }
 
+  @Test func aModelThatCannotBeTunedIsNotWritten() throws {
+    let names = try FileManager.default.contentsOfDirectory(atPath: images).sorted()
+    func captions(_ lines: [String]) throws -> String { try folder.file("few.jsonl", Data(lines.joined(separator: "\n").utf8)) }
+    func line(_ name: String, _ split: String, _ texts: String) -> String {
+      #"{"filename": "\#(name)", "split": "\#(split)", "captions": [\#(texts)]}"#
+    }
+    let out = "\(folder.path)/untunable.ftf"
+    func convert(_ lines: [String]) throws -> Outcome {
+      try ftf("convert", tiny, "-o", out, "--precision", "fp32", "--tune", captions(lines), "--images", images)
+    }
+    expectFailure(try convert([]), naming: "few.jsonl", saying: "no captions")
+    expectFailure(try convert(names.prefix(3).map { line($0, "val", #""a picture""#) }), naming: "at least 10")
+    expectFailure(try convert(names.map { line($0, "val", "") }), naming: "at least 10")
+    expectFailure(try convert(names.map { line("no-\($0)", "val", #""a picture""#) }), naming: "at least 10")
+    let left = try FileManager.default.contentsOfDirectory(atPath: folder.path).filter { $0.contains("untunable") }
+    #expect(left.isEmpty, "\(left)")
+    // Pictures of the split train without captions make no bank of sentences: those that are tuned on do.
+    let made = try convert(names.map { line($0, "val", #""a \#($0)""#) } + names.map { line($0, "train", "") })
+    #expect(made.code == 0 && made.error.contains("recall alone"), "\(made.error)")
+  }
+
   @Test func aReferenceSaysWhichActivationASilentFileHas() throws {
     let bare = "\(folder.path)/bare.safetensors"
     try FileManager.default.copyItem(atPath: "\(Goldens.folder)/open_clip/open_clip_model.safetensors", toPath: bare)
