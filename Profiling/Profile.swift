@@ -120,11 +120,19 @@ package struct Profile {
         }
       ]
     }
-    let start = ContinuousClock.now
-    engine.kernels.parallelFor(rounds * engine.kernels.threads) { [engine, single] in
-      _ = engine.images.encode(images[$0 % 8], with: single)
+    let together = engine.images.together
+    let several = Array(images.prefix(together))
+    if together > 1 {
+      parts += [
+        measure("images, \(several.count) in a pass, one thread", max(rounds / 4, 5), operations: several.count * total) { _ in
+          _ = engine.images.encode(several, with: single)
+        }
+      ]
     }
-    imagesPerSecond = Double(rounds * engine.kernels.threads) / ((ContinuousClock.now - start) / .seconds(1))
+    let passes = (rounds * engine.kernels.threads + several.count - 1) / several.count
+    let start = ContinuousClock.now
+    engine.kernels.parallelFor(passes) { [engine, single] _ in _ = engine.images.encode(several, with: single) }
+    imagesPerSecond = Double(passes * several.count) / ((ContinuousClock.now - start) / .seconds(1))
   }
 
   private mutating func timeText(_ rounds: Int) {

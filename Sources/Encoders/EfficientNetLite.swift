@@ -24,7 +24,14 @@ final class EfficientNetLite: ImageTower {
     patches = try PatchProjections(model, config, for: kernels)
   }
 
-  func encode(_ pixels: AlignedBuffer<UInt8>, with kernels: KernelSet, probe: ImageProbe?) -> EncodedImage {
+  /// The weights stay in cache, the activations of several would not.
+  var together: Int { 1 }
+
+  func encode(_ images: [AlignedBuffer<UInt8>], with kernels: KernelSet, probe: ImageProbe?) -> [EncodedImage] {
+    images.map { encode($0, with: kernels, probe: probe) }
+  }
+
+  private func encode(_ pixels: AlignedBuffer<UInt8>, with kernels: KernelSet, probe: ImageProbe?) -> EncodedImage {
     let workspace = idle.withLock { $0.popLast() } ?? ImageWorkspace(config, dimension: dimension, precision)
     defer { idle.withLock { $0.append(workspace) } }
     let (n, d, head) = (config.grid * config.grid, dimension, config.head)

@@ -19,19 +19,32 @@ package final class ImageEncoder: Sendable {
     }
   }
 
+  /// How many images a pass is best made over.
+  package var together: Int { tower.together }
+
   /// - Parameters:
   ///   - pixels: u8[side, side, 3], RGB.
   ///   - probe: what is told of the pass while it runs.
   package func encode(
     _ pixels: AlignedBuffer<UInt8>, with kernels: KernelSet, probe: ImageProbe? = nil
   ) -> EncodedImage {
-    precondition(pixels.count == side * side * 3, "encode: the image has another size")
-    return tower.encode(pixels, with: kernels, probe: probe)
+    encode([pixels], with: kernels, probe: probe)[0]
+  }
+
+  /// Several images, `together` in a pass: the same vectors as one by one, sooner where weights are read for all at once.
+  package func encode(_ images: [AlignedBuffer<UInt8>], with kernels: KernelSet, probe: ImageProbe? = nil) -> [EncodedImage] {
+    precondition(images.allSatisfy { $0.count == side * side * 3 }, "encode: an image has another size")
+    return stride(from: 0, to: images.count, by: together).flatMap { start in
+      tower.encode(Array(images[start..<min(start + together, images.count)]), with: kernels, probe: probe)
+    }
   }
 }
 
 protocol ImageTower: Sendable {
-  func encode(_ pixels: AlignedBuffer<UInt8>, with kernels: KernelSet, probe: ImageProbe?) -> EncodedImage
+  var together: Int { get }
+
+  /// At most `together` images.
+  func encode(_ images: [AlignedBuffer<UInt8>], with kernels: KernelSet, probe: ImageProbe?) -> [EncodedImage]
 }
 
 /// What is told of a forward pass while it runs.

@@ -21,7 +21,7 @@ package func visitLayers(
   case .efficientNetLite(let vision):
     let tower = try EfficientNetLite(model, vision, for: kernels)
     let projections = ImageProbe(input: { name, input, rows in if name.hasSuffix("projection") { probe(name, input, rows) } })
-    for pixels in images { _ = tower.encode(pixels, with: kernels, probe: projections) }
+    _ = tower.encode(images, with: kernels, probe: projections)
     try finished()
   }
 }
@@ -50,7 +50,7 @@ private func visitVision(
   let embedding = try PatchEmbedding(model, vision, for: kernels)
   let rows = images.map { pixels in
     let x = AlignedBuffer<Float>(count: vision.tokens * vision.width, repeating: 0)
-    embedding.embed(pixels, memory, with: kernels, probe: probe, into: x)
+    embedding.embed([pixels], memory, with: kernels, probe: probe, into: x)
     return x
   }
   try finished()

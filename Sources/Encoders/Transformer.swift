@@ -134,17 +134,24 @@ struct Transformer: Sendable {
 }
 
 extension Transformer {
-  /// All blocks over one image, the last one as the model's patches ask for.
+  /// All blocks over images that follow each other in the rows of `x`, the last one as the model's patches ask for.
   func run(
-    _ x: AlignedBuffer<Float>, _ vision: ViTConfig, _ memory: TransformerMemory, with kernels: KernelSet,
+    _ x: AlignedBuffer<Float>, _ vision: ViTConfig, images: Int = 1, _ memory: TransformerMemory, with kernels: KernelSet,
     probe: LayerProbe? = nil
   ) {
     let (source, rows) = (vision.patches ?? .token, vision.tokens)
+    let starts = (0...images).map { $0 * rows }
     guard source != .token, first + blocks.count == shape.layers else {
-      return run(x, starts: [0, rows], memory, with: kernels, probe: probe)
+      return run(x, starts: starts, memory, with: kernels, probe: probe)
     }
-    run(x, starts: [0, rows], memory, upTo: blocks.count - 1, with: kernels, probe: probe)
-    finish(x, rows: rows, source, memory, with: kernels, probe: probe)
+    run(x, starts: starts, memory, upTo: blocks.count - 1, with: kernels, probe: probe)
+    guard images > 1 else { return finish(x, rows: rows, source, memory, with: kernels, probe: probe) }
+    let (one, size) = (AlignedBuffer<Float>(uninitialised: rows * shape.width), rows * shape.width)
+    for start in stride(from: 0, to: images * size, by: size) {
+      one.copy(start..<start + size, of: x, at: 0)
+      finish(one, rows: rows, source, memory, with: kernels, probe: probe)
+      x.copy(0..<size, of: one, at: start)
+    }
   }
 
   /// Runs the last block of an image tower over one image, in place: the class token as it was trained, the patches by another

@@ -178,7 +178,7 @@ public final class Engine: Sendable {
     case pixels([UInt8], width: Int, height: Int)
   }
 
-  /// Vectors of pictures, in order, one a thread; a bad one costs no other its result.
+  /// Vectors of pictures, in order, on all threads; a bad one costs no other its result.
   ///
   /// - Parameters:
   ///   - pictures: of any sizes.
@@ -186,13 +186,10 @@ public final class Engine: Sendable {
   /// - Returns: for each the vectors, or `unusableFile`, or `badInput` for pixels that are not as many as its sides say.
   public func vectors(of pictures: [Picture], views: Views = .one) -> [Result<ImageVectors, FastThenFineError>] {
     pool.run { threads in
-      let single = kernels.singleThreaded
-      return kernels.with(threads: threads).parallelMap(pictures.count) { i in
-        Result { () throws(FastThenFineError) in
-          let picture = try decoded(pictures[i])
-          let vectors = encode(prepared: prepared(picture), views, with: single)
-          return ImageVectors(global: vectors.global, patches: vectors.patches)
-        }
+      encodeEach(pictures.count, views, with: kernels.with(threads: threads)) { i throws(FastThenFineError) in
+        ([prepared(try decoded(pictures[i]))], ())
+      } made: { _, vectors in
+        ImageVectors(global: vectors[0].global, patches: vectors[0].patches)
       }
     }
   }
@@ -293,16 +290,14 @@ public final class Engine: Sendable {
     encode(prepared: prepared(image), views, with: kernels ?? self.kernels)
   }
 
-  /// Many images, in order, one a thread; a bad one costs no other its result.
+  /// Many images, in order; a bad one costs no other its result.
   package func encode(
     imagePaths paths: [String], views: Views = .one, progress: @Sendable (Int) -> Void = { _ in }
   ) -> [Result<EncodedImage, ImagingError>] {
-    let single = kernels.singleThreaded
-    return kernels.parallelMap(paths.count) { i in
-      defer { progress(1) }
-      return Result { () throws(ImagingError) in
-        encode(try picture(at: paths[i]), views: views, with: single)
-      }
+    encodeEach(paths.count, views, with: kernels, progress: progress) { i throws(ImagingError) in
+      ([prepared(try picture(at: paths[i]))], ())
+    } made: { _, vectors in
+      vectors[0]
     }
   }
 

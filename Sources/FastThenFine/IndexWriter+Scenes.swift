@@ -235,19 +235,20 @@ extension IndexWriter {
     }
   }
 
-  /// The next windows, encoded and quantised, one a thread; nil for one that is mostly nothing.
+  /// The next windows, encoded and quantised; nil for one that is mostly nothing.
   private func next(
     of reader: SceneReader, _ progress: @Sendable (Event) -> Void
   ) throws(ImagingError) -> (windows: [Window], vectors: [PackedItem?])? {
     let (engine, views, patches) = (engine, views, patches)
     return try engine.pool.run { threads throws(ImagingError) in
-      let (kernels, single) = (engine.kernels.with(threads: threads), engine.kernels.singleThreaded)
+      let kernels = engine.kernels.with(threads: threads)
       guard let row = try reader.next(with: kernels) else { return nil }
-      let vectors = kernels.parallelMap(row.windows.count) { i -> PackedItem? in
-        defer { progress(.encoded(1)) }
-        return row.image(i).map { engine.packed(engine.encode(prepared: engine.whole($0), views, with: single), patches) }
+      let vectors = engine.encodeEach(row.windows.count, views, with: kernels, progress: { progress(.encoded($0)) }) { i throws(Never) in
+        (row.image(i).map { [engine.whole($0)] } ?? [], ())
+      } made: { _, vectors in
+        vectors.first.map { engine.packed($0, patches) }
       }
-      return (row.windows, vectors)
+      return (row.windows, vectors.map { $0.get() })
     }
   }
 }

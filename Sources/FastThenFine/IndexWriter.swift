@@ -365,25 +365,22 @@ public struct IndexWriter: ~Copyable {
     }
   }
 
-  /// All of each picture, and the windows along a long one: encoded and quantised, one file a thread.
+  /// All of each picture, and the windows along a long one: encoded and quantised.
   private func packed(
     _ paths: [FilePath], _ progress: @Sendable (Event) -> Void
   ) -> [Result<(entries: [NewEntry], content: Int64), ImagingError>] {
     let (engine, views, patches) = (engine, views, patches)
     return engine.pool.run { threads in
-      let (kernels, single) = (engine.kernels.with(threads: threads), engine.kernels.singleThreaded)
-      return kernels.parallelMap(paths.count) { i in
-        defer { progress(.encoded(1)) }
-        return Result { () throws(ImagingError) in
-          let bytes = try RGBImage.bytes(paths[i].spelling)
-          let image = try RGBImage(data: bytes, path: paths[i].description, reducedTo: engine.inputSide)
-          func entry(_ window: Window?, _ picture: RGBImage) -> NewEntry {
-            NewEntry(window: window, vectors: engine.packed(engine.encode(prepared: picture, views, with: single), patches))
-          }
-          let size = RGBImage.size(bytes).map { ($0.width, $0.height) } ?? (image.width, image.height)
-          let windows = WholePicture.windows(size.0, size.1)
-          return ([entry(nil, engine.whole(image))] + windows.map { entry($0, engine.part($0, of: image, size)) }, ImageFiles.content(bytes))
-        }
+      engine.encodeEach(paths.count, views, with: engine.kernels.with(threads: threads), progress: { progress(.encoded($0)) }) {
+        i throws(ImagingError) in
+        let bytes = try RGBImage.bytes(paths[i].spelling)
+        let image = try RGBImage(data: bytes, path: paths[i].description, reducedTo: engine.inputSide)
+        let size = RGBImage.size(bytes).map { ($0.width, $0.height) } ?? (image.width, image.height)
+        let windows = WholePicture.windows(size.0, size.1)
+        return ([engine.whole(image)] + windows.map { engine.part($0, of: image, size) }, (windows: windows, content: ImageFiles.content(bytes)))
+      } made: { known, vectors in
+        let entries = zip([nil] + known.windows, vectors).map { NewEntry(window: $0, vectors: engine.packed($1, patches)) }
+        return (entries, known.content)
       }
     }
   }

@@ -28,13 +28,51 @@ public enum Views: Int, Sendable, CaseIterable {
 }
 
 extension Engine {
+  /// Prepared pictures, in order.
+  func encode(prepared pictures: [RGBImage], _ views: Views, with kernels: KernelSet) -> [EncodedImage] {
+    guard views == .one else { return pictures.map { encode(prepared: $0, views, with: kernels) } }
+    return images.encode(pictures.map(\.pixels), with: kernels)
+  }
+
+  /// What is made of each of `count` places, in order: as many pictures in a pass as suit the encoder, and a pass a thread. What fails
+  /// costs no other its result.
+  ///
+  /// - Parameters:
+  ///   - kernels: of all threads.
+  ///   - progress: is told how many are done, from any thread.
+  ///   - pictures: the prepared ones of a place, and what else is to be known of it.
+  ///   - made: of what is known and the vectors of its pictures.
+  func encodeEach<Known, Made: Sendable, Failure: Error>(
+    _ count: Int, _ views: Views, with kernels: KernelSet, progress: @Sendable (Int) -> Void = { _ in },
+    _ pictures: @Sendable (Int) throws(Failure) -> (pictures: [RGBImage], known: Known),
+    made: @Sendable (Known, [EncodedImage]) -> Made
+  ) -> [Result<Made, Failure>] {
+    // No thread is to be without work for the sake of fuller passes.
+    let size = max(1, min(images.together, (count + kernels.threads - 1) / kernels.threads))
+    let single = kernels.singleThreaded
+    let groups = kernels.parallelMap((count + size - 1) / size) { group in
+      let places = (group * size..<min((group + 1) * size, count)).map { place in
+        Result { () throws(Failure) in try pictures(place) }
+      }
+      defer { progress(places.count) }
+      var vectors = encode(prepared: places.flatMap { (try? $0.get().pictures) ?? [] }, views, with: single)[...]
+      return places.map { place in
+        place.map { place in
+          defer { vectors = vectors.dropFirst(place.pictures.count) }
+          return made(place.known, Array(vectors.prefix(place.pictures.count)))
+        }
+      }
+    }
+    return Array(groups.joined())
+  }
+
   /// A prepared picture: g is the mean over the views, P that of each place of the ground; all of unit norm.
   package func encode(prepared picture: RGBImage, _ views: Views, with kernels: KernelSet) -> EncodedImage {
     guard views != .one else { return images.encode(picture.pixels, with: kernels) }
     let (d, side) = (dimension, patchGrid)
     var sum = EncodedImage(global: Array(repeating: 0, count: d), patches: Array(repeating: 0, count: side * side * d))
-    for orientation in views.orientations {
-      let seen = images.encode(picture.oriented(orientation).pixels, with: kernels)
+    let turned = images.encode(views.orientations.map { picture.oriented($0).pixels }, with: kernels)
+    for (orientation, seen) in zip(views.orientations, turned) {
       let turn = Turn(orientation, width: side, height: side)
       for i in 0..<d { sum.global[i] += seen.global[i] }
       for place in 0..<side * side {

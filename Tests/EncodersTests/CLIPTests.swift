@@ -85,6 +85,56 @@ import FTFWeights
     #expect(g.cosine > 0.9997, "\(g.cosine)")
   }
 
+  /// Weights are read once for several pictures: nobody's vectors are another's, nor depend on who else is in the pass.
+  @Test(arguments: Level.available) func severalInAPassAreAsOneByOne(level: Level) throws {
+    for patches in [PatchSource.token, .value, .selfAttention] {
+      for precision in [Precision.fp32, .int8] {
+        var source = try SourceModel(source)
+        guard case .vit(var vision) = source.config.vision else { fatalError("the tiny CLIP is no ViT") }
+        vision.patches = patches
+        source.config.vision = .vit(vision)
+        let path = "\(folder.path)/\(patches)-\(precision).ftf"
+        switch precision {
+        case .fp32: try source.write(fp32: path)
+        default: try source.write(int8: path, precision: precision, activations: [:], calibrationImages: 0)
+        }
+        let engine = try Engine(path: path, level: level.rawValue, pool: ComputePool(threads: 2))
+        let (together, side) = (engine.images.together, engine.images.side)
+        #expect(together > 4 && together < 40)
+        let pictures = (0..<together + 3).map { seed in
+          let pixels = AlignedBuffer<UInt8>(count: side * side * 3, repeating: 0)
+          for i in 0..<pixels.count { pixels[i] = UInt8(truncatingIfNeeded: (i / 7 + seed) &* (31 + seed) &+ i &* i) }
+          return pixels
+        }
+        for kernels in [engine.kernels, engine.kernels.singleThreaded] {
+          let alone = pictures.map { engine.images.encode($0, with: kernels) }
+          #expect(Set(alone.map(\.global)).count == pictures.count)
+          #expect(engine.images.encode(pictures, with: kernels) == alone, "\(patches), \(precision)")
+          // Room that was made for many is used for few.
+          #expect(engine.images.encode(Array(pictures.prefix(2)), with: kernels) == Array(alone.prefix(2)), "\(patches), \(precision)")
+        }
+      }
+    }
+    #expect(try Engine(path: model(.fp32), pool: ComputePool(threads: 1)).images.encode([], with: KernelSet(levelName: nil, threads: 1)).isEmpty)
+  }
+
+  /// Pictures that cannot be read, in a pass with such that can.
+  @Test func aBadPictureCostsNoOtherOfItsPass() throws {
+    let engine = try Engine(path: model(.int8), pool: ComputePool(threads: 2))
+    let good = goldens.lists.images.map { "\(Goldens.folder)/images/\($0)" }
+    let bad = try folder.file("bad.jpg")
+    try Data("no picture".utf8).write(to: URL(fileURLWithPath: bad))
+    let alone = try good.map { try engine.encode(imagePaths: [$0])[0].get() }
+    let mixed = engine.encode(imagePaths: [bad] + good.flatMap { [$0, bad, "\(folder.path)/none.png"] })
+    #expect(mixed.compactMap { try? $0.get() } == alone)
+    #expect(mixed.enumerated().allSatisfy { ($0 % 3 == 1) == ((try? $1.get()) != nil) })
+    for views in [Views.two, .eight] {
+      let alone = try good.map { try engine.encode(imagePaths: [$0], views: views)[0].get() }
+      let all = try engine.encode(imagePaths: good, views: views).map { try $0.get() }
+      #expect(all == alone)
+    }
+  }
+
   @Test func theActivationDecidesWhatTheModelIs() throws {
     // QuickGELU and GELU are different models for the same weights: a wrong one must show.
     let other = "\(folder.path)/other"

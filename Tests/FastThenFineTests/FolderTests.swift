@@ -1,5 +1,6 @@
 import FTFFiles
 import Foundation
+import FTFImaging
 import FTFKernels
 import FTFTestSupport
 import Testing
@@ -306,5 +307,35 @@ import FTFWeights
     #expect(try searcher.answer(Query(.sentence("a"), top: 9)).results == before && before.count == 4)
     let now = try Searcher(ImageIndex(path: index), engine: engine).answer(Query(.sentence("a"), top: 9)).results
     #expect(now.count == 2 && now.allSatisfy { !$0.name.isEmpty })
+  }
+
+  /// Several pictures go into a pass of a vision transformer, the parts of wide ones among them: each vector stays its picture's.
+  @Test func whatGoesIntoAPassTogetherStaysApart() throws {
+    let path = "\(folder.path)/clip.ftf"
+    try SourceModel("\(Goldens.folder)/clip").write(int8: path, precision: .int8, activations: [:], calibrationImages: 0)
+    let engine = try Engine(path: path, pool: ComputePool(threads: 1))
+    let pictures = "\(folder.path)/pictures"
+    try FileManager.default.createDirectory(atPath: pictures, withIntermediateDirectories: true)
+    for i in 0..<7 {
+      let width = i % 2 == 0 ? 64 : 300 + i
+      let pixels = (0..<64 * width * 3).map { UInt8(truncatingIfNeeded: $0 / (9 + i) * (17 + i)) }
+      try RGBImage(width: width, height: 64, pixels: AlignedBuffer(copying: pixels.span)).write(png: "\(pictures)/\(i).png")
+    }
+    try Data("no picture".utf8).write(to: URL(fileURLWithPath: "\(pictures)/2b.png"))
+    func vectors(_ index: String, _ runs: [[String]]) throws -> [String: [Float]] {
+      for run in runs {
+        var writer = try IndexWriter(path: "\(folder.path)/\(index)", engine: engine)
+        _ = try writer.add(run)
+      }
+      let catalog = try ImageIndex(path: "\(folder.path)/\(index)").catalog
+      let (ids, values) = try catalog.coarseVectors(.image)
+      let d = values.count / ids.count
+      let names = Dictionary(uniqueKeysWithValues: try catalog.entries(.image).map { ($0.id, "\($0.name) \(String(describing: $0.window))") })
+      return Dictionary(uniqueKeysWithValues: ids.enumerated().map { (names[$1]!, Array(values[$0 * d..<($0 + 1) * d])) })
+    }
+    let together = try vectors("together", [[pictures]])
+    let alone = try vectors("alone", (0..<7).map { ["\(pictures)/\($0).png"] })
+    #expect(together.count > 7 + 3 * 3 && Set(together.values).count == together.count)
+    #expect(together == alone)
   }
 }
