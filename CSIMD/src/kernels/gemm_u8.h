@@ -20,7 +20,9 @@ void KERNEL(gemm_u8_f32)(const csimd_gemm_u8_f32_args *x, size_t first_panel, si
 }
 
 // A last panel of few outputs has tiles of as few vectors and more rows; the rows that are left go with the whole panel.
-void KERNEL(gemm_u8_u8)(const csimd_gemm_u8_u8_args *x, size_t first_panel, size_t end_panel) {
+void KERNEL(gemm_u8_u8)(const csimd_gemm_u8_u8_args *args, size_t first_panel, size_t end_panel) {
+  // Of its own, so that no byte that is stored may have changed it.
+  const csimd_gemm_u8_u8_args own = *args, *x = &own;
   const size_t m = x->product.m, bytes = PANEL * packed_depth(x->product.k);
   for (size_t p = first_panel; p < end_panel; p++) {
     const int8_t *w = x->product.w + p * bytes;

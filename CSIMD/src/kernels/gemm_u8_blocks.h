@@ -4,6 +4,7 @@
 // MOST_ROWS, those of its tallest tile, and A_OFFSET, what it takes from each activation.
 #pragma once
 #include "gemm.h"
+#include <stdbool.h>
 
 _Static_assert(TILE_ROWS(gemm_u8_u8) == ROWS && TILE_COLUMNS(gemm_u8_u8) == PANEL && TILE_COLUMNS(pack_s8) == PANEL, "one tile for both");
 
@@ -19,10 +20,43 @@ static inline void start_of(const csimd_product_u8 *x, size_t column, int32_t st
   for (size_t i = 0; i < PANEL; i++) start[i] = x->w_sum[column + i] * (A_OFFSET - x->a_zero);
 }
 
+// A block of whole vectors. What an activation takes is much beside storing the sums and reading them again, and too much code for each of them.
+static inline __attribute__((always_inline)) void finish_floats(size_t rows, const csimd_gemm_u8_f32_args *x, size_t row, size_t column,
+                                                                f32x16 acc[ROWS][VECTORS]) {
+  float *const c = x->c + row * x->ldc + column;
+#pragma clang loop unroll(full)
+  for (size_t v = 0; v < VECTORS; v++) {
+    const f32x16 scale = load(x->scale + column + 16 * v), bias = load(x->bias + column + 16 * v);
+#pragma clang loop unroll(full)
+    for (size_t r = 0; r < rows; r++) acc[r][v] = add(mul(acc[r][v], mul(splat(x->a_scale ? x->a_scale[row + r] : 1), scale)), bias);
+  }
+  if (x->activation != csimd_activation_none) {
+    float values[ROWS * PANEL];
+#pragma clang loop unroll(full)
+    for (size_t r = 0; r < rows; r++)
+#pragma clang loop unroll(full)
+      for (size_t v = 0; v < VECTORS; v++) store(values + r * PANEL + 16 * v, acc[r][v]);
+#pragma clang loop unroll(disable)
+    for (size_t r = 0; r < rows; r++)
+#pragma clang loop unroll(disable)
+      for (size_t i = 0; i < PANEL; i += 16) {
+        const f32x16 p = activated(load(values + r * PANEL + i), x->activation);
+        store(c + r * x->ldc + i, x->residual ? add(p, load(x->residual + (row + r) * x->ldr + column + i)) : p);
+      }
+    return;
+  }
+  const float *const residual = x->residual ? x->residual + row * x->ldr + column : NULL;
+#pragma clang loop unroll(full)
+  for (size_t r = 0; r < rows; r++)
+#pragma clang loop unroll(full)
+    for (size_t v = 0; v < VECTORS; v++) store(c + r * x->ldc + 16 * v, residual ? add(acc[r][v], load(residual + r * x->ldr + 16 * v)) : acc[r][v]);
+}
+
 static inline __attribute__((always_inline)) void block_u8_f32(size_t rows, const csimd_gemm_u8_f32_args *x, size_t row, const uint8_t *a,
                                                                size_t column, const int32_t *start, const int8_t *w, const char *ahead) {
   f32x16 acc[ROWS][VECTORS];
   tile_u8(rows, VECTORS, &x->product, a, start, w, ahead, acc);
+  if (x->product.n - column >= PANEL) return finish_floats(rows, x, row, column, acc);
 #pragma clang loop unroll(full)
   for (size_t v = 0; v < VECTORS; v++) {
     const size_t at = column + 16 * v;
@@ -38,34 +72,49 @@ static inline __attribute__((always_inline)) void block_u8_f32(size_t rows, cons
   }
 }
 
-static inline __attribute__((always_inline)) f32x16 requantized(const csimd_gemm_u8_u8_args *x, f32x16 acc, size_t row, size_t at, size_t count) {
-  const f32x16 q = add(mul(acc, load_n(x->scale + at, count)), load_n(x->bias + at, count));
-  if (!x->residual) return q;
+static inline f32x16 with_residual(f32x16 q, const csimd_gemm_u8_u8_args *x, size_t row, size_t at, size_t count) {
   return add(q, mul(from_u8_n(x->residual + row * x->product.n + at, count), splat(x->residual_scale)));
+}
+
+static inline uint8_t *output_row(const csimd_gemm_u8_u8_args *x, size_t row) { return x->c + (x->c_row ? x->c_row[row] : row * x->product.n); }
+
+// Rows of whole vectors, which lie behind each other: without a branch in them, as what follows a short sum takes as long as it.
+static inline __attribute__((always_inline)) void finish_whole(size_t rows, size_t vectors, const csimd_gemm_u8_u8_args *x, bool has_residual,
+                                                               size_t row, size_t column, f32x16 acc[][VECTORS]) {
+  f32x16 scale[VECTORS], bias[VECTORS];
+#pragma clang loop unroll(full)
+  for (size_t v = 0; v < vectors; v++) scale[v] = load(x->scale + column + 16 * v), bias[v] = load(x->bias + column + 16 * v);
+#pragma clang loop unroll(full)
+  for (size_t r = 0; r < rows; r++) {
+    f32x16 q[VECTORS];
+#pragma clang loop unroll(full)
+    for (size_t v = 0; v < vectors; v++) {
+      q[v] = add(mul(acc[r][v], scale[v]), bias[v]);
+      if (has_residual) q[v] = with_residual(q[v], x, row + r, column + 16 * v, 16);
+    }
+    store_panel(output_row(x, row + r) + column, q, vectors);
+  }
 }
 
 static inline __attribute__((always_inline)) void block_u8_u8(size_t rows, size_t vectors, const csimd_gemm_u8_u8_args *x, size_t row,
                                                               const uint8_t *a, size_t column, const int32_t *start, const int8_t *w,
                                                               const char *ahead) {
   f32x16 acc[MOST_ROWS][VECTORS];
-  const size_t n = x->product.n;
+  const size_t left = x->product.n - column;
   tile_u8(rows, vectors, &x->product, a, start, w, ahead, acc);
-  const size_t left = n - column < 16 * vectors ? n - column : 16 * vectors;
+  if (left >= 16 * vectors) {
+    if (x->residual) return finish_whole(rows, vectors, x, true, row, column, acc);
+    return finish_whole(rows, vectors, x, false, row, column, acc);
+  }
 #pragma clang loop unroll(full)
   for (size_t r = 0; r < rows; r++) {
-    uint8_t *c = x->c + (x->c_row ? x->c_row[row + r] : (row + r) * n) + column;
-    if (left == 16 * vectors) {
-      f32x16 q[VECTORS];
-#pragma clang loop unroll(full)
-      for (size_t v = 0; v < vectors; v++) q[v] = requantized(x, acc[r][v], row + r, column + 16 * v, 16);
-      store_panel(c, q, vectors);
-      continue;
-    }
+    uint8_t *c = output_row(x, row + r) + column;
 #pragma clang loop unroll(full)
     for (size_t v = 0; v < vectors; v++) {
       if (16 * v >= left) break;
-      const size_t count = left - 16 * v < 16 ? left - 16 * v : 16;
-      const f32x16 q = requantized(x, acc[r][v], row + r, column + 16 * v, count);
+      const size_t count = left - 16 * v < 16 ? left - 16 * v : 16, at = column + 16 * v;
+      f32x16 q = add(mul(acc[r][v], load_n(x->scale + at, count)), load_n(x->bias + at, count));
+      if (x->residual) q = with_residual(q, x, row + r, at, count);
       if (count == 16)
         store_u8(c + 16 * v, q);
       else

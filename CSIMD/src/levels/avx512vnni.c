@@ -85,7 +85,8 @@ static inline __attribute__((always_inline)) void tile_u8(size_t rows, size_t ve
   for (size_t v = 0; v < vectors; v++)
 #pragma clang loop unroll(full)
     for (size_t r = 0; r < rows; r++) acc_i32x16[r][v] = load_i32(start + 16 * v);
-  for (size_t k = 0; k < x->k; k += 4, w += 64 * VECTORS) {
+  size_t k = 0;
+  do {
     __builtin_prefetch(ahead + 16 * k, 0, 2);
     __m512i panel[VECTORS];
 #pragma clang loop unroll(full)
@@ -98,7 +99,8 @@ static inline __attribute__((always_inline)) void tile_u8(size_t rows, size_t ve
 #pragma clang loop unroll(full)
       for (size_t v = 0; v < vectors; v++) acc_i32x16[r][v] = _mm512_dpbusd_epi32(acc_i32x16[r][v], one, panel[v]);
     }
-  }
+    w += 64 * VECTORS;
+  } while ((k += 4) < x->k);
 #pragma clang loop unroll(full)
   for (size_t r = 0; r < rows; r++)
 #pragma clang loop unroll(full)
