@@ -26,6 +26,9 @@ static inline __attribute__((always_inline)) void W(step)(size_t kernel, size_t 
   const size_t channels = a->channels, groups = GROUPS(kernel), ldw = csimd_round16(channels);
   const uint8_t *at = (const uint8_t *)a->x + y * stride * a->row + x * stride * channels + c;
   const char *w = (const char *)a->w + c * QUAD_BYTES;
+  // A column of outputs is finished as soon as it has all its sums, beside those of the next, where that takes no registers from weights that both
+  // use.
+  const size_t columns = (across - 1) * stride + kernel, is_early = stride > 1 || (kernel > 3 && WIDE == 64);
   W(ints) sums[2][W(ACROSS)][4];
 #pragma clang loop unroll(full)
   for (size_t v = 0; v < pair; v++)
@@ -34,7 +37,7 @@ static inline __attribute__((always_inline)) void W(step)(size_t kernel, size_t 
 #pragma clang loop unroll(full)
       for (size_t i = 0; i < 4; i++) sums[v][t][i] = W(zero_ints)();
 #pragma clang loop unroll(full)
-  for (size_t j = 0; j < (across - 1) * stride + kernel; j++)
+  for (size_t j = 0; j < columns; j++) {
 #pragma clang loop unroll(full)
     for (size_t q = 0; q < groups; q++) {
       const size_t left = pair - 1 + kernel - 4 * q, taps = left < 4 ? left : 4;
@@ -52,14 +55,16 @@ static inline __attribute__((always_inline)) void W(step)(size_t kernel, size_t 
             }
     }
 #pragma clang loop unroll(full)
-  for (size_t v = 0; v < pair; v++)
+    for (size_t t = 0; t < across; t++)
+      if (j + 1 == (is_early ? t * stride + kernel : columns))
 #pragma clang loop unroll(full)
-    for (size_t t = 0; t < across; t++) {
-      W(floats) out[4];
+        for (size_t v = 0; v < pair; v++) {
+          W(floats) out[4];
 #pragma clang loop unroll(full)
-      for (size_t i = 0; i < 4; i++) out[i] = W(finished)(sums[v][t][i], scale[i], bias[i]);
-      W(store_packed)((uint8_t *)a->y + ((y + v) * a->width + x + t) * channels + c, out);
-    }
+          for (size_t i = 0; i < 4; i++) out[i] = W(finished)(sums[v][t][i], scale[i], bias[i]);
+          W(store_packed)((uint8_t *)a->y + ((y + v) * a->width + x + t) * channels + c, out);
+        }
+  }
 }
 
 // As many blocks as there are from channel c on; the channel after them.
