@@ -63,40 +63,9 @@ def _boat(random):
     return mask, [lambda d, c: d.rectangle([*place(-w * 0.6, top), *place(w * 0.6, bottom)], fill=c)]
 
 
-def _row_of_boats(random):
-    """Two to six hulls side by side, as they are moored."""
-    mask = Image.new("L", (CANVAS, CANVAS), 0)
-    count = int(random.integers(2, 7))
-    pitch = CANVAS * 0.9 / max(count, 3)
-    long, wide = pitch * random.uniform(1.6, 2.6), pitch * random.uniform(0.55, 0.85)
-    for i in range(count):
-        if random.random() < 0.15: continue
-        x, y = CANVAS / 2 + (i - (count - 1) / 2) * pitch, CANVAS / 2 + random.uniform(-0.1, 0.1) * long
-        half, end = wide / 2, long / 2
-        ImageDraw.Draw(mask).polygon([(x, y - end), (x + half, y - end * 0.3), (x + half, y + end), (x - half, y + end), (x - half, y - end * 0.3)], fill=255)
-    return mask, []
-
-
-def _lure(random):
-    """A pier with or without a bend or a head, or a roof: bright and straight, and none of the things."""
-    mask = Image.new("L", (CANVAS, CANVAS), 0)
-    draw, edge = ImageDraw.Draw(mask), CANVAS * 0.04
-    if random.random() < 0.35:
-        w, h = CANVAS * random.uniform(0.3, 0.9), CANVAS * random.uniform(0.3, 0.9)
-        x, y = (CANVAS - w) / 2, (CANVAS - h) / 2
-        draw.rectangle([x, y, x + w, y + h], fill=255)
-        return mask, [lambda d, c: d.line([x, y + h / 2, x + w, y + h / 2], fill=c, width=4)]
-    w, x = CANVAS * random.uniform(0.04, 0.14), CANVAS * random.uniform(0.2, 0.7)
-    draw.rectangle([x, edge, x + w, CANVAS - edge], fill=255)
-    if random.random() < 0.5: draw.rectangle([x, edge, CANVAS - edge, edge + w], fill=255)
-    if random.random() < 0.2: draw.rectangle([x - w, edge, x + 2 * w, edge + 2 * w], fill=255)
-    return mask, []
-
-
 def draw(kind, random):
     """One thing in a random size, direction, colour and light: u8 RGBA [h, w, 4], its box within that: x, y, width, height."""
-    drawn = {"plane": _plane, "storage tank": _tank, "boat": _boat, "row of boats": _row_of_boats, "lure": _lure}
-    mask, marks = drawn[kind](random)
+    mask, marks = {"plane": _plane, "storage tank": _tank, "boat": _boat}[kind](random)
     tone = random.choice([random.uniform(205, 250), random.uniform(120, 205)], p=[0.75, 0.25])
     colour = np.clip(tone * random.uniform(0.92, 1.05, 3), 0, 255)
     body = Image.new("RGB", mask.size, tuple(int(c) for c in colour))
@@ -113,19 +82,15 @@ def draw(kind, random):
     shadow = shadow.filter(ImageFilter.GaussianBlur(2)).point(lambda v, s=random.uniform(0.2, 0.65): int(v * s))
     picture = Image.composite(body, Image.new("RGB", body.size, (18, 20, 24)), mask)
     picture.putalpha(ImageChops.lighter(mask, shadow))
-    size = int(np.exp(random.uniform(*np.log((40, 200) if kind == "lure" else (16, 88)))))
+    size = int(np.exp(random.uniform(math.log(16), math.log(88))))
     box = mask.resize((size, size), Image.BOX).point(lambda v: 255 * (v > 64)).getbbox() or (0, 0, size, size)
     return np.asarray(picture.resize((size, size), Image.BOX)).copy(), (box[0], box[1], box[2] - box[0], box[3] - box[1])
 
 
-def bank(seed, each=300, lures=False):
-    """Drawn things by kind, the same for the same seed; with lures boats in rows too, and what looks like the things and is none of them."""
+def bank(seed, each=300):
+    """Drawn things by kind, the same for the same seed."""
     random = np.random.default_rng(seed)
-    things = {kind: [draw(kind, random) for _ in range(each)] for kind in KINDS}
-    if lures:
-        things["boat"] += [draw("row of boats", random) for _ in range(each)]
-        things["lure"] = [draw("lure", random) for _ in range(each)]
-    return things
+    return {kind: [draw(kind, random) for _ in range(each)] for kind in KINDS}
 
 
 def cells_on(box, side, grid):
@@ -140,7 +105,7 @@ def cells_on(box, side, grid):
 
 
 def paste(pixels, scenes, things, random):
-    """Pastes one to three things of one kind into each image of pixels f32[R, 3, S, S], in place, on up to two lures where there are any.
+    """Pastes one to three things of one kind into each image of pixels f32[R, 3, S, S], in place.
 
     scenes: the name of each image's scene, "" where it has none; what belongs there is not pasted. Returns for each image the
     kind, and bool[R, N] the patches that are on a thing (a patch is 32 pixels wide).
@@ -149,19 +114,15 @@ def paste(pixels, scenes, things, random):
     grid = side // 32
     kinds, cells = [], torch.zeros(len(pixels), grid * grid, dtype=torch.bool)
     pick = lambda n: int(torch.randint(0, n, (1,), generator=random))
-
-    def put(row, kind):
-        """One of them anywhere: its box."""
-        picture, box = things[kind][pick(len(things[kind]))]
-        size = len(picture)
-        x, y = pick(side - size + 1), pick(side - size + 1)
-        rgba = torch.from_numpy(picture).float().permute(2, 0, 1)
-        pixels[row, :, y : y + size, x : x + size].lerp_(rgba[:3], rgba[3:] / 255)
-        return x + box[0], y + box[1], box[2], box[3]
-
     for row, scene in enumerate(scenes):
         free = [k for k, (home, _) in KINDS.items() if home != scene]
         kinds.append(free[pick(len(free))])
-        for _ in range(pick(3) if "lure" in things else 0): put(row, "lure")
-        for _ in range(1 + pick(3)): cells[row] |= cells_on(put(row, kinds[-1]), side, grid)
+        for _ in range(1 + pick(3)):
+            picture, box = things[kinds[-1]][pick(len(things[kinds[-1]]))]
+            size = len(picture)
+            x, y = pick(side - size + 1), pick(side - size + 1)
+            rgba = torch.from_numpy(picture).float().permute(2, 0, 1)
+            under = pixels[row, :, y : y + size, x : x + size]
+            under.lerp_(rgba[:3], rgba[3:] / 255)
+            cells[row] |= cells_on((x + box[0], y + box[1], box[2], box[3]), side, grid)
     return kinds, cells

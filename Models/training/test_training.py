@@ -220,20 +220,6 @@ class SpritesTest(unittest.TestCase):
         self.assertFalse((cells & ~changed).any())
         self.assertTrue((~changed).any(1).all())
 
-    def test_lures_lie_under_things_and_are_none(self):
-        import sprites
-        things = sprites.bank(1, each=6, lures=True)
-        self.assertEqual([len(things[kind]) for kind in ("plane", "storage tank", "boat", "lure")], [6, 6, 12, 6])
-        pixels = torch.full((8, 3, 224, 224), 90.0)
-        # Things that cannot be seen: what changes is lures alone, and no cell is theirs.
-        unseen = {kind: [(0 * picture, (0, 0, 1, 1)) for picture, _ in things[kind]] for kind in sprites.KINDS}
-        _, cells = sprites.paste(pixels, [""] * 8, {**unseen, "lure": things["lure"]}, torch.Generator().manual_seed(5))
-        changed = (pixels != 90).any(1).unfold(1, 32, 32).unfold(2, 32, 32).flatten(3).any(-1).flatten(1)
-        self.assertTrue(changed.any() and (cells.sum(1) <= 3).all() and changed.sum() > 3 * cells.sum())
-        alone = torch.full((8, 3, 224, 224), 90.0)
-        sprites.paste(alone, [""] * 8, unseen, torch.Generator().manual_seed(5))
-        self.assertTrue((alone == 90).all())
-
     def test_the_same_seed_draws_the_same(self):
         import sprites
         one, two = sprites.bank(7, each=2), sprites.bank(7, each=2)

@@ -90,7 +90,7 @@ class Training:
         self.others = data.pictures(others, recipe.get("limit")) if others else None
         if others and not len(self.others): raise SystemExit(f"{others} holds no pictures")
         if recipe.get("frozen_text"): self.model.text.requires_grad_(False)
-        self.things = sprites.bank(recipe["seed"], lures=recipe.get("lures", False)) if recipe.get("pasted") else {}
+        self.things = sprites.bank(recipe["seed"]) if recipe.get("pasted") else {}
         self.average = Averaged(self.model, recipe["average"])
         self.optimizer = torch.optim.AdamW(groups(self.model, recipe), lr=1, betas=(0.9, 0.98))
         self.epochs = [stage for stage in recipe["stages"] for _ in range(stage["epochs"])]
