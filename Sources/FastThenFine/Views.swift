@@ -50,11 +50,8 @@ extension Engine {
     // No thread is to be without work for the sake of fuller passes.
     let size = max(1, min(images.together, (count + kernels.threads - 1) / kernels.threads))
     let single = kernels.singleThreaded
-    let groups = kernels.parallelMap((count + size - 1) / size) { group in
-      let places = (group * size..<min((group + 1) * size, count)).map { place in
-        Result { () throws(Failure) in try pictures(place) }
-      }
-      defer { progress(places.count) }
+    typealias Place = (pictures: [RGBImage], known: Known)
+    @Sendable func encoded(_ places: [Result<Place, Failure>]) -> [Result<Made, Failure>] {
       var vectors = encode(prepared: places.flatMap { (try? $0.get().pictures) ?? [] }, views, with: single)[...]
       return places.map { place in
         place.map { place in
@@ -62,6 +59,21 @@ extension Engine {
           return made(place.known, Array(vectors.prefix(place.pictures.count)))
         }
       }
+    }
+    let groups = kernels.parallelMap((count + size - 1) / size) { group in
+      let range = group * size..<min((group + 1) * size, count)
+      defer { progress(range.count) }
+      var (results, waiting, pending): ([Result<Made, Failure>], [Result<Place, Failure>], Int) = ([], [], 0)
+      for i in range {
+        let place = Result { () throws(Failure) in try pictures(i) }
+        pending += (try? place.get().pictures.count) ?? 0
+        waiting.append(place)
+        // A place of many pictures waits for no other: they are in memory.
+        guard pending >= images.together || i == range.last else { continue }
+        results += encoded(waiting)
+        (waiting, pending) = ([], 0)
+      }
+      return results
     }
     return Array(groups.joined())
   }

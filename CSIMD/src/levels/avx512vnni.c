@@ -85,6 +85,7 @@ static inline __attribute__((always_inline)) void tile_u8(size_t rows, size_t ve
   for (size_t v = 0; v < vectors; v++)
 #pragma clang loop unroll(full)
     for (size_t r = 0; r < rows; r++) acc_i32x16[r][v] = load_i32(start + 16 * v);
+  // There is a first step: with none to be left out the sums need not be kept for it.
   size_t k = 0;
   do {
     __builtin_prefetch(ahead + 16 * k, 0, 2);
