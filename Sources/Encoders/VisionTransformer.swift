@@ -40,8 +40,9 @@ final class VisionTransformer: ImageTower {
   func encode(_ pictures: [AlignedBuffer<UInt8>], with kernels: KernelSet, probe: ImageProbe?) -> [EncodedImage] {
     // A pass on more threads needs more scratch than one on a single thread: its memory is not pooled.
     let isPooled = kernels.threads == 1
-    let known = isPooled ? idle.withLock { idle in idle.firstIndex { $0.images >= pictures.count }.map { idle.remove(at: $0) } } : nil
-    let w = known ?? Workspace(config, images: pictures.count, for: kernels)
+    let known = isPooled ? idle.withLock { $0.popLast() } : nil
+    // One that is too small gives way, so that there are no more than threads.
+    let w = known.flatMap { $0.images >= pictures.count ? $0 : nil } ?? Workspace(config, images: pictures.count, for: kernels)
     defer { if isPooled { idle.withLock { $0.append(w) } } }
     embedding.embed(pictures, w.memory, with: kernels, into: w.tokens)
     transformer.run(w.tokens, config, images: pictures.count, w.memory, with: kernels)
