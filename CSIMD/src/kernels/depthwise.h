@@ -104,13 +104,18 @@ static inline __attribute__((always_inline)) void step_u8(size_t kernel, size_t 
 #pragma clang loop unroll(full)
   for (size_t v = 0; v < pair; v++) {
     uint8_t *out = (uint8_t *)a->y + ((y + v) * a->width + x) * channels + c;
+    f32x16 before = splat(0);
 #pragma clang loop unroll(full)
     for (size_t t = 0; t < across; t++) {
       const f32x16 q = add(mul(to_f32(sums[v][t]), scale), bias);
-      if (count == 16)
-        store_u8(out + t * channels, q);
-      else
+      if (count < 16)
         store_u8_n(out + t * channels, q, count);
+      else if (t % 2 == 1)
+        store_u8_two(out + (t - 1) * channels, before, out + t * channels, q);
+      else if (t + 1 < across)
+        before = q;
+      else
+        store_u8(out + t * channels, q);
     }
   }
 }

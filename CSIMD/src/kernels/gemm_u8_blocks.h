@@ -1,10 +1,15 @@
 // A block of a product of u8 and s8: its sums, and what follows them. The level defines the tiles
 //   tile_u8(rows, vectors, product, a, start, panel of W, ahead, acc)   acc = start and the exact sums of rows of A as floats, of the first vectors
 //   store_panel(c, values, vectors)                                       a row of that many whole vectors, as store_u8
-// MOST_ROWS, those of its tallest tile, and A_OFFSET, what it takes from each activation.
+// MOST_ROWS, those of its tallest tile, and A_OFFSET, what it takes from each activation; and AHEAD, the type of what a tile is told beside its
+// operands, where that is more than the line it prefetches from.
 #pragma once
 #include "gemm.h"
 #include <stdbool.h>
+
+#ifndef AHEAD
+#define AHEAD const char *
+#endif
 
 _Static_assert(TILE_ROWS(gemm_u8_u8) == ROWS && TILE_COLUMNS(gemm_u8_u8) == PANEL && TILE_COLUMNS(pack_s8) == PANEL, "one tile for both");
 
@@ -53,7 +58,7 @@ static inline __attribute__((always_inline)) void finish_floats(size_t rows, con
 }
 
 static inline __attribute__((always_inline)) void block_u8_f32(size_t rows, const csimd_gemm_u8_f32_args *x, size_t row, const uint8_t *a,
-                                                               size_t column, const int32_t *start, const int8_t *w, const char *ahead) {
+                                                               size_t column, const int32_t *start, const int8_t *w, AHEAD ahead) {
   f32x16 acc[ROWS][VECTORS];
   tile_u8(rows, VECTORS, &x->product, a, start, w, ahead, acc);
   if (x->product.n - column >= PANEL) return finish_floats(rows, x, row, column, acc);
@@ -84,21 +89,31 @@ static inline __attribute__((always_inline)) void finish_whole(size_t rows, size
   f32x16 scale[VECTORS], bias[VECTORS];
 #pragma clang loop unroll(full)
   for (size_t v = 0; v < vectors; v++) scale[v] = load(x->scale + column + 16 * v), bias[v] = load(x->bias + column + 16 * v);
+  f32x16 before = splat(0);
 #pragma clang loop unroll(full)
   for (size_t r = 0; r < rows; r++) {
     f32x16 q[VECTORS];
 #pragma clang loop unroll(full)
     for (size_t v = 0; v < vectors; v++) {
-      q[v] = add(mul(acc[r][v], scale[v]), bias[v]);
+      // Where registers are few, read for each row.
+      const f32x16 by = VECTORS > 1 ? scale[v] : load(x->scale + column), also = VECTORS > 1 ? bias[v] : load(x->bias + column);
+      q[v] = add(mul(acc[r][v], by), also);
       if (has_residual) q[v] = with_residual(q[v], x, row + r, column + 16 * v, 16);
     }
-    store_panel(output_row(x, row + r) + column, q, vectors);
+    uint8_t *const c = output_row(x, row + r) + column;
+    if (vectors > 1)
+      store_panel(c, q, vectors);
+    else if (r % 2 == 1)
+      store_u8_two(output_row(x, row + r - 1) + column, before, c, q[0]);
+    else if (r + 1 < rows)
+      before = q[0];
+    else
+      store_u8(c, q[0]);
   }
 }
 
 static inline __attribute__((always_inline)) void block_u8_u8(size_t rows, size_t vectors, const csimd_gemm_u8_u8_args *x, size_t row,
-                                                              const uint8_t *a, size_t column, const int32_t *start, const int8_t *w,
-                                                              const char *ahead) {
+                                                              const uint8_t *a, size_t column, const int32_t *start, const int8_t *w, AHEAD ahead) {
   f32x16 acc[MOST_ROWS][VECTORS];
   const size_t left = x->product.n - column;
   tile_u8(rows, vectors, &x->product, a, start, w, ahead, acc);

@@ -48,6 +48,16 @@ static inline void store_u8(uint8_t *p, f32x16 v) {
   const __m256i words = packed_i16(rounded_i32(v));
   _mm_storeu_si128((__m128i *)p, _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1)));
 }
+// The same of two vectors at once, for half the shuffles.
+#define STORES_TWO
+static inline void store_u8_two(uint8_t *p, f32x16 v, uint8_t *q, f32x16 w) {
+  const __m256i first = _mm256_packs_epi32(_mm256_cvtps_epi32(v.low), _mm256_cvtps_epi32(v.high));
+  const __m256i second = _mm256_packs_epi32(_mm256_cvtps_epi32(w.low), _mm256_cvtps_epi32(w.high));
+  // Every 128 bits hold four of each half of v, then of w.
+  const __m256i all = _mm256_permutevar8x32_epi32(_mm256_packus_epi16(first, second), _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+  _mm_storeu_si128((__m128i *)p, _mm256_castsi256_si128(all));
+  _mm_storeu_si128((__m128i *)q, _mm256_extracti128_si256(all, 1));
+}
 
 static inline i32x16 zero_i32(void) { return (i32x16){_mm256_setzero_si256(), _mm256_setzero_si256()}; }
 static inline i32x16 load_i32(const int32_t *p) {

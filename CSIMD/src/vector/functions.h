@@ -2,6 +2,13 @@
 // squares at Chebyshev nodes, the last one rounded last; errors measured over all of the range in fp32.
 #pragma once
 
+#ifndef STORES_TWO
+static inline void store_u8_two(uint8_t *p, f32x16 v, uint8_t *q, f32x16 w) {
+  store_u8(p, v);
+  store_u8(q, w);
+}
+#endif
+
 // x rounded half to even, for |x| < 2^22: adding 1.5 * 2^23 leaves no bits for a fraction.
 static inline f32x16 rounded(f32x16 x) {
   const f32x16 magic = splat(12582912.0f);
