@@ -74,8 +74,11 @@ static void products(const csimd_kernels *kernels, size_t m, size_t n, size_t k)
   }
   uint8_t *u8 = space(m * n);
   csimd_gemm_u8_u8_args args = {product, scale, bias, bytes(m * n), 0.1f, u8, NULL};
-  kernels->gemm_u8_u8(&args, 0, panels);
-  say("gemm_u8_u8", m, n, k, u8, m * n);
+  for (int added = 1; added >= 0; added--) {
+    if (!added) args.residual = NULL;
+    kernels->gemm_u8_u8(&args, 0, panels);
+    say("gemm_u8_u8", m, n, k, u8, m * n);
+  }
   float *f = reals(n * k), *floats = space(wides * wide * k * 4);
   kernels->pack_f32(n, k, f, floats);
   csimd_gemm_f32_args real = {m, n, k, reals(m * k), k, floats, bias, csimd_activation_gelu, residual, n, c, n};
@@ -162,9 +165,9 @@ int main(int count, char **arguments) {
   // Every number of rows up to the tallest tile of any level and what is over, against every number of vectors that a panel can end with.
   const size_t ks[] = {1, 3, 4, 5, 8, 9, 16, 31, 64, 67};
   for (size_t m = 1; m < 34; m++)
-    for (size_t n = 0; n < 10; n++)
+    for (size_t n = 0; n < 11; n++)
       for (size_t l = 0; l < 10; l++) {
-        const size_t ns[] = {1, 15, 16, 17, 32, 33, 48, 64, 70, 130};
+        const size_t ns[] = {1, 15, 16, 17, 24, 32, 33, 48, 64, 70, 130};
         if (l < 2 || (m + n + l) % 3 == 0) products(kernels, m, ns[n], ks[l]);
       }
   // Deep products have tiles of their own.
