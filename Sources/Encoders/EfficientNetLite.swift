@@ -97,9 +97,9 @@ package struct BlockShape: Sendable {
 
 /// The memory of one forward pass; one pass at a time uses it.
 final class ImageWorkspace: @unchecked Sendable {
-  /// The image with the stem's border, and its windows; in the precision of the network, the other being empty.
-  let bordered, unrolled: AlignedBuffer<UInt8>
-  let borderedFloat, unrolledFloat: AlignedBuffer<Float>
+  /// The windows of the stem, and in f32 the image that they are of; in the precision of the network, the other being empty.
+  let unrolled: AlignedBuffer<UInt8>
+  let pixelsFloat, unrolledFloat: AlignedBuffer<Float>
   /// Input and output of a block (they change places), its expansion with a border, and what the depthwise convolution
   /// makes of it.
   var input, output: AlignedBuffer<UInt8>
@@ -117,13 +117,11 @@ final class ImageWorkspace: @unchecked Sendable {
   /// f32[d] and f32[N, d].
   let global, projected: AlignedBuffer<Float>
   let quantized: QuantizedRows
-  let stemPadding: SamePadding
 
   init(_ vision: EfficientNetLiteConfig, dimension: Int, _ precision: Precision) {
     let shapes = BlockShape.all(vision)
-    stemPadding = SamePadding(size: vision.imageSize, kernel: 3, stride: 2)
-    let framed = vision.imageSize + stemPadding.before + stemPadding.after
-    let windows = stemPadding.output * stemPadding.output
+    let across = SamePadding(size: vision.imageSize, kernel: 3, stride: 2).output
+    let windows = across * across
     let n = vision.grid * vision.grid
     let outside = max(
       windows * vision.stem, shapes.map { $0.padding.output * $0.padding.output * $0.block.output }.max()!)
@@ -132,7 +130,7 @@ final class ImageWorkspace: @unchecked Sendable {
     let isInt8 = precision == .int8
     func codes(_ count: Int) -> AlignedBuffer<UInt8> { AlignedBuffer(count: isInt8 ? count : 0, repeating: 0) }
     func floats(_ count: Int) -> AlignedBuffer<Float> { AlignedBuffer(count: isInt8 ? 0 : count, repeating: 0) }
-    (bordered, borderedFloat) = (codes(framed * framed * 3), floats(framed * framed * 3))
+    pixelsFloat = floats(vision.imageSize * vision.imageSize * 3)
     (unrolled, unrolledFloat) = (codes(windows * 28), floats(windows * 27))
     (input, output, expanded, filtered) = (codes(outside), codes(outside), codes(expansion), codes(filter))
     (inputFloat, outputFloat) = (floats(outside), floats(outside))

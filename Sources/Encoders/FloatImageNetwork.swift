@@ -53,8 +53,9 @@ struct FloatImageNetwork: ImageNetwork {
     patches: PatchProjections
   ) {
     normalize(pixels, w)
-    kernels.unroll(w.borderedFloat, side: side, kernel: 3, stride: 2, columns: 27, into: w.unrolledFloat)
-    var rows = w.stemPadding.output * w.stemPadding.output
+    kernels.unroll(w.pixelsFloat, side: side, kernel: 3, stride: 2, columns: 27, border: 0, into: w.unrolledFloat)
+    let windows = SamePadding(size: side, kernel: 3, stride: 2).output
+    var rows = windows * windows
     probe?.input?("vision.stem", w.unrolledFloat, rows)
     kernels.linear(
       stem, w.unrolledFloat, rows: rows, activation: .relu6, quantized: w.quantized, into: w.inputFloat)
@@ -105,16 +106,12 @@ struct FloatImageNetwork: ImageNetwork {
     }
   }
 
-  /// (value / 255 - mean) / std inside a border of zeros.
+  /// (value / 255 - mean) / std.
   private func normalize(_ pixels: AlignedBuffer<UInt8>, _ w: ImageWorkspace) {
-    let framed = side + w.stemPadding.before + w.stemPadding.after
     let table = (0..<3).map { c -> [Float] in
       let (mean, std) = (preprocessing.mean[c], preprocessing.std[c])
       return (0..<256).map { (value: Int) -> Float in (Float(value) / 255 - mean) / std }
     }
-    for y in 0..<side {
-      let row = ((y + w.stemPadding.before) * framed + w.stemPadding.before) * 3
-      for i in 0..<3 * side { w.borderedFloat[row + i] = table[i % 3][Int(pixels[y * side * 3 + i])] }
-    }
+    for i in 0..<side * side * 3 { w.pixelsFloat[i] = table[i % 3][Int(pixels[i])] }
   }
 }

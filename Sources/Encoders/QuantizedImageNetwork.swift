@@ -103,14 +103,17 @@ struct QuantizedImageNetwork: ImageNetwork {
     _ pixels: AlignedBuffer<UInt8>, _ w: ImageWorkspace, with kernels: KernelSet, probe: ImageProbe?,
     patches: PatchProjections
   ) {
-    kernels.fillBorder(of: w.bordered, side: side, channels: 3, padding: w.stemPadding, byte: UInt8(pixel.zero))
-    kernels.copyInside(pixels, side: side, channels: 3, padding: w.stemPadding, into: w.bordered)
-    kernels.unroll(w.bordered, side: side, kernel: 3, stride: 2, columns: 28, into: w.unrolled)
-    var rows = w.stemPadding.output * w.stemPadding.output
+    let windows = SamePadding(size: side, kernel: 3, stride: 2).output
+    var rows = windows * windows
     // What the first block does not expand is written where its window goes over it.
     let isInPlace = blocks.first.map { $0.expand == nil && !$0.shape.block.residual } ?? false
-    kernels.convolve(
-      stem, w.unrolled, rows: rows, starts: isInPlace ? blocks[0].starts : nil, into: isInPlace ? w.expanded : w.input)
+    let (starts, stemOutput, count) = (isInPlace ? blocks[0].starts : nil, isInPlace ? w.expanded : w.input, rows)
+    @Sendable func look(_ part: Range<Int>? = nil) {
+      kernels.unroll(pixels, side: side, kernel: 3, stride: 2, columns: 28, border: UInt8(pixel.zero), into: w.unrolled, part: part)
+      let own = part.map { $0.lowerBound * windows..<$0.upperBound * windows }
+      kernels.convolve(stem, w.unrolled, rows: count, starts: starts, into: stemOutput, part: own)
+    }
+    if !kernels.inStrips(of: windows, before: stem, { look($0) }) { look() }
     probe?.layer?("vision.stem", rows * stem.inputs * stem.outputs)
     for (i, block) in blocks.enumerated() {
       let (shape, padding) = (block.shape, block.shape.padding)
@@ -122,13 +125,21 @@ struct QuantizedImageNetwork: ImageNetwork {
         kernels.copyInside(
           w.input, side: shape.side, channels: shape.inside, padding: padding, into: w.expanded)
       }
-      kernels.depthwise(block.depthwise, w.expanded, side: shape.side, into: w.filtered)
       rows = padding.output * padding.output
-      probe?.layer?("vision.blocks.\(i).depthwise", rows * shape.inside * shape.block.kernel * shape.block.kernel)
-      if shape.block.residual {
-        kernels.convolve(block.project, w.filtered, rows: rows, residual: w.input, into: w.output)
-      } else {
-        kernels.convolve(block.project, w.filtered, rows: rows, into: w.output)
+      let (width, input, output, count) = (padding.output, w.input, w.output, rows)
+      @Sendable func filter(_ part: Range<Int>? = nil) {
+        kernels.depthwise(block.depthwise, w.expanded, side: shape.side, into: w.filtered, part: part)
+      }
+      @Sendable func project(_ part: Range<Int>? = nil) {
+        let pixels = part.map { $0.lowerBound * width..<$0.upperBound * width }
+        kernels.convolve(
+          block.project, w.filtered, rows: count, residual: shape.block.residual ? input : nil, into: output, part: pixels)
+      }
+      let isDone = probe?.layer == nil && kernels.inStrips(of: width, before: block.project) { filter($0); project($0) }
+      if !isDone {
+        filter()
+        probe?.layer?("vision.blocks.\(i).depthwise", rows * shape.inside * shape.block.kernel * shape.block.kernel)
+        project()
       }
       probe?.layer?("vision.blocks.\(i).project", rows * shape.inside * shape.block.output)
       swap(&w.input, &w.output)

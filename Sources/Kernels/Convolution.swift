@@ -150,9 +150,10 @@ extension KernelSet {
   ///   - x: u8[rows, inputs], inputs a multiple of 4.
   ///   - residual: u8[rows, outputs], where the layer has one.
   ///   - starts: where each row of the output starts in `y`, for an image with a border; nil for rows that follow.
+  ///   - part: the rows to make, on this thread alone; nil for all, divided among the threads.
   package func convolve(
     _ layer: QuantizedConvolution, _ x: AlignedBuffer<UInt8>, rows: Int, residual: AlignedBuffer<UInt8>? = nil,
-    starts: RowStarts? = nil, into y: AlignedBuffer<UInt8>
+    starts: RowStarts? = nil, into y: AlignedBuffer<UInt8>, part: Range<Int>? = nil
   ) {
     let (n, k) = (layer.outputs, layer.inputs)
     let lda = (k + 3) / 4 * 4
@@ -174,17 +175,23 @@ extension KernelSet {
       residual: residual.map { unsafe UnsafePointer($0.address) },
       residual_scale: layer.residualMultiplier ?? 0, c: y.address,
       c_row: starts.map { unsafe UnsafePointer($0.starts.address) })
-    forTiles(rows: rows, outputs: n, inputs: layer.matrix.inputs, panel: table.panel_s8) { row, count, first, end in
-      var part = unsafe args
-      unsafe part.product.m = count
-      unsafe part.product.a += row * lda
-      unsafe part.residual = args.residual.map { unsafe $0 + row * n }
-      if unsafe part.c_row != nil {
-        unsafe part.c_row += row
+    @Sendable func make(row: Int, count: Int, first: Int, end: Int) {
+      var own = unsafe args
+      unsafe own.product.m = count
+      unsafe own.product.a += row * lda
+      unsafe own.residual = args.residual.map { unsafe $0 + row * n }
+      if unsafe own.c_row != nil {
+        unsafe own.c_row += row
       } else {
-        unsafe part.c += row * n
+        unsafe own.c += row * n
       }
-      unsafe table.gemm_u8_u8(&part, first, end)
+      unsafe table.gemm_u8_u8(&own, first, end)
+    }
+    if let part {
+      precondition(part.lowerBound >= 0 && part.upperBound <= rows, "convolve: shapes disagree")
+      make(row: part.lowerBound, count: part.count, first: 0, end: (n + table.panel_s8 - 1) / table.panel_s8)
+    } else {
+      forTiles(rows: rows, outputs: n, inputs: layer.matrix.inputs, panel: table.panel_s8, make)
     }
   }
 
@@ -194,12 +201,13 @@ extension KernelSet {
   ///   - x: u8[border + side + border, the same, channels].
   ///   - side: of the input, without its border.
   ///   - y: u8[output, output, channels].
+  ///   - part: the rows of the image to make, on this thread alone; nil for all, divided among the threads.
   package func depthwise(
-    _ layer: DepthwiseConvolution, _ x: AlignedBuffer<UInt8>, side: Int, into y: AlignedBuffer<UInt8>
+    _ layer: DepthwiseConvolution, _ x: AlignedBuffer<UInt8>, side: Int, into y: AlignedBuffer<UInt8>, part: Range<Int>? = nil
   ) {
     precondition(layer.level == level, "the layer is not int8, or packed for another level")
     unsafe depthwise(
-      layer, x.count, x.address, layer.codes.address, side: side, y.count, y.address, table.depthwise_u8)
+      layer, x.count, x.address, layer.codes.address, side: side, y.count, y.address, part: part, table.depthwise_u8)
   }
 
   /// The same in f32.
@@ -208,12 +216,12 @@ extension KernelSet {
   ) {
     precondition(layer.floats.count > 0, "the layer is not f32")
     unsafe depthwise(
-      layer, x.count, x.address, layer.floats.address, side: side, y.count, y.address, table.depthwise_f32)
+      layer, x.count, x.address, layer.floats.address, side: side, y.count, y.address, part: nil, table.depthwise_f32)
   }
 
   private func depthwise(
     _ layer: DepthwiseConvolution, _ available: Int, _ x: UnsafeRawPointer, _ w: UnsafeRawPointer, side: Int,
-    _ room: Int, _ y: UnsafeMutableRawPointer,
+    _ room: Int, _ y: UnsafeMutableRawPointer, part: Range<Int>?,
     _ kernel: @convention(c) (UnsafePointer<csimd_depthwise_args>?, Int, Int) -> Void
   ) {
     let padding = SamePadding(size: side, kernel: layer.kernel, stride: layer.stride)
@@ -225,12 +233,29 @@ extension KernelSet {
     nonisolated(unsafe) let args = unsafe csimd_depthwise_args(
       height: padding.output, width: padding.output, channels: c, kernel: layer.kernel, stride: layer.stride, x: x,
       row: bordered * c, w: w, scale: layer.folded.multiplier.address, bias: layer.folded.offset.address, y: y)
-    let block = threads == 1 ? padding.output : max(1, padding.output / (8 * threads))
-    parallelFor((padding.output + block - 1) / block) { task in
-      unsafe withUnsafePointer(to: args) {
-        unsafe kernel($0, task * block, min(padding.output, (task + 1) * block))
-      }
+    if let part {
+      precondition(part.lowerBound >= 0 && part.upperBound <= padding.output, "depthwise: shapes disagree")
+      return unsafe withUnsafePointer(to: args) { unsafe kernel($0, part.lowerBound, part.upperBound) }
     }
+    forStrips(of: padding.output) { strip in
+      unsafe withUnsafePointer(to: args) { unsafe kernel($0, strip.lowerBound, strip.upperBound) }
+    }
+  }
+
+  /// `body(rows)` over strips of an image's `side` rows, one or two a thread: what is made of a strip is made of it on the same thread, without waiting
+  /// for the other strips in between. False, and nothing is run, where there is one thread, or a product is divided better by its weights.
+  package func inStrips(of side: Int, before layer: QuantizedConvolution, _ body: @Sendable (Range<Int>) -> Void) -> Bool {
+    let isByPanels = isByPanels(rows: side * side, outputs: layer.outputs, inputs: layer.inputs, panel: table.panel_s8)
+    guard threads > 1, !isByPanels else { return false }
+    forStrips(of: side, body)
+    return true
+  }
+
+  /// One or two strips a thread, as two rows of a depthwise convolution take less than twice the time of one.
+  private func forStrips(of side: Int, _ body: @Sendable (Range<Int>) -> Void) {
+    let each = (side + threads - 1) / threads
+    let strip = threads > 1 && each >= 14 ? (each + 1) / 2 : each
+    parallelFor((side + strip - 1) / strip) { body($0 * strip..<min(side, ($0 + 1) * strip)) }
   }
 
   /// Writes `byte` to every byte of the border around a square image, for the window that comes next.
@@ -267,22 +292,43 @@ extension KernelSet {
 
   /// Unrolls the windows of a square three-channel image: Y[output^2, kernel * kernel * 3 (padded to `columns`)], taps
   /// in the order row, column, channel.
-  package func unroll<Element: BitwiseCopyable>(
-    _ x: AlignedBuffer<Element>, side: Int, kernel: Int, stride: Int, columns: Int, into y: AlignedBuffer<Element>
+  ///
+  /// - Parameters:
+  ///   - x: [side, side, 3].
+  ///   - border: what lies around the image.
+  ///   - part: the rows of windows to unroll, on this thread alone; nil for all, divided among the threads.
+  package func unroll<Element: BitwiseCopyable & Sendable>(
+    _ x: AlignedBuffer<Element>, side: Int, kernel: Int, stride: Int, columns: Int, border: Element, into y: AlignedBuffer<Element>,
+    part: Range<Int>? = nil
   ) {
     let padding = SamePadding(size: side, kernel: kernel, stride: stride)
-    let bordered = side + padding.before + padding.after
+    let (before, output) = (padding.before, padding.output)
     precondition(
-      x.count >= bordered * bordered * 3 && columns >= kernel * kernel * 3
-        && y.count >= padding.output * padding.output * columns, "unroll: shapes disagree")
-    nonisolated(unsafe) let (from, to) = unsafe (UnsafeRawPointer(x.address), UnsafeMutableRawPointer(y.address))
+      x.count >= side * side * 3 && columns >= kernel * kernel * 3 && y.count >= output * output * columns
+        && part.map { $0.lowerBound >= 0 && $0.upperBound <= output } != false, "unroll: shapes disagree")
     let size = MemoryLayout<Element>.stride
     let bytes = kernel * 3 * size
-    parallelFor(padding.output) { row in
+    // The windows of a row that lie inside the image.
+    let first = min(output, (before + stride - 1) / stride)
+    let room = side - kernel + before
+    let inside = first..<max(first, room < 0 ? 0 : min(output, room / stride + 1))
+    /// Row `line` of the window at `column`, element by element.
+    @Sendable func edge(_ line: Int, _ column: Int, _ out: Int) {
+      for j in 0..<kernel {
+        let place = column * stride + j - before
+        let isInside = (0..<side).contains(line) && (0..<side).contains(place)
+        for c in 0..<3 { y[out + 3 * j + c] = isInside ? x[(line * side + place) * 3 + c] : border }
+      }
+    }
+    @Sendable func row(_ row: Int) {
       for i in 0..<kernel {
-        var window = unsafe from + (row * stride + i) * bordered * 3 * size
-        var out = unsafe to + row * padding.output * columns * size + i * bytes
-        for _ in 0..<padding.output {
+        let line = row * stride + i - before
+        let start = row * output * columns + i * kernel * 3
+        let whole = (0..<side).contains(line) ? inside : 0..<0
+        for column in 0..<whole.lowerBound { edge(line, column, start + column * columns) }
+        var window = unsafe UnsafeRawPointer(x.address) + (line * side + whole.lowerBound * stride - before) * 3 * size
+        var out = unsafe UnsafeMutableRawPointer(y.address) + (start + whole.lowerBound * columns) * size
+        for _ in whole {
           // A call of memmove would take longer than the nine bytes of u8: moves of a known length need none.
           if bytes == 9 {
             unsafe out.copyMemory(from: window, byteCount: 8)
@@ -293,7 +339,13 @@ extension KernelSet {
           unsafe window += stride * 3 * size
           unsafe out += columns * size
         }
+        for column in whole.upperBound..<output { edge(line, column, start + column * columns) }
       }
+    }
+    if let part {
+      for r in part { row(r) }
+    } else {
+      parallelFor(output) { row($0) }
     }
   }
 }

@@ -204,14 +204,18 @@ extension KernelSet {
     }
   }
 
+  func isByPanels(rows: Int, outputs: Int, inputs: Int, panel: Int) -> Bool {
+    // Few panels are not as much for each thread.
+    let panels = (outputs + panel - 1) / panel
+    return (panels >= 4 * threads || panels >= 2 * threads && rows < 48) && inputs * outputs > rows * (inputs + outputs)
+  }
+
   /// `body(row, count, firstPanel, endPanel)` over a division of the product: by panels, so that each thread reads its own weights, where those are more
   /// than what goes in and comes out; else by rows, which the next layer divides likewise and finds in its own cache.
   func forTiles(rows: Int, outputs: Int, inputs: Int, panel: Int, _ body: @Sendable (Int, Int, Int, Int) -> Void) {
     let panels = (outputs + panel - 1) / panel
     if threads == 1 { return body(0, rows, 0, panels) }
-    // Few panels are not as much for each thread.
-    let isDivided = panels >= 4 * threads || panels >= 2 * threads && rows < 48
-    if isDivided, inputs * outputs > rows * (inputs + outputs) { return parallelFor(panels) { body(0, rows, $0, $0 + 1) } }
+    if isByPanels(rows: rows, outputs: outputs, inputs: inputs, panel: panel) { return parallelFor(panels) { body(0, rows, $0, $0 + 1) } }
     let block = max(24, rows / (8 * threads) / 24 * 24)
     parallelFor((rows + block - 1) / block) { body($0 * block, min(block, rows - $0 * block), 0, panels) }
   }

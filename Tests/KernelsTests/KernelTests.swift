@@ -193,6 +193,35 @@ let windows = [(3, 1), (3, 2), (5, 1), (5, 2)].flatMap { kernel, stride in
   }
 }
 
+@Suite struct Windows {
+  /// Of images whose border is before, behind, on both sides, and smaller than a window; whole and a strip at a time.
+  @Test(arguments: [1, 2, 3, 4, 5, 8, 15, 32]) func unrolledAreThoseOfAPlainLoop(side: Int) throws {
+    let kernels = try KernelSet(threads: 2)
+    for (kernel, stride) in [(3, 1), (3, 2), (5, 1), (5, 2)] {
+      var random = SeededGenerator(seed: UInt64(side * 100 + kernel * 10 + stride))
+      let image = random.bytes(side * side * 3)
+      let (padding, columns) = (SamePadding(size: side, kernel: kernel, stride: stride), kernel * kernel * 3 + 1)
+      let output = padding.output
+      let expected = (0..<output * output * columns).map { i -> UInt8 in
+        let (window, tap) = (i / columns, i % columns)
+        guard tap < columns - 1 else { return 77 }
+        let y = window / output * stride + tap / (kernel * 3) - padding.before
+        let x = window % output * stride + tap / 3 % kernel - padding.before
+        return (0..<side).contains(y) && (0..<side).contains(x) ? image[(y * side + x) * 3 + tap % 3] : 9
+      }
+      func unrolled(_ parts: [Range<Int>?]) -> [UInt8] {
+        let y = AlignedBuffer<UInt8>(count: expected.count, repeating: 77)
+        for part in parts {
+          kernels.unroll(
+            AlignedBuffer(copying: image.span), side: side, kernel: kernel, stride: stride, columns: columns, border: 9, into: y, part: part)
+        }
+        return y.array
+      }
+      #expect(unrolled([nil]) == expected && unrolled([output / 2..<output, 0..<output / 2]) == expected, "\(kernel), \(stride)")
+    }
+  }
+}
+
 @Suite struct Depthwise {
   @Test(arguments: windows) func int8IsExactOnEveryLevel(window: Window) throws {
     var random = SeededGenerator(seed: UInt64(window.side * 1000 + window.channels * 10 + window.kernel))

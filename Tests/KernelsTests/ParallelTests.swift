@@ -18,6 +18,24 @@ import Testing
     }
   }
 
+  /// Short loops that follow each other, by more callers than there are threads: they are handed over, taken back and waited for.
+  @Test func whatIsHandedOverIsDoneBeforeTheLoopReturns() async throws {
+    let kernels = try KernelSet()
+    await withTaskGroup(of: Int.self) { group in
+      for caller in 0..<6 {
+        group.addTask {
+          let kernels = kernels.with(threads: 2 + caller % 3)
+          return (0..<3000).reduce(0) { wrong, round in
+            let sum = Mutex(0)
+            kernels.parallelFor(4) { i in sum.withLock { $0 += round + i } }
+            return wrong + (sum.withLock { $0 } == 4 * round + 6 ? 0 : 1)
+          }
+        }
+      }
+      for await wrong in group { #expect(wrong == 0) }
+    }
+  }
+
   @Test func loopsInLoopsAndBesideEachOtherTakeTheirOwn() async throws {
     let kernels = try KernelSet().with(threads: 3)
     await withTaskGroup(of: Bool.self) { group in
