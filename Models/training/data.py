@@ -28,9 +28,9 @@ class Split:
         self.scenes = torch.tensor([scenes.get(scene_of(r["filename"]), -1) for r in rows])
         self.pixels = torch.empty(len(rows), 3, SIDE, SIDE, dtype=torch.uint8)
         for i, name in enumerate(self.names):
-            image = Image.open(os.path.join(folder, name)).convert("RGB")
+            image = Image.open(os.path.join(folder, name))
             if image.size != (SIDE, SIDE): raise SystemExit(f"{name} is not {SIDE} x {SIDE}")
-            self.pixels[i] = torch.from_numpy(np.asarray(image).copy()).permute(2, 0, 1)
+            self.pixels[i] = pixels_of(image)
 
     def __len__(self): return len(self.names)
 
@@ -124,14 +124,18 @@ def turned_back(P, turn):
     return out
 
 
+def pixels_of(image):
+    """u8[3, 224, 224] of a picture of any size."""
+    image = image.convert("RGB")
+    if image.size != (SIDE, SIDE): image = image.resize((SIDE, SIDE), Image.BICUBIC)
+    return torch.from_numpy(np.asarray(image).copy()).permute(2, 0, 1)
+
+
 def pictures(folder, limit=None):
     """Pictures without captions: u8[n, 3, 224, 224] of the files in a folder, in order of their names."""
     names = sorted(n for n in os.listdir(folder) if n.lower().endswith((".jpg", ".jpeg", ".png")))[:limit]
     out = torch.empty(len(names), 3, SIDE, SIDE, dtype=torch.uint8)
-    for i, name in enumerate(names):
-        image = Image.open(os.path.join(folder, name)).convert("RGB")
-        if image.size != (SIDE, SIDE): image = image.resize((SIDE, SIDE), Image.BICUBIC)
-        out[i] = torch.from_numpy(np.asarray(image).copy()).permute(2, 0, 1)
+    for i, name in enumerate(names): out[i] = pixels_of(Image.open(os.path.join(folder, name)))
     return out
 
 

@@ -1,5 +1,5 @@
 """The training loss: coarse and fine scores between images and captions, structure inside a modality, the scene, what teachers
-say, and where pasted things lie.
+say, and where things lie.
 
 Shapes: B images, C different captions, d dimensions, N patches, M words. All rows of g, P, t, W have unit norm.
 Every function is plain arithmetic on fp32 tensors; what is learned (temperatures, the scene classifier) is passed in.
@@ -114,7 +114,7 @@ def total(out, positives, scenes, recipe):
 
     out: g [B, d], P [B, N, d], t [C, d], W [C, M, d], weights [C, M], classes [S, d], and the temperatures tau_c, tau_f, tau_w;
     with teachers all_g [V, d] and all_P [V, N, d] of all views, those without captions too, taught_g, taught_P and taught_t [C, d];
-    with pasted things pasted_P [R, N, d], guides [R, Q, d], cells bool[R, N].
+    with things whose place is known known_P [R, N, d], guides [R, Q, d], cells bool[R, N].
     """
     g, P, t, W, weights = (out[k] for k in ("g", "P", "t", "W", "weights"))
     beta, tau = recipe["beta"], recipe["tau"]
@@ -133,7 +133,7 @@ def total(out, positives, scenes, recipe):
         "imitation": lambda: imitation(out["all_g"], t, out["taught_g"], out["taught_t"]),
         "patches": lambda: imitated_patches(out["all_P"], out["taught_P"]),
         "ranking": lambda: ranking(out["all_g"], t, out["taught_g"], out["taught_t"], recipe["taught_tau"]),
-        "pointing": lambda: pointing(out["pasted_P"], out["guides"], out["cells"], tau),
+        "pointing": lambda: pointing(out["known_P"], out["guides"], out["cells"], tau),
     }
     parts = {name: term() for name, term in terms.items() if recipe["weights"].get(name, 0) != 0}
     return sum(recipe["weights"][name] * value for name, value in parts.items()), parts

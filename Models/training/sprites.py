@@ -9,12 +9,8 @@ import numpy as np
 import torch
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
-# What is drawn: the scene where photographs have it already, and what it is called.
-KINDS = {
-    "plane": ("airport", ["a plane", "an airplane", "a white plane", "planes", "an aircraft"]),
-    "storage tank": ("storagetanks", ["a storage tank", "a tank", "a white storage tank", "storage tanks", "an oil tank"]),
-    "boat": ("port", ["a boat", "a ship", "a white boat", "boats", "ships"]),
-}
+# What is drawn, and the scene whose photographs have it already.
+KINDS = {"plane": "airport", "storage tank": "storagetanks", "boat": "port"}
 CANVAS = 256
 
 
@@ -115,7 +111,7 @@ def paste(pixels, scenes, things, random):
     kinds, cells = [], torch.zeros(len(pixels), grid * grid, dtype=torch.bool)
     pick = lambda n: int(torch.randint(0, n, (1,), generator=random))
     for row, scene in enumerate(scenes):
-        free = [k for k, (home, _) in KINDS.items() if home != scene]
+        free = [k for k, home in KINDS.items() if home != scene]
         kinds.append(free[pick(len(free))])
         for _ in range(1 + pick(3)):
             picture, box = things[kinds[-1]][pick(len(things[kinds[-1]]))]

@@ -1,5 +1,6 @@
 """Tests of the losses, the views, the teachers and the retrieval figures: python -m unittest -v test_training."""
 import copy
+import json
 import math
 import pathlib
 import tempfile
@@ -10,6 +11,7 @@ import torch.nn.functional as F
 
 import data
 import losses
+import marked
 import retrieval
 
 RECIPE = {
@@ -25,7 +27,7 @@ def sample(seed=0, B=3, C=5, N=4, M=3, d=6, S=2):
     weights = torch.rand(C, M, generator=random, dtype=torch.double)
     weights[1, 2] = 0
     out = dict(g=unit(B, d), P=unit(B, N, d), t=unit(C, d), W=unit(C, M, d), weights=weights, classes=unit(S, d))
-    out |= dict(all_g=unit(B + 2, d), taught_g=unit(B + 2, d), taught_t=unit(C, d), pasted_P=unit(2, N, d), guides=unit(2, 2, d))
+    out |= dict(all_g=unit(B + 2, d), taught_g=unit(B + 2, d), taught_t=unit(C, d), known_P=unit(2, N, d), guides=unit(2, 2, d))
     out |= dict(all_P=unit(B + 2, N, d), taught_P=unit(B + 2, N, d))
     out["cells"] = torch.tensor([[1, 0, 0, 1], [0, 0, 1, 0]], dtype=torch.bool)
     out |= {name: torch.tensor(value, dtype=torch.double) for name, value in (("tau_c", 0.3), ("tau_f", 0.4), ("tau_w", 0.5))}
@@ -225,6 +227,35 @@ class SpritesTest(unittest.TestCase):
         one, two = sprites.bank(7, each=2), sprites.bank(7, each=2)
         for kind in sprites.KINDS:
             for (a, box), (b, other) in zip(one[kind], two[kind]): self.assertTrue((a == b).all() and box == other)
+
+
+class MarkedTest(unittest.TestCase):
+    def test_every_mark_is_a_cell_of_a_kind_with_a_name_and_none_is_on_what_is_measured_with(self):
+        here = pathlib.Path(__file__).parent
+        read = lambda file: [json.loads(line) for line in file.read_text().splitlines()]
+        rows, measured = read(here / "marked.jsonl"), {row["filename"] for row in read(here.parent / "pointed.jsonl")}
+        self.assertGreater(len(rows), 200)
+        for row in rows:
+            self.assertIn(row["kind"], marked.PHRASES)
+            self.assertEqual(marked.cells_of(row["cells"]).sum(), len(set(row["cells"])))
+            self.assertNotIn(row["filename"], measured)
+        self.assertEqual(marked.cells_of(["a1", "g1", "b7"]).nonzero().flatten().tolist(), [0, 6, 43])
+
+    def test_cells_stay_on_their_ground_when_the_photograph_is_turned(self):
+        with tempfile.TemporaryDirectory() as folder:
+            from PIL import Image
+            picture = Image.new("RGB", (256, 256), (90, 90, 90))
+            picture.paste((250, 250, 250), (37 * 4, 37, 37 * 5, 37 * 2))
+            picture.save(f"{folder}/one.png")
+            file = pathlib.Path(folder) / "marked.jsonl"
+            file.write_text('{"filename": "one.png", "kind": "boat", "cells": ["e2"]}\n')
+            photographs, kinds, cells = marked.Marked(file, [f"{folder}/not-there", folder]).views(8, 224, torch.Generator().manual_seed(1))
+            turn = torch.arange(8)
+            brightness = F.avg_pool2d(data.turned(photographs, turn), 32).mean(1).flatten(1)[..., None]
+            self.assertEqual(data.turned_back(brightness, turn)[..., 0].argmax(1).tolist(), [11] * 8)
+            self.assertEqual((kinds, cells.nonzero()[:, 1].tolist()), (["boat"] * 8, [11] * 8))
+            file.write_text('{"filename": "two.png", "kind": "boat", "cells": ["e2"]}\n')
+            with self.assertRaisesRegex(SystemExit, "two.png"): marked.Marked(file, [folder])
 
 
 class BatchTest(unittest.TestCase):

@@ -18,6 +18,7 @@ import curve
 import data
 import export
 import losses
+import marked
 import retrieval
 import sprites
 from network import Model
@@ -89,6 +90,8 @@ class Training:
         if bool(others) != bool(recipe.get("others")): raise SystemExit("a recipe that has pictures without captions needs --others, and no other takes them")
         self.others = data.pictures(others, recipe.get("limit")) if others else None
         if others and not len(self.others): raise SystemExit(f"{others} holds no pictures")
+        self.marked = marked.Marked(os.path.join(os.path.dirname(os.path.abspath(__file__)), "marked.jsonl"), [
+            os.path.join(folder, "images"), *filter(None, [others])]) if recipe.get("marked") else None
         if recipe.get("frozen_text"): self.model.text.requires_grad_(False)
         self.things = sprites.bank(recipe["seed"]) if recipe.get("pasted") else {}
         self.average = Averaged(self.model, recipe["average"])
@@ -124,7 +127,7 @@ class Training:
         """One batch: the model's outputs, the positives and the scenes.
 
         The first views have captions. Then come views mixed with others, of which teachers alone say what they show, views with
-        things pasted into them, and such of other pictures, which have no captions.
+        things pasted into them, such of other pictures, which have no captions, and photographs on which things are marked.
         """
         recipe, to = self.recipe, lambda x: x.to(self.device)
         mixed, pasted = (round(len(rows) * recipe.get(share, 0)) for share in ("mixed", "pasted"))
@@ -144,6 +147,12 @@ class Training:
         scenes = self.train.scenes[rows]
         kinds, cells = sprites.paste(pixels[named + mixed :], [self.scene_name(s) for s in scenes[named + mixed :].tolist()], self.things, random)
         if others: pixels = torch.cat([pixels, unnamed])
+        imitated = len(pixels)
+        if shown := round(len(rows) * recipe.get("marked", 0)):
+            photographs, marked_kinds, marked_cells = self.marked.views(shown, stage["side"], random)
+            turns = torch.randint(0, 8, (shown,), generator=random)
+            pixels = torch.cat([pixels, data.turned(photographs, turns)])
+            kinds, cells = kinds + marked_kinds, torch.cat([cells, marked_cells]) if kinds else marked_cells
         pixels = to(pixels).contiguous(memory_format=torch.channels_last)
         with torch.autocast(self.device.type, torch.bfloat16):
             g, P = self.model.vision(pixels)
@@ -152,10 +161,12 @@ class Training:
         classes = torch.nn.functional.normalize(self.model.scenes, dim=-1)
         out = dict(g=g[:named], P=P[:named], t=t, W=W, weights=to(weights), classes=classes, tau_c=tau[0], tau_f=tau[1], tau_w=tau[2])
         if self.teachers and any(recipe["weights"].get(name) for name in ("imitation", "patches", "ranking")):
-            turn = torch.randint(0, 8 if recipe.get("turned_teachers") else 1, (len(pixels),), generator=random)
-            taught_g, taught_P = self.teachers.taught(pixels, turn)
-            out |= dict(all_g=g, all_P=P, taught_g=taught_g, taught_P=taught_P, taught_t=self.teachers.taught_t[which])
-        if pasted: out |= dict(pasted_P=P[named + mixed : named + mixed + pasted], guides=self.guides(kinds, random), cells=to(cells))
+            turn = torch.randint(0, 8 if recipe.get("turned_teachers") else 1, (imitated,), generator=random)
+            taught_g, taught_P = self.teachers.taught(pixels[:imitated], turn)
+            out |= dict(all_g=g[:imitated], all_P=P[:imitated], taught_g=taught_g, taught_P=taught_P, taught_t=self.teachers.taught_t[which])
+        known = [P[named + mixed : named + mixed + pasted]]
+        if shown: known.append(data.turned_back(P[imitated:], turns))
+        if kinds: out |= dict(known_P=torch.cat(known), guides=self.guides(kinds, random), cells=to(cells))
         return out, to(positives), to(scenes[:named])
 
     def scene_name(self, scene): return self.scene_names[scene] if scene >= 0 else ""
@@ -163,7 +174,7 @@ class Training:
     @torch.no_grad()
     def guides(self, kinds, random):
         """[R, 2, d]: of one of the phrases for each kind the sentence's vector and its last word's. Patches learn from them, not they."""
-        phrases = [sprites.KINDS[kind][1] for kind in kinds]
+        phrases = [marked.PHRASES[kind] for kind in kinds]
         tokenizer = self.captions.tokenizer
         encoded = [tokenizer.encode(own[torch.randint(len(own), (1,), generator=random).item()]).ids for own in phrases]
         lengths = torch.tensor([len(ids) for ids in encoded])

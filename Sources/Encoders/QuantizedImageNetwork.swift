@@ -135,8 +135,14 @@ struct QuantizedImageNetwork: ImageNetwork {
         kernels.convolve(
           block.project, w.filtered, rows: count, residual: shape.block.residual ? input : nil, into: output, part: pixels)
       }
-      let isDone = probe?.layer == nil && kernels.inStrips(of: width, before: block.project) { filter($0); project($0) }
-      if !isDone {
+      func inStrips() -> Bool {
+        kernels.inStrips(of: width, before: block.project) { strip in
+          filter(strip)
+          project(strip)
+        }
+      }
+      // Who asks for each layer's time waits for each layer.
+      if probe?.layer != nil || !inStrips() {
         filter()
         probe?.layer?("vision.blocks.\(i).depthwise", rows * shape.inside * shape.block.kernel * shape.block.kernel)
         project()
