@@ -230,7 +230,9 @@ train: .venv
 	$(TRAIN) $(TRAINED)/views --recipe recipes/views.json --teachers $(TRAINED)/distilled --others $(TRAINED)/others
 	$(TRAIN) $(TRAINED)/again --recipe recipes/again.json --teachers $(TRAINED)/views --others $(TRAINED)/others
 	$(TRAIN) $(TRAINED)/other --recipe recipes/other.json --teachers $(TRAINED)/again
-	$(TRAIN) $(TRAINED) --recipe recipes/taught.json --teachers $(TRAINED)/other $(TRAINED)/again --others $(TRAINED)/others
+	$(TRAIN) $(TRAINED)/taught --recipe recipes/taught.json --teachers $(TRAINED)/other $(TRAINED)/again --others $(TRAINED)/others
+	$(TRAIN) $(TRAINED)/both --recipe recipes/both.json --teachers $(TRAINED)/taught $(TRAINED)/other --others $(TRAINED)/others
+	$(TRAIN) $(TRAINED) --recipe recipes/marked.json --teachers $(TRAINED)/both $(TRAINED)/taught --others $(TRAINED)/others
 
 train-test: .venv
 	cd Models/training && $(abspath .venv)/bin/python -B -m unittest test_training

@@ -58,8 +58,8 @@ def same(one, other): return all(torch.equal(a, b) for a, b in zip(one.state_dic
 class Teachers:
     """taught_t f32[captions, d], and of any views the vectors that the teachers give them together."""
 
-    def __init__(self, folders, train, captions, scenes, device):
-        self.device = device
+    def __init__(self, folders, train, captions, scenes, device, patches_of_first=False):
+        self.device, self.patches_of_first = device, patches_of_first
         self.models = [load(folder, scenes, captions.tokenizer).to(device, memory_format=torch.channels_last) for folder in folders]
         self.one_text = all(same(self.models[0].text, model.text) for model in self.models[1:])
         with torch.no_grad():
@@ -86,15 +86,16 @@ class Teachers:
 
     @torch.no_grad()
     def taught(self, pixels, turn):
-        """g [V, d] of all teachers and P [V, N, d] of the last, of all where they share a text tower, of views that are turned for
-        them, the patches turned back.
+        """g [V, d] of all teachers and P [V, N, d] of the last, of all where they share a text tower, or of the first where that is
+        asked for, of views that are turned for them, the patches turned back.
 
         Whoever learns to be near what a random symmetry gives learns the mean over all of them, at the cost of one.
         """
         pixels = data.turned(pixels.to(self.device), turn).contiguous(memory_format=torch.channels_last)
         with torch.autocast(self.device.type, torch.bfloat16): seen = [m.vision(pixels) for m in self.models]
         g = F.normalize(self._joined([g for g, _ in seen]) @ self.basis, dim=-1)
-        P = F.normalize(sum(P for _, P in seen), dim=-1) if self.one_text else seen[-1][1]
+        if self.patches_of_first: P = seen[0][1]
+        else: P = F.normalize(sum(P for _, P in seen), dim=-1) if self.one_text else seen[-1][1]
         return g, data.turned_back(P, turn)
 
     def score(self, split, captions):

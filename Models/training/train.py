@@ -85,7 +85,8 @@ class Training:
         self.teachers = None
         if bool(teachers) != ("taught_tau" in recipe): raise SystemExit("a recipe that learns from teachers needs --teachers, and no other takes them")
         if teachers:
-            self.teachers = Teachers(teachers, self.train, self.captions, len(self.scene_names), self.device)
+            self.teachers = Teachers(
+                teachers, self.train, self.captions, len(self.scene_names), self.device, recipe.get("patches_of_first", False))
             self.model.start_from(self.teachers.models[-1])
         if bool(others) != bool(recipe.get("others")): raise SystemExit("a recipe that has pictures without captions needs --others, and no other takes them")
         self.others = data.pictures(others, recipe.get("limit")) if others else None
