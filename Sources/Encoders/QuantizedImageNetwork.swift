@@ -107,13 +107,13 @@ struct QuantizedImageNetwork: ImageNetwork {
     var rows = windows * windows
     // What the first block does not expand is written where its window goes over it.
     let isInPlace = blocks.first.map { $0.expand == nil && !$0.shape.block.residual } ?? false
-    let (starts, stemOutput, count) = (isInPlace ? blocks[0].starts : nil, isInPlace ? w.expanded : w.input, rows)
-    @Sendable func look(_ part: Range<Int>? = nil) {
+    @Sendable func look(_ part: Range<Int>? = nil, with kernels: KernelSet) {
       kernels.unroll(pixels, side: side, kernel: 3, stride: 2, columns: 28, border: UInt8(pixel.zero), into: w.unrolled, part: part)
-      let own = part.map { $0.lowerBound * windows..<$0.upperBound * windows }
-      kernels.convolve(stem, w.unrolled, rows: count, starts: starts, into: stemOutput, part: own)
+      kernels.convolve(
+        stem, w.unrolled, rows: windows * windows, starts: isInPlace ? blocks[0].starts : nil, into: isInPlace ? w.expanded : w.input,
+        part: part.map { $0.lowerBound * windows..<$0.upperBound * windows })
     }
-    if !kernels.inStrips(of: windows, before: stem, { look($0) }) { look() }
+    if kernels.threads == 1 || !kernels.inStrips(of: windows, before: stem, { look($0, with: kernels) }) { look(with: kernels) }
     probe?.layer?("vision.stem", rows * stem.inputs * stem.outputs)
     for (i, block) in blocks.enumerated() {
       let (shape, padding) = (block.shape, block.shape.padding)
@@ -126,26 +126,17 @@ struct QuantizedImageNetwork: ImageNetwork {
           w.input, side: shape.side, channels: shape.inside, padding: padding, into: w.expanded)
       }
       rows = padding.output * padding.output
-      let (width, input, output, count) = (padding.output, w.input, w.output, rows)
-      @Sendable func filter(_ part: Range<Int>? = nil) {
-        kernels.depthwise(block.depthwise, w.expanded, side: shape.side, into: w.filtered, part: part)
-      }
-      @Sendable func project(_ part: Range<Int>? = nil) {
-        let pixels = part.map { $0.lowerBound * width..<$0.upperBound * width }
-        kernels.convolve(
-          block.project, w.filtered, rows: count, residual: shape.block.residual ? input : nil, into: output, part: pixels)
-      }
       func inStrips() -> Bool {
-        kernels.inStrips(of: width, before: block.project) { strip in
-          filter(strip)
-          project(strip)
+        kernels.inStrips(of: padding.output, before: block.project) { strip in
+          filter(block, w, with: kernels, part: strip)
+          project(block, w, with: kernels, part: strip)
         }
       }
       // Who asks for each layer's time waits for each layer.
-      if probe?.layer != nil || !inStrips() {
-        filter()
+      if kernels.threads == 1 || probe?.layer != nil || !inStrips() {
+        filter(block, w, with: kernels)
         probe?.layer?("vision.blocks.\(i).depthwise", rows * shape.inside * shape.block.kernel * shape.block.kernel)
-        project()
+        project(block, w, with: kernels)
       }
       probe?.layer?("vision.blocks.\(i).project", rows * shape.inside * shape.block.output)
       swap(&w.input, &w.output)
@@ -168,6 +159,19 @@ struct QuantizedImageNetwork: ImageNetwork {
         detail, codes: w.detailCodes, scale: scale.scale, zero: scale.zero, rows: rows, adding: true,
         quantized: w.quantized, into: w.projected)
     }
+  }
+
+  /// A block's expansion to what its depthwise convolution makes of it; of a part of the rows, on this thread.
+  private func filter(_ block: Block, _ w: ImageWorkspace, with kernels: KernelSet, part: Range<Int>? = nil) {
+    kernels.depthwise(block.depthwise, w.expanded, side: block.shape.side, into: w.filtered, part: part)
+  }
+
+  /// That to the block's output; likewise.
+  private func project(_ block: Block, _ w: ImageWorkspace, with kernels: KernelSet, part: Range<Int>? = nil) {
+    let width = block.shape.padding.output
+    kernels.convolve(
+      block.project, w.filtered, rows: width * width, residual: block.shape.block.residual ? w.input : nil, into: w.output,
+      part: part.map { $0.lowerBound * width..<$0.upperBound * width })
   }
 
   /// A block's output as numbers.

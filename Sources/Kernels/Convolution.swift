@@ -312,12 +312,16 @@ extension KernelSet {
     let first = min(output, (before + stride - 1) / stride)
     let room = side - kernel + before
     let inside = first..<max(first, room < 0 ? 0 : min(output, room / stride + 1))
-    /// Row `line` of the window at `column`, element by element.
+    /// Row `line` of the window at `column`, which reaches beyond the image.
     @Sendable func edge(_ line: Int, _ column: Int, _ out: Int) {
       for j in 0..<kernel {
         let place = column * stride + j - before
-        let isInside = (0..<side).contains(line) && (0..<side).contains(place)
-        for c in 0..<3 { y[out + 3 * j + c] = isInside ? x[(line * side + place) * 3 + c] : border }
+        let to = unsafe y.address + out + 3 * j
+        if (0..<side).contains(line), (0..<side).contains(place) {
+          unsafe to.update(from: x.address + (line * side + place) * 3, count: 3)
+        } else {
+          unsafe to.update(repeating: border, count: 3)
+        }
       }
     }
     @Sendable func row(_ row: Int) {

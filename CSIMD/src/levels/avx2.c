@@ -107,7 +107,7 @@ static inline i8r peak_step(i8r sum, i8r a, i8r b) {
 
 // Elements of A that are brought to i16 at a time: with a panel of weights they stay in the nearer caches. Of very deep rows as many as fit, at least
 // one.
-enum { CHUNK = 1 << 14, LARGEST_CHUNK = 1 << 16 };
+enum { CHUNK = 1 << 16, LARGEST_CHUNK = 1 << 16 };
 
 static inline size_t chunk_rows(const csimd_product_u8 *x) {
   const size_t near = CHUNK / row_bytes(x) / (2 * ROWS) * 2 * ROWS, fitting = LARGEST_CHUNK / row_bytes(x);
