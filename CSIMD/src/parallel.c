@@ -1,6 +1,6 @@
 // The one parallel loop, on threads of its own. Whoever calls works along and waits for no thread that has not begun: indices are taken from a
 // counter as threads come free. Threads spin for a moment after a loop, as the next layer's comes at once, and then sleep: between queries nothing
-// burns. Whoever spins sits where a caller hands it a loop without the lock: a picture has some seventy loops of some ten microseconds. No OpenMP: a
+// burns. Whoever spins sits where a caller hands it a loop without the lock: a picture has some fifty loops of some ten microseconds. No OpenMP: a
 // process holds one runtime of that, and a library inside a program of others cannot know which; nor is it right after fork.
 #define _GNU_SOURCE
 #include "csimd.h"

@@ -132,7 +132,7 @@ struct QuantizedImageNetwork: ImageNetwork {
           project(block, w, with: kernels, part: strip)
         }
       }
-      // Who asks for each layer's time waits for each layer.
+      // Who asks for each layer's time waits for each layer; one thread makes no closures.
       if kernels.threads == 1 || probe?.layer != nil || !inStrips() {
         filter(block, w, with: kernels)
         probe?.layer?("vision.blocks.\(i).depthwise", rows * shape.inside * shape.block.kernel * shape.block.kernel)

@@ -1,7 +1,8 @@
 // Level avx2: AVX2, FMA. Tile 6 x 16: 12 accumulators, 2 columns, the broadcast and a product of 16 registers.
-// vpmaddubsw saturates pairs of u8 times s8, which would cost more steps than it saves: rows of A are brought to i16 once for all panels, weights as
-// they are read, and vpmaddwd multiplies and adds pairs exactly. Dot products of s8 and s8 (kernels/dots.h) take vpmaddubsw: the magnitude of one is
-// the unsigned side and its sign moves to the other, which is never -128: a pair is at most 2 * 128 * 127 = 32512 < 32767, so nothing saturates.
+// vpmaddubsw saturates pairs of u8 times s8, which would cost more steps than it saves: rows of A are brought to i16 once for all panels, weights by
+// a panel's first tile, and vpmaddwd multiplies and adds pairs exactly. Dot products of s8 and s8 (kernels/dots.h) take vpmaddubsw: the magnitude of
+// one is the unsigned side and its sign moves to the other, which is never -128: a pair is at most 2 * 128 * 127 = 32512 < 32767, so nothing
+// saturates.
 #include "../shapes.h"
 #include <stdbool.h>
 #include <string.h>
@@ -105,13 +106,12 @@ static inline i8r peak_step(i8r sum, i8r a, i8r b) {
 #define OWN_LOOPS_U8
 #include "../kernels/all.h"
 
-// Elements of A that are brought to i16 at a time: with a panel of weights they stay in the nearer caches. Of very deep rows as many as fit, at least
-// one.
-enum { CHUNK = 1 << 16, LARGEST_CHUNK = 1 << 16 };
+// Elements of A that are brought to i16 at a time. Of very deep rows as many as fit, at least one.
+enum { CHUNK = 1 << 16 };
 
 static inline size_t chunk_rows(const csimd_product_u8 *x) {
-  const size_t near = CHUNK / row_bytes(x) / (2 * ROWS) * 2 * ROWS, fitting = LARGEST_CHUNK / row_bytes(x);
-  return near ? near : fitting < ROWS ? fitting : ROWS;
+  const size_t fitting = CHUNK / row_bytes(x), pairs = fitting / (2 * ROWS);
+  return pairs ? pairs * 2 * ROWS : fitting < ROWS ? fitting : ROWS;
 }
 
 static void widen(const csimd_product_u8 *x, size_t row, size_t rows, int16_t *out) {
@@ -162,7 +162,7 @@ enum { DEEPEST_WIDENED = 2048 };
 #define CHUNK_LOOP(x, half, block)                                                                                                                   \
   const csimd_product_u8 *product = &(x)->product;                                                                                                   \
   const size_t most = chunk_rows(product), bytes = PANEL * packed_depth(product->k);                                                                 \
-  _Alignas(32) int16_t wide[LARGEST_CHUNK], weights[PANEL * DEEPEST_WIDENED];                                                                        \
+  _Alignas(32) int16_t wide[CHUNK], weights[PANEL * DEEPEST_WIDENED];                                                                                \
   for (size_t first = 0; first < product->m; first += most) {                                                                                        \
     const size_t rows = product->m - first < most ? product->m - first : most;                                                                       \
     widen(product, first, rows, wide);                                                                                                               \
